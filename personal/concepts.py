@@ -1,0 +1,155 @@
+"""The nouns of the project, as frozen values: what is remembered, what was recognised, what was said.
+
+Knows nothing of files, models or screens, and imports nothing third-party.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 as fractions of the photo's width and height, 0..1, the origin at the top left."""
+
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A clean picture: metadata-free, upright, sRGB JPEG bytes. Made by `personal.images` alone.
+
+    `sha256` (64 hex digits) is the digest of `jpeg` and serves as the photo's id; `width` and `height` are pixels.
+    """
+
+    jpeg: bytes = field(repr=False)
+    sha256: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One reference photo of a concept, stored as `views/<sha256>.jpg`; sizes in pixels."""
+
+    sha256: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """A person, pet or thing with a name. `views` is never empty; `avatar` is the sha256 of one of them.
+
+    `created` and `updated` are UTC, ISO 8601, seconds.
+    """
+
+    id: str
+    name: str
+    category: str
+    info: str
+    views: tuple[View, ...]
+    avatar: str
+    created: str
+    updated: str
+
+    @property
+    def tag(self) -> str:
+        """The name as answers write it: `<name>`."""
+        return f"<{self.name}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One neighbour of a query vector in the index; `similarity` is cosine, -1..1, higher is better."""
+
+    concept_id: str
+    view: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A concept that a photo or a question concerns, with the evidence.
+
+    A concept that was only named in the question has neither similarity, box, view nor photo.
+    """
+
+    concept: Concept
+    reason: Literal["seen", "named"]
+    similarity: float | None = None
+    box: Box | None = None
+    view: str | None = None
+    photo: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One exchange of a conversation: what was shown and asked, what was retrieved for it, what was answered.
+
+    `photos` are those that first appear with this turn; `matches` are everything retrieved for it.
+    """
+
+    question: str
+    photos: tuple[Photo, ...] = ()
+    matches: tuple[Match, ...] = ()
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What retrieval found in one photo (or question): matches, best first, and the seconds it took."""
+
+    matches: tuple[Match, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An answer's turn has not come: `ahead` others are before it."""
+
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The next piece of a streamed answer; `tokens` is how many tokens it stands for."""
+
+    text: str
+    tokens: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finished answer with the evidence it rests on; seconds from the question's arrival.
+
+    `stopped` is true where the user stopped it; `first_token_s` is then null if nothing had come.
+    """
+
+    text: str
+    matches: tuple[Match, ...]
+    model: str
+    tokens: int
+    retrieve_s: float
+    first_token_s: float | None
+    total_s: float
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """An owner's wishes: similarity from which a name is said, -1..1, and concepts a photo at most, 1..20.
+
+    None means: as the settings and the encoder say.
+    """
+
+    threshold: float | None = None
+    top_k: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a long work stands: `done` of `total` (0 = unknown), and in words what is being done."""
+
+    text: str
+    done: int = 0
+    total: int = 0

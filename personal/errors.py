@@ -1,0 +1,32 @@
+"""What can go wrong, in words for people: every message says what happened and what to do about it.
+
+The core raises these; only `personal.ui` and `personal.cli` show them.
+"""
+
+
+class PersonalError(Exception):
+    """The base of everything this project raises on purpose; nothing was changed when one is raised."""
+
+
+class ImageError(PersonalError):
+    """A file that is no usable picture."""
+
+
+class ConceptError(PersonalError):
+    """A name, an info or a set of views that the library refuses, or a concept that is not there."""
+
+
+class ExchangeError(PersonalError):
+    """An archive or folder that cannot be imported or written."""
+
+
+class StoreError(PersonalError):
+    """The data folder or its index cannot be used: locked, newer than this version, unreachable."""
+
+
+class ModelError(PersonalError):
+    """A model that cannot be assembled, loaded or run."""
+
+
+class SettingsError(PersonalError):
+    """A setting with a value that makes no sense."""

@@ -1,0 +1,143 @@
+"""Every knob in one place, read from the environment and from `.env` in the working folder.
+
+`KNOBS` is the whole list: `.env.example` is held to it by a test. Nothing else in the project reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from personal.errors import SettingsError
+
+TINY = "personal-tiny"
+
+
+def _data_dir() -> Path:
+    from platformdirs import user_data_path
+
+    return user_data_path("personal", appauthor=False)
+
+
+def _cache_dir() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("personal", appauthor=False)
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    parse.__doc__ = f"a whole number from {low} to {high}"
+    return parse
+
+
+def _fraction(text: str) -> float:
+    """a number from -1 to 1"""
+    value = float(text)
+    if not -1 <= value <= 1:
+        raise ValueError
+    return value
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError
+        return text
+
+    parse.__doc__ = "one of " + ", ".join(words)
+    return parse
+
+
+def _switch(text: str) -> bool:
+    """1 or 0"""
+    return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+
+
+def _path(text: str) -> Path:
+    """a folder"""
+    return Path(text).expanduser().absolute()
+
+
+def _text(text: str) -> str:
+    """text"""
+    return text
+
+
+def _knob(
+    variable: str, parse: Callable[[str], Any], default: Any = None, factory: Callable[[], Any] | None = None
+) -> Any:
+    metadata = {"variable": variable, "parse": parse}
+    if factory is not None:
+        return field(default_factory=factory, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, with their defaults. Sizes in bytes, pixels or seconds as the names say."""
+
+    data_dir: Path = _knob("PERSONAL_DATA_DIR", _path, factory=_data_dir)
+    cache_dir: Path = _knob("PERSONAL_CACHE_DIR", _path, factory=_cache_dir)
+
+    model: str = _knob("PERSONAL_MODEL", _text, TINY)
+    quantization: str = _knob("PERSONAL_QUANTIZATION", _one_of("4bit", "none"), "4bit")
+    encoder: str = _knob("PERSONAL_ENCODER", _text, TINY)
+    device: str = _knob("PERSONAL_DEVICE", _one_of("auto", "cpu", "cuda", "mps"), "auto")
+    max_new_tokens: int = _knob("PERSONAL_MAX_NEW_TOKENS", _whole(1, 8192), 256)
+
+    threshold: float | None = _knob("PERSONAL_THRESHOLD", _fraction, None)
+    top_k: int = _knob("PERSONAL_TOP_K", _whole(1, 20), 4)
+
+    chroma_url: str = _knob("PERSONAL_CHROMA_URL", _text, "")
+
+    max_bytes: int = _knob("PERSONAL_MAX_BYTES", _whole(1024, 2**31), 30 * 2**20)
+    max_pixels: int = _knob("PERSONAL_MAX_PIXELS", _whole(1024, 2**30), 100_000_000)
+    max_side: int = _knob("PERSONAL_MAX_SIDE", _whole(128, 8192), 1536)
+
+    host: str = _knob("GRADIO_SERVER_NAME", _text, "127.0.0.1")
+    port: int = _knob("GRADIO_SERVER_PORT", _whole(0, 65535), 7860)
+    space: str = _knob("SPACE_ID", _text, "")
+    session_grace_s: int = _knob("PERSONAL_SESSION_GRACE_S", _whole(1, 86400), 120)
+
+    @property
+    def shared(self) -> bool:
+        """Tell whether others can reach the app: on a Space, or bound to anything but loopback."""
+        return bool(self.space) or self.host not in {"127.0.0.1", "localhost", "::1"}
+
+
+KNOBS: dict[str, str] = {f.metadata["variable"]: f.name for f in fields(Settings)}
+"""Environment variable → field of `Settings`."""
+
+
+def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Read the settings from `environment` (default: `.env` in the working folder, then the process's own, which wins).
+
+    `overrides` are fields of `Settings`; those that are None are ignored. An empty variable counts as not set.
+    Raises SettingsError naming the variable and what it takes.
+    """
+    if environment is None:
+        from dotenv import dotenv_values
+
+        environment = {**{k: v for k, v in dotenv_values(".env").items() if v is not None}, **os.environ}
+    values: dict[str, Any] = {}
+    for knob in fields(Settings):
+        text = environment.get(knob.metadata["variable"], "").strip()
+        if not text:
+            continue
+        parse = knob.metadata["parse"]
+        try:
+            values[knob.name] = parse(text)
+        except (ValueError, KeyError) as error:
+            raise SettingsError(
+                f"{knob.metadata['variable']}={text!r} cannot be used: it takes {parse.__doc__}."
+            ) from error
+    return replace(Settings(**values), **{k: v for k, v in overrides.items() if v is not None})
