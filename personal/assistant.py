@@ -59,6 +59,7 @@ class Library(Protocol):
     ) -> Concept: ...
     def forget(self, owner: str, concept_id: str) -> str: ...
     def restore(self, owner: str, token: str) -> Concept: ...
+    def trash(self, owner: str) -> list[Any]: ...
     def empty_trash(self, owner: str, older_than_s: float = 0.0) -> None: ...
     def erase(self, owner: str) -> None: ...
     def preferences(self, owner: str) -> Preferences: ...
@@ -103,8 +104,15 @@ class Generator(Protocol):
     def name(self) -> str: ...
     @property
     def sees(self) -> bool: ...
+    @property
+    def description(self) -> str: ...
     def stream(
-        self, messages: Sequence[dict[str, Any]], *, max_new_tokens: int, stop: threading.Event
+        self,
+        messages: Sequence[dict[str, Any]],
+        *,
+        max_new_tokens: int,
+        stop: threading.Event,
+        temperature: float = 0.0,
     ) -> Iterator[Waiting | Piece]: ...
 
 
@@ -294,11 +302,13 @@ class Assistant:
         names: bool = True,
         memory: bool = True,
         rejected: Mapping[str, Set[str]] = NOBODY,
+        temperature: float = 0.0,
     ) -> Iterator[Look | Waiting | Piece | Answer]:
         """Answer the last turn of a conversation, grounded in its photos and in the owner's concepts.
 
         Yields the Look first, then Waiting while others are before it, Pieces as they come, and the Answer last.
         `rejected` maps a photo's sha256 to concept ids not to be claimed in it; without `memory` nothing is retrieved.
+        Decoding is greedy unless `temperature` is above 0.
         Setting `stop` ends the answer at the next token. Raises ModelError.
         """
         began = time.perf_counter()
@@ -329,7 +339,9 @@ class Assistant:
         )
         pieces: list[str] = []
         tokens, first_token_s = 0, None
-        for event in self.generator.stream(messages, max_new_tokens=self._max_new_tokens, stop=stop):
+        for event in self.generator.stream(
+            messages, max_new_tokens=self._max_new_tokens, stop=stop, temperature=temperature
+        ):
             if isinstance(event, Piece):
                 first_token_s = first_token_s or time.perf_counter() - began
                 tokens += event.tokens

@@ -104,7 +104,7 @@ class Settings:
     max_side: int = _knob("PERSONAL_MAX_SIDE", _whole(128, 8192), 1536)
 
     host: str = _knob("GRADIO_SERVER_NAME", _text, "127.0.0.1")
-    port: int = _knob("GRADIO_SERVER_PORT", _whole(0, 65535), 7860)
+    port: int | None = _knob("GRADIO_SERVER_PORT", _whole(1, 65535), None)
     space: str = _knob("SPACE_ID", _text, "")
     session_grace_s: int = _knob("PERSONAL_SESSION_GRACE_S", _whole(1, 86400), 120)
 

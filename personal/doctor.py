@@ -1,0 +1,73 @@
+"""Look the installation and the library over, reading only: it works beside a running app."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from personal import compose
+from personal.errors import PersonalError
+from personal.settings import TINY, Settings
+
+REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
+
+
+def checks(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Yield `{"name", "ok", "detail"}` for Python, packages, data folder, library and models."""
+    version = platform.python_version()
+    yield _row("python", (3, 10) <= sys.version_info[:2] <= (3, 12), f"{version}; this needs 3.10 to 3.12")
+    wrong = list(_wrong_packages())
+    yield _row("packages", not wrong, "; ".join(wrong) or "as pinned in requirements.txt")
+    yield _data_folder(settings)
+    yield _library(settings)
+    yield _models(settings)
+
+
+def _row(name: str, ok: bool, detail: str) -> dict[str, Any]:
+    return {"name": name, "ok": ok, "detail": detail}
+
+
+def _wrong_packages() -> Iterator[str]:
+    for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines():
+        name, _, wanted = line.partition("==")
+        if not wanted or line.startswith("#"):
+            continue
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            yield f"{name} is missing: pip install -r requirements.txt"
+            continue
+        if found.split("+")[0] != wanted:
+            yield f"{name} is {found}, pinned is {wanted}"
+
+
+def _data_folder(settings: Settings) -> dict[str, Any]:
+    folder = settings.data_dir
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(existing).free / 2**30
+    return _row("data folder", free > 0.2, f"{folder}, {free:.1f} GB free")
+
+
+def _library(settings: Settings) -> dict[str, Any]:
+    try:
+        with compose.library(settings, read_only=True) as library:
+            problems = library.problems()
+            count = sum(len(library.concepts(owner)) for owner in library.owners())
+    except PersonalError as error:
+        return _row("library", False, str(error))
+    return _row("library", not problems, "; ".join(problems) or f"{count} concepts, all readable")
+
+
+def _models(settings: Settings) -> dict[str, Any]:
+    if TINY not in (settings.model, settings.encoder):
+        return _row("models", True, f"{settings.model} and {settings.encoder}, opened when needed")
+    from personal.tiny.assemble import ready
+
+    if ready(settings.cache_dir):
+        return _row("models", True, f"the embedded default is in {settings.cache_dir}")
+    return _row("models", True, "the embedded default is put together at the first start (or by make setup)")

@@ -1,0 +1,1 @@
+"""What people see, in a browser: one module per tab, Gradio only here."""

@@ -1,0 +1,218 @@
+"""The page: what is shown while things are made ready, then the tabs; and the server that shows it."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from personal.compose import LOCAL, Opening
+from personal.errors import PersonalError
+from personal.settings import Settings
+from personal.ui import preferences, render, theme
+from personal.ui.chat import CLICKS, Chat
+from personal.ui.concepts import Concepts
+from personal.ui.desk import Desk, Screen
+from personal.ui.sessions import Session, Sessions, Visitors
+
+ASSETS = Path(__file__).parents[2] / "assets"
+SWEEP_EVERY_S = 5.0
+UPLOAD_MAX_BYTES = 2**30
+
+
+class Page:
+    """The whole page: header, banner, opening screen, tabs, toast."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._chat, self._concepts, self._settings = Chat(desk), Concepts(desk), preferences.Settings(desk)
+        desk.draw_all = self.draw
+
+    def build(self) -> gr.Blocks:
+        with gr.Blocks(title="Personal", analytics_enabled=False, delete_cache=(300, 600), fill_width=True) as page:
+            self.header = gr.HTML(render.header("", ""), elem_id="header", js_on_load=CLICKS)
+            self.banner = gr.HTML(elem_id="banner")
+            self.opening = gr.HTML(render.opening(self._desk.opening.progress), elem_id="opening", js_on_load=CLICKS)
+            self.timer = gr.Timer(0.4)
+            self._desk.toast = gr.HTML(elem_id="toast", js_on_load=CLICKS)
+            with gr.Column(visible=False, elem_id="main") as self.main, gr.Tabs(elem_id="tabs") as self.tabs:
+                with gr.Tab("Chat", id="chat") as chat:
+                    self._chat.build()
+                with gr.Tab("Concepts", id="concepts") as concepts:
+                    self._concepts.build()
+                with gr.Tab("Settings", id="settings") as settings:
+                    self._settings.build()
+            self._concepts.wire()
+            self._desk.elsewhere.append(self.tabs)
+            self._chat.wire(self.tabs)
+            drawn = [self.main, self.opening, self.timer, self.header, self.banner, *self._drawn()]
+            self._settings.wire(self._drawn())
+            quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+            page.load(self.refresh, None, drawn, **quiet)
+            self.timer.tick(self.refresh, None, drawn, **quiet)
+            for tab in (chat, concepts, settings):
+                tab.select(self.redraw, None, self._drawn(), **quiet)
+            self.opening.select(self.retry, None, [self.opening, self.timer], **quiet)
+            self._desk.toast.select(self.undo, None, [*self._drawn(), self._desk.toast], **quiet)
+        return page
+
+    def _drawn(self) -> list[Any]:
+        chat, concepts, settings = self._chat, self._concepts, self._settings
+        drawn = [chat.log, chat.live, chat.panel, chat.drafts, chat.chooser, chat.doing, chat.namer]
+        drawn += [concepts.cards, concepts.forgotten, concepts.notice, concepts.creator, concepts.importer]
+        drawn += [concepts.editor, concepts.heading, concepts.views, concepts.edit_name, concepts.edit_category]
+        drawn += [concepts.edit_info, concepts.forget]
+        return [*drawn, settings.threshold, settings.top_k, settings.running, settings.stored]
+
+    def draw(self, session: Session) -> Screen:
+        """Every tab, from the session."""
+        answering = session.conversation.stop is not None
+        chat = {} if answering else self._chat.draw(session)
+        return {**chat, **self._concepts.draw(session), **self._settings.draw(session)}
+
+    def refresh(self, request: gr.Request) -> Screen:
+        """The page was loaded, or the opening screen asks how far things are."""
+        opening = self._desk.opening
+        if opening.assistant is None:
+            words = str(opening.error) if opening.error else ""
+            return {
+                self.opening: render.opening(opening.progress, words),
+                self.timer: gr.Timer(active=opening.error is None),
+                self.main: gr.Column(visible=False),
+            }
+        generator = opening.assistant.generator
+        sees = generator.sees
+        return {
+            **self.draw(self._desk.session(request)),
+            self.main: gr.Column(visible=True),
+            self.opening: "",
+            self.timer: gr.Timer(active=False),
+            self.header: render.header(generator.name, generator.description),
+            self.banner: render.banner(shared=self._desk.sessions.shared, sees=sees, model=generator.name),
+        }
+
+    def redraw(self, request: gr.Request) -> Screen:
+        """A tab was opened: what was changed in another is seen here."""
+        session = self._desk.session(request)
+        try:
+            self._chat.look_again(session)
+            return self.draw(session)
+        except PersonalError as error:
+            return {self._chat.log: render.problem(str(error))}
+
+    def retry(self, request: gr.Request) -> Screen:
+        """Start again after a failed start."""
+        opening = self._desk.opening
+        if opening.error:
+            opening.start()
+        return {self.opening: render.opening(opening.progress), self.timer: gr.Timer(active=True)}
+
+    def undo(self, request: gr.Request) -> Screen:
+        """Take the last change back."""
+        session = self._desk.session(request)
+        undo, session.undo = session.undo, None
+        if undo is None:
+            return {self._desk.toast: render.toast("There is nothing to undo any more.")}
+        try:
+            said = undo()
+            self._chat.look_again(session)
+        except PersonalError as error:
+            said = str(error)
+        return {**self.draw(session), self._desk.toast: render.toast(said)}
+
+
+class Server:
+    """The page served, with its visitors' sessions and their sweeper."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.uploads = settings.data_dir / "uploads" / str(os.getpid())
+        os.environ["GRADIO_TEMP_DIR"] = str(self.uploads)
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        self.opening = Opening(settings)
+        self.sessions = Sessions(shared=settings.shared, grace_s=settings.session_grace_s, erase=self._erase)
+        self.page = Page(Desk(self.opening, self.sessions)).build()
+        self._closed = threading.Event()
+
+    def start(self) -> str:
+        """Serve in the background and return the address."""
+        self.page.queue(default_concurrency_limit=8)
+        knobs = self.settings
+        app, url, _ = self.page.launch(
+            server_name="0.0.0.0" if knobs.space else knobs.host,
+            server_port=knobs.port,
+            share=False,
+            prevent_thread_lock=True,
+            quiet=True,
+            favicon_path=ASSETS / "logo.png",
+            footer_links=[],
+            run_history=False,
+            max_file_size=UPLOAD_MAX_BYTES,
+            app_kwargs={"middleware": [Middleware(Visitors, sessions=self.sessions)]},
+            ssr_mode=False,
+            pwa=False,
+            theme=theme.theme(),
+            css_paths=[ASSETS / "app.css"],
+            head=theme.head(ASSETS),
+        )
+        app.router.routes.insert(0, Route("/personal/export/{token}", self._export))
+        threading.Thread(target=self._sweep, name="sweeper", daemon=True).start()
+        return str(url)
+
+    def wait(self) -> None:
+        """Serve until interrupted."""
+        try:
+            self.page.block_thread()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop serving and let go of the data folder."""
+        self._closed.set()
+        self.page.close()
+        self.opening.close()
+        shutil.rmtree(self.uploads, ignore_errors=True)
+
+    def _erase(self, owner: str) -> None:
+        if self.opening.assistant:
+            self.opening.assistant.erase(owner)
+
+    def _sweep(self) -> None:
+        while self.opening.assistant is None:
+            if self._closed.wait(0.2):
+                return
+        self._erase_leftovers()
+        while not self._closed.wait(SWEEP_EVERY_S):
+            self.sessions.sweep()
+            assistant = self.opening.assistant
+            if assistant:
+                assistant.sweep()
+
+    def _erase_leftovers(self) -> None:
+        """Erase what an earlier run left behind of visitors and uploads: this process holds the folder alone now."""
+        for owner in self.opening.wait().library.owners():
+            if owner != LOCAL and not self.sessions.has(owner):
+                self._erase(owner)
+        for folder in self.uploads.parent.glob("*"):
+            if folder != self.uploads:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _export(self, request: Request) -> Response:
+        from personal.remember import exchange
+
+        owner = self.sessions.redeem(request.path_params["token"])
+        if owner is None or self.opening.assistant is None:
+            return PlainTextResponse("This link has been used or is over. Press Export again.", status_code=410)
+        stream = io.BytesIO()
+        exchange.export(self.opening.assistant.library, owner, stream)
+        headers = {"content-disposition": 'attachment; filename="personal.zip"', "cache-control": "no-store"}
+        return Response(stream.getvalue(), media_type="application/zip", headers=headers)

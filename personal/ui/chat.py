@@ -1,0 +1,513 @@
+"""The Chat tab: a conversation about photos, beside it what was recognised in them.
+
+Handlers check, call one Assistant method and draw. What they know of a visitor comes from the server's session; what a
+click sends (`data-act` and its data) is only ever looked up in that session.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from personal.concepts import WHOLE, Answer, Box, Concept, Look, Match, Photo, Piece, Turn, Waiting
+from personal.errors import PersonalError
+from personal.images import crop
+from personal.ui import render
+from personal.ui.desk import Desk, Screen, streaming_words, words
+from personal.ui.sessions import Conversation, Entry, Session
+
+DRAW_EVERY_S = 0.08
+RECOGNITION = "recognition"
+CROP_MARGIN = 0.06
+QUESTION_MAX = 4000
+
+
+class Chat:
+    """The tab's components and handlers."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def build(self) -> None:
+        with gr.Row(elem_classes="chat", equal_height=False):
+            with gr.Column(scale=3, min_width=320, elem_classes="talk"):
+                with gr.Row(elem_classes="talks"):
+                    self.chooser = gr.Dropdown(label="Conversation", show_label=False, container=False, scale=4)
+                    self.fresh = gr.Button("New", size="sm", scale=0, min_width=70)
+                    self.delete = gr.Button("Delete", size="sm", scale=0, min_width=70)
+                self.log = gr.HTML(elem_id="log", js_on_load=CLICKS)
+                self.live = gr.HTML(elem_id="live")
+                with gr.Row(elem_classes="quick"):
+                    self.who = gr.Button("Who is here?", size="sm")
+                    self.caption = gr.Button("Describe the photo", size="sm")
+                    self.doing = gr.Button("What is happening?", size="sm")
+                self.notice = gr.HTML(elem_id="notice")
+                self.drafts = gr.HTML(elem_id="drafts", js_on_load=CLICKS)
+                self.box = gr.MultimodalTextbox(
+                    file_count="multiple",
+                    file_types=["image", ".heic", ".heif", ".avif"],
+                    sources=["upload"],
+                    placeholder="Ask about your photo …",
+                    show_label=False,
+                    label="Your question",
+                    elem_id="ask",
+                    max_lines=6,
+                    html_attributes=gr.InputHTMLAttributes(autocapitalize="sentences"),
+                )
+                with gr.Accordion("Take a photo", open=False, elem_classes="camera"):
+                    self.camera = gr.Image(
+                        sources=["webcam"], type="filepath", show_label=False, label="Camera", buttons=[], height=240
+                    )
+            with gr.Column(scale=2, min_width=300, elem_classes="beside"):
+                self.panel = gr.HTML(elem_id="panel", js_on_load=CLICKS)
+                with gr.Group(visible=False, elem_id="namer") as self.namer:
+                    self.name = gr.Dropdown(
+                        label="This is …",
+                        info="Type a new name, or choose one",
+                        allow_custom_value=True,
+                        elem_id="name",
+                    )
+                    with gr.Row():
+                        self.save = gr.Button("Remember", variant="primary", size="sm")
+                        self.cancel = gr.Button("Cancel", size="sm")
+
+    def wire(self, tabs: gr.Tabs) -> None:
+        """Connect the handlers; `tabs` is what "Open" switches."""
+        self._tabs = tabs
+        drawn = [self.log, self.live, self.panel, self.drafts, self.notice, self.chooser, self.doing]
+        drawn += [self.namer, self.name, self.box, self.camera, self._desk.toast]
+        quiet: dict[str, Any] = {"outputs": drawn, "show_progress": "hidden", "api_visibility": "private"}
+        many: dict[str, Any] = {**quiet, "concurrency_limit": 16}
+        self.box.submit(self.submit, self.box, **many)
+        self.box.change(self.receive, self.box, **quiet)
+        self.box.stop(self.stop, None, **many)
+        self.camera.input(self.shoot, self.camera, **quiet)
+        self.log.select(self.on_log, None, **many)
+        self.drafts.select(self.on_drafts, None, **quiet)
+        self.panel.select(self.on_panel, None, **{**many, "outputs": [*drawn, *self._desk.elsewhere]})
+        self.who.click(self.ask_who, None, **quiet)
+        self.caption.click(self.ask_caption, None, **many)
+        self.doing.click(self.ask_doing, None, **many)
+        self.save.click(self.remember, self.name, **quiet)
+        self.cancel.click(self.unmark, None, **quiet)
+        self.chooser.input(self.choose, self.chooser, **quiet)
+        self.fresh.click(self.begin, None, **quiet)
+        self.delete.click(self.drop, None, **quiet)
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    def draw(self, session: Session, *, live: Entry | None = None) -> Screen:
+        """Everything the tab shows, from the session; `live` is the entry whose answer is being streamed."""
+        talk = session.conversation
+        concepts = self._concepts(session)
+        titles = [(c.title[:60], c.id) for c in reversed(session.conversations)]
+        screen: Screen = {
+            self.log: render.log(talk, concepts, live=live),
+            self.panel: self._panel(session, talk, concepts),
+            self.drafts: render.drafts(talk),
+            self.chooser: gr.Dropdown(choices=titles, value=talk.id),
+            self.doing: self._doing(talk),
+            self.namer: gr.Group(visible=talk.marked is not None),
+        }
+        if live is None:
+            screen[self.live] = ""
+        return screen
+
+    def _concepts(self, session: Session) -> dict[str, Concept]:
+        return {concept.id: concept for concept in self._desk.assistant.concepts(session.owner)}
+
+    def _panel(self, session: Session, talk: Conversation, concepts: dict[str, Concept]) -> str:
+        assistant = self._desk.assistant
+        matches = [m for m in talk.looks.get(talk.active or "", ()) if m.concept.id in concepts]
+        if talk.active:
+            talk.looks[talk.active] = tuple(replace(m, concept=concepts[m.concept.id]) for m in matches)
+        library, owner = assistant.library, session.owner
+        return render.panel(
+            talk,
+            {m.concept.id: library.photo(owner, m.concept.id, concepts[m.concept.id].avatar) for m in matches},
+            {
+                m.view: library.photo(owner, m.concept.id, m.view)
+                for m in matches
+                if m.view and any(view.sha256 == m.view for view in concepts[m.concept.id].views)
+            },
+            threshold=assistant.preferences(owner).threshold or 0.0,
+            any_concepts=bool(concepts),
+        )
+
+    def _doing(self, talk: Conversation) -> Any:
+        names = [m.concept.name for m in talk.looks.get(talk.active or "", ())]
+        return gr.Button(f"What is {names[0][:24]} doing?" if names else "What is happening?")
+
+    # -- photos ------------------------------------------------------------------------------------------------------
+
+    @words
+    def receive(self, value: dict[str, Any], request: gr.Request) -> Screen:
+        """A photo was dropped: recognise what is in it before anything is asked."""
+        if not value or not value.get("files"):
+            return {}
+        session = self._desk.session(request)
+        problems = self._take(session, value["files"])
+        return {
+            **self.draw(session),
+            self.box: {"text": value.get("text") or "", "files": []},
+            self.notice: render.problem(" ".join(problems)),
+        }
+
+    @words
+    def shoot(self, file: str | None, request: gr.Request) -> Screen:
+        """A picture was taken with the camera."""
+        if not file:
+            return {}
+        session = self._desk.session(request)
+        problems = self._take(session, [file])
+        return {**self.draw(session), self.camera: None, self.notice: render.problem(" ".join(problems))}
+
+    def _take(self, session: Session, files: list[Any]) -> list[str]:
+        talk, problems = session.conversation, []
+        for file in files:
+            try:
+                photo = self._desk.take(file)
+            except PersonalError as error:
+                problems.append(str(error))
+                continue
+            if photo.sha256 not in {p.sha256 for p in talk.draft}:
+                talk.draft.append(photo)
+            self._show(session, talk, photo)
+        return problems
+
+    def _show(self, session: Session, talk: Conversation, photo: Photo) -> None:
+        talk.active, talk.marked = photo.sha256, None
+        look = self._desk.assistant.look(
+            session.owner, photo, rejected=frozenset(talk.rejected.get(photo.sha256, set()))
+        )
+        talk.looks[photo.sha256] = look.matches
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    def submit(self, value: dict[str, Any], request: gr.Request) -> Iterator[Screen]:
+        """Enter was pressed."""
+        text, files = (value or {}).get("text") or "", (value or {}).get("files") or []
+        yield from self.ask(text, request, files)
+
+    @streaming_words
+    def ask(self, text: str, request: gr.Request, files: list[Any] | None = None) -> Iterator[Screen]:
+        """Answer a question about the drafted photos, or go on about the earlier ones."""
+        session = self._desk.session(request)
+        talk, text = session.conversation, text.strip()
+        problems = self._take(session, files or [])
+        keep = {self.box: {"text": text, "files": []}}
+        if talk.stop is not None:
+            problems.append("The last answer is still being written: stop it first, or wait.")
+        elif len(text) > QUESTION_MAX:
+            problems.append(
+                f"That is {len(text):,} characters; a question can have {QUESTION_MAX:,}. Please shorten it."
+            )
+        elif not text:
+            problems.append("Type a question, or press “Who is here?”.")
+        if problems:
+            yield {**self.draw(session), **keep, self.notice: render.problem(" ".join(problems))}
+            return
+        entry = self._entry(talk, text)
+        yield {self.box: self._box(answering=True), self.notice: ""}
+        yield from self._answer(session, talk, entry)
+
+    def _box(self, *, answering: bool) -> Any:
+        if answering:
+            return gr.MultimodalTextbox(value={"text": "", "files": []}, submit_btn=False, stop_btn=True)
+        return gr.MultimodalTextbox(submit_btn=True, stop_btn=False)
+
+    def _entry(self, talk: Conversation, question: str) -> Entry:
+        photos = tuple(talk.draft)
+        if talk.editing is not None:
+            photos = (*talk.entries[talk.editing].turn.photos, *photos)
+            del talk.entries[talk.editing :]
+            talk.editing = None
+        talk.draft = []
+        talk.marked = None
+        entry = Entry(Turn(question, photos))
+        talk.entries.append(entry)
+        return entry
+
+    def _answer(self, session: Session, talk: Conversation, entry: Entry, temperature: float = 0.0) -> Iterator[Screen]:
+        talk.stop = stop = threading.Event()
+        entry.answer, entry.error = None, ""
+        turns = [e.turn for e in talk.entries if e is not entry and e.answer] + [entry.turn]
+        concepts = self._concepts(session)
+        text, drawn_at, began = "", 0.0, time.perf_counter()
+        yield {**self.draw(session, live=entry), self.live: render.live("", "Looking …", {}, {})}
+        try:
+            for event in self._desk.assistant.answer(
+                session.owner, turns, stop=stop, rejected=talk.rejected, temperature=temperature
+            ):
+                if isinstance(event, Look):
+                    self._looked(talk, entry, event)
+                    yield {**self.draw(session, live=entry), self.live: render.live("", "Thinking …", {}, {})}
+                elif isinstance(event, Waiting):
+                    ahead = render.plural(event.ahead, "answer")
+                    yield {self.live: render.live("", f"Waiting: {ahead} before yours.", {}, {})}
+                elif isinstance(event, Piece):
+                    text += event.text
+                    if time.perf_counter() - drawn_at > DRAW_EVERY_S:
+                        drawn_at = time.perf_counter()
+                        yield {self.live: render.live(text, "", concepts, talk.colours)}
+                else:
+                    entry.answer = event
+        except PersonalError as error:
+            entry.error = str(error)
+        finally:
+            stop.set()
+            talk.stop = None
+            if entry.answer is None and text:
+                seconds = time.perf_counter() - began
+                entry.answer = Answer(text, entry.turn.matches, "", 0, 0.0, None, seconds, stopped=True)
+            entry.turn = replace(entry.turn, answer=entry.answer.text if entry.answer else "")
+        yield {**self.draw(session), self.box: self._box(answering=False)}
+
+    def _looked(self, talk: Conversation, entry: Entry, look: Look) -> None:
+        entry.turn = replace(entry.turn, matches=look.matches)
+        for match in look.matches:
+            talk.colour(match.concept.id)
+        for photo in entry.turn.photos:
+            talk.looks[photo.sha256] = tuple(m for m in look.matches if m.photo in (photo.sha256, None))
+
+    def stop(self, request: gr.Request) -> Screen:
+        """End the running answer at its next token."""
+        stop = self._desk.session(request).conversation.stop
+        if stop:
+            stop.set()
+        return {self.notice: gr.skip()}
+
+    @words
+    def ask_who(self, request: gr.Request) -> Screen:
+        """Say who is in the photo, from recognition alone: no language model is asked."""
+        session = self._desk.session(request)
+        talk = session.conversation
+        photo = talk.photo(talk.active)
+        if photo is None:
+            return {self.notice: render.problem("Drop a photo first.")}
+        if talk.stop is not None:
+            return {self.notice: render.problem("The last answer is still being written: stop it first, or wait.")}
+        look = self._desk.assistant.look(
+            session.owner, photo, rejected=frozenset(talk.rejected.get(photo.sha256, set()))
+        )
+        talk.looks[photo.sha256] = look.matches
+        entry = self._entry(talk, "Who is here?")
+        said = _enumerate(look.matches)
+        entry.answer = Answer(said, look.matches, RECOGNITION, 0, look.seconds, None, look.seconds)
+        entry.turn = replace(entry.turn, matches=look.matches, answer=said)
+        for match in look.matches:
+            talk.colour(match.concept.id)
+        return {**self.draw(session), self.notice: ""}
+
+    def ask_caption(self, request: gr.Request) -> Iterator[Screen]:
+        """Ask for a description."""
+        yield from self.ask("Describe the photo.", request)
+
+    def ask_doing(self, request: gr.Request) -> Iterator[Screen]:
+        """Ask what the first concept of the photo does."""
+        talk = self._desk.session(request).conversation
+        matches = talk.looks.get(talk.active or "", ())
+        question = f"What is {matches[0].concept.tag} doing?" if matches else "What is happening in this photo?"
+        yield from self.ask(question, request)
+
+    # -- clicks ------------------------------------------------------------------------------------------------------
+
+    @streaming_words
+    def on_log(self, event: gr.EventData, request: gr.Request) -> Iterator[Screen]:
+        """Something in the conversation was clicked."""
+        session = self._desk.session(request)
+        talk, data = session.conversation, event._data
+        if data.get("act") == "photo":
+            yield self._activate(session, str(data.get("photo")))
+        elif data.get("act") == "edit" and str(data.get("entry", "")).isdigit() and talk.stop is None:
+            number = int(data["entry"])
+            if number < len(talk.entries):
+                talk.editing = number
+                yield {**self.draw(session), self.box: {"text": talk.entries[number].turn.question, "files": []}}
+        elif data.get("act") == "again" and talk.entries and talk.stop is None:
+            yield {self.box: self._box(answering=True)}
+            yield from self._answer(session, talk, talk.entries[-1], temperature=0.7)
+
+    def _activate(self, session: Session, sha256: str) -> Screen:
+        talk = session.conversation
+        if talk.photo(sha256):
+            talk.active, talk.marked = sha256, None
+        return self.draw(session)
+
+    @words
+    def on_drafts(self, event: gr.EventData, request: gr.Request) -> Screen:
+        """A drafted photo was chosen or dropped, or an edit given up."""
+        session = self._desk.session(request)
+        talk, data = session.conversation, event._data
+        if data.get("act") == "photo":
+            return self._activate(session, str(data.get("photo")))
+        if data.get("act") == "undraft":
+            talk.draft = [p for p in talk.draft if p.sha256 != data.get("photo")]
+            if talk.photo(talk.active) is None:
+                talk.active, talk.marked = (talk.photos[-1].sha256 if talk.photos else None), None
+        if data.get("act") == "unedit":
+            talk.editing = None
+            return {**self.draw(session), self.box: {"text": "", "files": []}}
+        return self.draw(session)
+
+    @streaming_words
+    def on_panel(self, event: gr.EventData, request: gr.Request) -> Iterator[Screen]:
+        """A box, a corner or a match's menu was clicked."""
+        session = self._desk.session(request)
+        talk, data = session.conversation, event._data
+        photo = talk.photo(talk.active)
+        name, concept_id = data.get("act"), str(data.get("concept") or "")
+        if photo is None:
+            return
+        if name == "mark":
+            talk.marked = _box_of(data.get("box"))
+            ranked = self._desk.assistant.rank(session.owner, photo, talk.marked)
+            choices = list(dict.fromkeys(match.concept.name for match in ranked))
+            yield {**self.draw(session), self.name: gr.Dropdown(choices=choices, value=None)}
+            return
+        concept = self._desk.assistant.library.get(session.owner, concept_id)
+        if name == "open":
+            session.open_concept = concept.id
+            yield {self._tabs: gr.Tabs(selected="concepts"), **self._desk.draw_concepts(session)}
+        elif name == "is":
+            yield self._add_view(session, photo, concept, _box_of(data.get("box")))
+        elif name == "not":
+            talk.rejected.setdefault(photo.sha256, set()).add(concept.id)
+            self._show(session, talk, photo)
+            last = talk.entries[-1] if talk.entries else None
+            if last and talk.stop is None and photo in last.turn.photos and last.answer and last.answer.tokens:
+                yield {self.box: self._box(answering=True)}
+                yield from self._answer(session, talk, last)
+            else:
+                yield self.draw(session)
+
+    # -- "This is …" -------------------------------------------------------------------------------------------------
+
+    @words
+    def remember(self, name: str | None, request: gr.Request) -> Screen:
+        """Give the marked part of the photo a name: a new concept, or one view more of a known one."""
+        session = self._desk.session(request)
+        talk, assistant = session.conversation, self._desk.assistant
+        photo = talk.photo(talk.active)
+        if photo is None or talk.marked is None:
+            return {}
+        wanted = self._desk.clean_name(name or "").casefold()
+        known = next((c for c in assistant.concepts(session.owner) if c.name.casefold() == wanted), None)
+        if known:
+            return self._add_view(session, photo, known, talk.marked)
+        concept = assistant.remember(session.owner, name or "", [_cut(photo, talk.marked)])
+        session.undo = lambda: self._unremember(session, concept)
+        self._show(session, talk, photo)
+        return {
+            **self.draw(session),
+            self.notice: "",
+            self._desk.toast: render.toast(f"{concept.name} is remembered.", undo=True),
+        }
+
+    def _add_view(self, session: Session, photo: Photo, concept: Concept, box: Box) -> Screen:
+        view = _cut(photo, box)
+        if view.sha256 in {known.sha256 for known in concept.views}:
+            self._show(session, session.conversation, photo)
+            return {**self.draw(session), self._desk.toast: render.toast(f"{concept.name} has this photo already.")}
+        self._desk.assistant.revise(session.owner, concept.id, add=[view])
+        session.undo = lambda: self._unview(session, concept, view)
+        self._show(session, session.conversation, photo)
+        return {
+            **self.draw(session),
+            self.notice: "",
+            self._desk.toast: render.toast(f"This view was added to {concept.name}.", undo=True),
+        }
+
+    def _unremember(self, session: Session, concept: Concept) -> str:
+        self._desk.assistant.forget(session.owner, concept.id)
+        self.look_again(session)
+        return f"{concept.name} is forgotten again."
+
+    def _unview(self, session: Session, concept: Concept, view: Photo) -> str:
+        self._desk.assistant.revise(session.owner, concept.id, remove=[view.sha256])
+        self.look_again(session)
+        return f"The view was taken from {concept.name} again."
+
+    def look_again(self, session: Session) -> None:
+        """Recognise the photo in the panel anew: concepts may have changed."""
+        talk = session.conversation
+        photo = talk.photo(talk.active)
+        if photo:
+            self._show(session, talk, photo)
+
+    @words
+    def unmark(self, request: gr.Request) -> Screen:
+        """Give up naming."""
+        session = self._desk.session(request)
+        session.conversation.marked = None
+        return self.draw(session)
+
+    # -- conversations -----------------------------------------------------------------------------------------------
+
+    @words
+    def choose(self, conversation_id: str, request: gr.Request) -> Screen:
+        session = self._desk.session(request)
+        session.current = conversation_id
+        return {**self.draw(session), self.notice: ""}
+
+    @words
+    def begin(self, request: gr.Request) -> Screen:
+        """Start a new conversation, unless the last one is still empty."""
+        session = self._desk.session(request)
+        if session.conversations[-1].photos or session.conversations[-1].entries:
+            session.conversations.append(Conversation())
+        session.current = session.conversations[-1].id
+        return {**self.draw(session), self.notice: "", self.box: {"text": "", "files": []}}
+
+    @words
+    def drop(self, request: gr.Request) -> Screen:
+        """Delete the conversation, with a way back."""
+        session = self._desk.session(request)
+        gone = session.conversation
+        if not gone.entries and not gone.photos:
+            return {}
+        if gone.stop:
+            gone.stop.set()
+        place = session.conversations.index(gone)
+        session.conversations.remove(gone)
+        session.conversations = session.conversations or [Conversation()]
+        session.current = session.conversations[-1].id
+
+        def back() -> str:
+            session.conversations.insert(place, gone)
+            session.current = gone.id
+            return "The conversation is back."
+
+        session.undo = back
+        return {**self.draw(session), self._desk.toast: render.toast("The conversation was deleted.", undo=True)}
+
+
+CLICKS = "personal.clicks(element, trigger)"
+
+
+def _enumerate(matches: tuple[Match, ...]) -> str:
+    tags = [match.concept.tag for match in matches]
+    if not tags:
+        return "Nobody and nothing of yours, as far as I recognise."
+    if len(tags) == 1:
+        return f"{tags[0]}."
+    return f"{', '.join(tags[:-1])} and {tags[-1]}."
+
+
+def _cut(photo: Photo, box: Box) -> Photo:
+    return photo if box == WHOLE else crop(photo, box, CROP_MARGIN)
+
+
+def _box_of(text: Any) -> Box:
+    """Read a box that the page sent; anything else than a box is the whole photo."""
+    try:
+        x0, y0, x1, y1 = (min(1.0, max(0.0, float(v))) for v in json.loads(str(text)))
+    except (ValueError, TypeError):
+        return WHOLE
+    return (x0, y0, x1, y1) if x1 - x0 > 0.01 and y1 - y0 > 0.01 else WHOLE

@@ -1,0 +1,423 @@
+"""The Concepts tab: your people, pets and things as cards; make one, open one, carry them in and out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from personal.assistant import UNDO_S
+from personal.concepts import Concept, Photo, Progress
+from personal.errors import ConceptError, PersonalError
+from personal.remember import exchange
+from personal.ui import render
+from personal.ui.chat import CLICKS
+from personal.ui.desk import Desk, Screen, discard, streaming_words, words
+from personal.ui.samples import read_samples
+from personal.ui.sessions import Session
+
+PHOTOS_AT_ONCE = 10
+PICTURES = ["image", ".heic", ".heif", ".avif"]
+CATEGORIES = ["person", "dog", "cat", "pet", "plush toy", "toy", "mug", "bag", "shoe", "building", "plant", "vehicle"]
+
+
+class Concepts:
+    """The tab's components and handlers."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def build(self) -> None:
+        with gr.Row(elem_classes="bar"):
+            self.search = gr.Textbox(
+                placeholder="Search", show_label=False, label="Search", container=False, scale=3, elem_id="search"
+            )
+            self.new = gr.Button("Add", variant="primary", size="sm", scale=0, min_width=90, elem_id="new")
+            self.export = gr.Button("Export", size="sm", scale=0, min_width=90, elem_id="export")
+            self.bring = gr.Button("Import", size="sm", scale=0, min_width=90, elem_id="import")
+        self.notice = gr.HTML(elem_id="concepts-notice")
+        self.link = gr.HTML(elem_id="download", js_on_load=DOWNLOAD, visible="hidden")
+        with gr.Row(elem_classes="library", equal_height=False):
+            with gr.Column(scale=3, min_width=320):
+                self.cards = gr.HTML(elem_id="cards", js_on_load=CLICKS)
+                self.forgotten = gr.HTML(elem_id="forgotten", js_on_load=CLICKS)
+            self._build_new()
+            self._build_import()
+            self._build_open()
+
+    def _build_new(self) -> None:
+        with gr.Column(scale=2, min_width=320, visible=False, elem_id="creator", elem_classes="side") as self.creator:
+            gr.HTML("<h2>Somebody or something new</h2>")
+            self.files = gr.File(
+                label="1 to 10 photos of it", file_count="multiple", file_types=PICTURES, height=150, elem_id="files"
+            )
+            self.photos = gr.HTML(elem_id="new-photos", js_on_load=CLICKS)
+            self.name = gr.Textbox(label="Name", placeholder="bo", max_length=80, elem_id="new-name")
+            self.check = gr.HTML(elem_id="name-check")
+            self.category = gr.Dropdown(CATEGORIES, label="Kind (optional)", value=None, allow_custom_value=True)
+            self.info = gr.Textbox(
+                label="What to know (optional)", lines=3, placeholder="A Shiba Inu, four years old, afraid of thunder."
+            )
+            with gr.Row():
+                self.create = gr.Button("Remember", variant="primary", elem_id="create")
+                self.close_new = gr.Button("Close")
+
+    def _build_import(self) -> None:
+        with gr.Column(scale=2, min_width=320, visible=False, elem_id="importer", elem_classes="side") as self.importer:
+            gr.HTML("<h2>Bring concepts in</h2><p class='note'>A zip that this app exported, a zip of RAP's database "
+                    "folder, or a zip with one folder of photos a concept.</p>")  # fmt: skip
+            self.archive = gr.File(label="Zip file", file_types=[".zip"], height=150, elem_id="archive")
+            self.preview = gr.HTML(elem_id="preview")
+            with gr.Row():
+                self.apply = gr.Button("Import these", variant="primary", interactive=False, elem_id="apply")
+                self.close_import = gr.Button("Close")
+
+    def _build_open(self) -> None:
+        with gr.Column(scale=2, min_width=320, visible=False, elem_id="editor", elem_classes="side") as self.editor:
+            self.heading = gr.HTML()
+            self.views = gr.HTML(elem_id="views", js_on_load=CLICKS)
+            self.more = gr.File(
+                label="Add photos", file_count="multiple", file_types=PICTURES, height=120, elem_id="more-files"
+            )
+            self.edit_name = gr.Textbox(label="Name", max_length=80, elem_id="edit-name")
+            self.edit_category = gr.Dropdown(CATEGORIES, label="Kind", allow_custom_value=True)
+            self.edit_info = gr.Textbox(label="What to know", lines=4, elem_id="edit-info")
+            with gr.Row():
+                self.keep = gr.Button("Save", variant="primary", elem_id="keep")
+                self.close_open = gr.Button("Close")
+            self.forget = gr.Button("Forget", variant="stop", size="sm", elem_id="forget")
+
+    def wire(self) -> None:
+        desk = self._desk
+        desk.draw_concepts = self.draw
+        self._drawn = [self.cards, self.forgotten, self.notice, self.creator, self.importer, self.editor, self.photos]
+        self._drawn += [self.heading, self.views, self.edit_name, self.edit_category, self.edit_info, self.forget]
+        desk.elsewhere += self._drawn
+        outputs = [*self._drawn, self.files, self.more, self.archive, self.preview, self.apply, self.name, self.check]
+        outputs += [self.category, self.info, self.link, desk.toast]
+        quiet: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
+        loud: dict[str, Any] = {**quiet, "show_progress": "full", "show_progress_on": [self.cards]}
+        self.search.change(self.draw_found, self.search, **quiet)
+        self.new.click(self.begin, None, **quiet)
+        self.files.upload(self.receive, self.files, **quiet)
+        self.photos.select(self.on_photos, None, **quiet)
+        self.name.change(self.validate, self.name, **quiet)
+        self.create.click(self.remember, [self.name, self.category, self.info], **quiet)
+        self.close_new.click(self.close, None, **quiet)
+        self.cards.select(self.on_cards, self.search, **loud)
+        self.forgotten.select(self.on_forgotten, None, **quiet)
+        self.views.select(self.on_views, None, **quiet)
+        self.more.upload(self.add_views, self.more, **quiet)
+        self.keep.click(self.revise, [self.edit_name, self.edit_category, self.edit_info], **quiet)
+        self.forget.click(self.forget_it, None, **quiet)
+        self.close_open.click(self.close, None, **quiet)
+        self.export.click(self.carry_out, None, **quiet)
+        self.bring.click(self.open_import, None, **quiet)
+        self.archive.upload(self.inspect, self.archive, **quiet)
+        self.apply.click(self.carry_in, None, **loud)
+        self.close_import.click(self.close, None, **quiet)
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    def draw(self, session: Session, search: str = "", *, everything: bool = False, side: str = "") -> Screen:
+        """Everything the tab shows; `side` is "new", "import" or "" (the open concept, if there is one)."""
+        assistant, owner = self._desk.assistant, session.owner
+        concepts = assistant.concepts(owner)
+        wanted = search.strip().casefold()
+        found = [c for c in concepts if wanted in f"{c.name}\n{c.category}\n{c.info}".casefold()]
+        concept = next((c for c in concepts if c.id == session.open_concept), None)
+        session.open_concept = concept.id if concept and not side else None
+        shown = found if everything else found[: render.PAGE]
+        screen: Screen = {
+            self.cards: render.cards(
+                found,
+                {c.id: assistant.library.photo(owner, c.id, c.avatar) for c in shown},
+                total=len(concepts),
+                chosen=session.open_concept,
+                everything=everything,
+            ),
+            self.forgotten: render.forgotten(self._forgotten(owner)),
+            self.notice: "",
+            self.creator: gr.Column(visible=side == "new"),
+            self.importer: gr.Column(visible=side == "import"),
+            self.editor: gr.Column(visible=bool(session.open_concept)),
+        }
+        return {**screen, **self._draw_open(session, concept)} if concept and not side else screen
+
+    def _draw_open(self, session: Session, concept: Concept) -> Screen:
+        library = self._desk.assistant.library
+        photos = [library.photo(session.owner, concept.id, view.sha256) for view in concept.views]
+        return {
+            self.heading: f"<h2 dir='auto'>{render.escape(concept.name)}</h2>",
+            self.views: render.views_strip(concept, photos),
+            self.edit_name: concept.name,
+            self.edit_category: gr.Dropdown(value=concept.category or None),
+            self.edit_info: concept.info,
+            self.forget: gr.Button(f"Forget {concept.name} and {render.plural(len(photos), 'photo')}"),
+        }
+
+    def _forgotten(self, owner: str) -> list[tuple[str, str, int]]:
+        now = time.time()
+        rows = []
+        for item in self._desk.assistant.library.trash(owner):
+            left = UNDO_S - (now - item.forgotten_at)
+            if left > 0:
+                rows.append((item.token, item.concept.name, max(1, round(left / 60))))
+        return rows
+
+    @words
+    def draw_found(self, search: str, request: gr.Request) -> Screen:
+        return self.draw(self._desk.session(request), search)
+
+    # -- a new concept -----------------------------------------------------------------------------------------------
+
+    @words
+    def begin(self, request: gr.Request) -> Screen:
+        session = self._desk.session(request)
+        return {**self.draw(session, side="new"), self.photos: render.new_photos(session.new_photos)}
+
+    @words
+    def close(self, request: gr.Request) -> Screen:
+        session = self._desk.session(request)
+        session.open_concept, session.new_photos, session.incoming = None, [], []
+        return {**self.draw(session), **self._blank()}
+
+    def _blank(self) -> Screen:
+        return {
+            self.photos: "",
+            self.files: None,
+            self.name: "",
+            self.check: "",
+            self.category: None,
+            self.info: "",
+            self.archive: None,
+            self.preview: "",
+            self.apply: gr.Button(interactive=False),
+        }
+
+    @words
+    def receive(self, files: list[str] | None, request: gr.Request) -> Screen:
+        """Photos were dropped for a new concept: say at once what is wrong with any."""
+        session = self._desk.session(request)
+        photos, problems = self._take(files or [])
+        for photo in photos:
+            if photo.sha256 in {p.sha256 for p in session.new_photos}:
+                problems.append("The same photo twice counts once.")
+            elif len(session.new_photos) >= PHOTOS_AT_ONCE:
+                problems.append(f"{PHOTOS_AT_ONCE} photos are enough for a start; add more to the concept later.")
+                break
+            else:
+                session.new_photos.append(photo)
+        return {
+            self.photos: render.new_photos(session.new_photos),
+            self.files: None,
+            self.notice: render.problem(" ".join(dict.fromkeys(problems))),
+        }
+
+    def _take(self, files: Sequence[str]) -> tuple[list[Photo], list[str]]:
+        photos, problems = [], []
+        for file in files:
+            try:
+                photos.append(self._desk.take(file))
+            except PersonalError as error:
+                problems.append(str(error))
+        return photos, problems
+
+    @words
+    def on_photos(self, event: gr.EventData, request: gr.Request) -> Screen:
+        session = self._desk.session(request)
+        if event._data.get("act") == "drop":
+            session.new_photos = [p for p in session.new_photos if p.sha256 != event._data.get("photo")]
+        return {self.photos: render.new_photos(session.new_photos)}
+
+    @words
+    def validate(self, name: str, request: gr.Request) -> Screen:
+        """Say while it is typed whether a name can be had."""
+        if not name.strip():
+            return {self.check: ""}
+        try:
+            self._free(self._desk.session(request), name)
+        except ConceptError as error:
+            return {self.check: render.problem(str(error))}
+        return {
+            self.check: f"<p class='note'>Answers will call it <b>{render.escape(name.strip().strip('<>'))}</b>.</p>"
+        }
+
+    def _free(self, session: Session, name: str) -> str:
+        clean = self._desk.clean_name(name)
+        if clean.casefold() in {c.name.casefold() for c in self._desk.assistant.concepts(session.owner)}:
+            raise ConceptError(f"You have a {clean} already: open it to add photos, or choose another name.")
+        return clean
+
+    @words
+    def remember(self, name: str, category: str | None, info: str, request: gr.Request) -> Screen:
+        """Make the concept."""
+        session = self._desk.session(request)
+        self._free(session, name)
+        if not session.new_photos:
+            raise ConceptError("Add at least one photo: that is what it is recognised by.")
+        concept = self._desk.assistant.remember(session.owner, name, session.new_photos, category or "", info)
+        session.new_photos, session.open_concept = [], None
+
+        def undo() -> str:
+            self._desk.assistant.forget(session.owner, concept.id)
+            return f"{concept.name} is forgotten again."
+
+        session.undo = undo
+        said = f"{concept.name} is remembered, with {render.plural(len(concept.views), 'photo')}."
+        return {**self.draw(session), **self._blank(), self._desk.toast: render.toast(said, undo=True)}
+
+    # -- an open concept ---------------------------------------------------------------------------------------------
+
+    @streaming_words
+    def on_cards(self, search: str, event: gr.EventData, request: gr.Request) -> Iterator[Screen]:
+        """A card was opened, everything asked for, or a first step chosen."""
+        session, data = self._desk.session(request), event._data
+        if data.get("act") == "open":
+            session.open_concept = str(data.get("concept"))
+            yield self.draw(session, search)
+        elif data.get("act") == "all":
+            yield self.draw(session, search, everything=True)
+        elif data.get("act") == "first":
+            yield {**self.draw(session, side="new"), self.photos: ""}
+        elif data.get("act") == "samples":
+            yield {self.cards: render.busy("Remembering the samples …")}
+            names = [
+                self._desk.assistant.remember(session.owner, s.name, s.photos, s.category, s.info).name
+                for s in read_samples().concepts
+            ]
+            said = f"{', '.join(names)} are remembered. Their photos wait in the Chat tab."
+            self._sample_conversations(session)
+            yield {**self.draw(session), self._desk.toast: render.toast(said)}
+
+    def _sample_conversations(self, session: Session) -> None:
+        from personal.ui.sessions import Conversation
+
+        for photo in reversed(read_samples().photos):
+            look = self._desk.assistant.look(session.owner, photo)
+            talk = Conversation(draft=[photo], looks={photo.sha256: look.matches}, active=photo.sha256)
+            session.conversations.append(talk)
+            session.current = talk.id
+
+    def _open(self, session: Session) -> Concept:
+        return self._desk.assistant.library.get(session.owner, session.open_concept or "")
+
+    @words
+    def on_views(self, event: gr.EventData, request: gr.Request) -> Screen:
+        session, view = self._desk.session(request), str(event._data.get("photo"))
+        concept = self._open(session)
+        if event._data.get("act") == "avatar":
+            self._desk.assistant.revise(session.owner, concept.id, avatar=view)
+            return self.draw(session)
+        photo = self._desk.assistant.library.photo(session.owner, concept.id, view)
+        self._desk.assistant.revise(session.owner, concept.id, remove=[view])
+
+        def undo() -> str:
+            self._desk.assistant.revise(
+                session.owner, concept.id, add=[photo], avatar=view if concept.avatar == view else None
+            )
+            return f"The photo is back with {concept.name}."
+
+        session.undo = undo
+        said = f"A photo of {concept.name} was removed."
+        return {**self.draw(session), self._desk.toast: render.toast(said, undo=True)}
+
+    @words
+    def add_views(self, files: list[str] | None, request: gr.Request) -> Screen:
+        session = self._desk.session(request)
+        concept = self._open(session)
+        photos, problems = self._take(files or [])
+        known = {view.sha256 for view in concept.views}
+        fresh = [p for p in {p.sha256: p for p in photos}.values() if p.sha256 not in known]
+        if len(fresh) < len(photos):
+            problems.append("The same photo twice counts once.")
+        if fresh:
+            self._desk.assistant.revise(session.owner, concept.id, add=fresh)
+        return {**self.draw(session), self.more: None, self.notice: render.problem(" ".join(problems))}
+
+    @words
+    def revise(self, name: str, category: str | None, info: str, request: gr.Request) -> Screen:
+        session = self._desk.session(request)
+        before = self._open(session)
+        after = self._desk.assistant.revise(session.owner, before.id, name=name, category=category or "", info=info)
+
+        def undo() -> str:
+            self._desk.assistant.revise(
+                session.owner, before.id, name=before.name, category=before.category, info=before.info
+            )
+            return f"{before.name} is as it was."
+
+        session.undo = undo
+        return {**self.draw(session), self._desk.toast: render.toast(f"{after.name} is saved.", undo=True)}
+
+    @words
+    def forget_it(self, request: gr.Request) -> Screen:
+        """Forget the open concept; ten minutes to think again."""
+        session = self._desk.session(request)
+        concept = self._open(session)
+        token = self._desk.assistant.forget(session.owner, concept.id)
+        session.undo = lambda: f"{self._desk.assistant.restore(session.owner, token).name} is back."
+        session.open_concept = None
+        said = f"{concept.name} and {render.plural(len(concept.views), 'photo')} are forgotten."
+        return {**self.draw(session), self._desk.toast: render.toast(said, undo=True)}
+
+    @words
+    def on_forgotten(self, event: gr.EventData, request: gr.Request) -> Screen:
+        session = self._desk.session(request)
+        concept = self._desk.assistant.restore(session.owner, str(event._data.get("token")))
+        return {**self.draw(session), self._desk.toast: render.toast(f"{concept.name} is back.")}
+
+    # -- carrying in and out -----------------------------------------------------------------------------------------
+
+    @words
+    def carry_out(self, request: gr.Request) -> Screen:
+        """Hand out a link that works once, for this visitor's concepts."""
+        session = self._desk.session(request)
+        if not self._desk.assistant.concepts(session.owner):
+            raise PersonalError("There is nothing to export yet.")
+        return {self.link: f"personal/export/{self._desk.sessions.download(session)}"}
+
+    @words
+    def open_import(self, request: gr.Request) -> Screen:
+        return self.draw(self._desk.session(request), side="import")
+
+    @words
+    def inspect(self, file: str | None, request: gr.Request) -> Screen:
+        """Read an archive and show what it would change; nothing changes yet."""
+        session = self._desk.session(request)
+        if not file:
+            return {}
+        blank = {self.archive: None, self.preview: "", self.apply: gr.Button(interactive=False)}
+        try:
+            session.incoming = exchange.read(Path(file), self._desk.settings)
+            changes = exchange.plan(self._desk.assistant.library, session.owner, session.incoming)
+        except PersonalError as error:
+            session.incoming = []
+            return {**blank, self.notice: render.problem(str(error))}
+        finally:
+            discard(Path(file))
+        notes = [note for concept in session.incoming for note in concept.problems]
+        return {
+            **blank,
+            self.preview: render.import_preview([(c.name, c.words) for c in changes], notes),
+            self.apply: gr.Button(interactive=True),
+            self.notice: "",
+        }
+
+    @streaming_words
+    def carry_in(self, request: gr.Request) -> Iterator[Screen]:
+        session = self._desk.session(request)
+        incoming, session.incoming = session.incoming, []
+        step = Progress("Importing")
+        for step in exchange.apply(self._desk.assistant.remember, session.owner, incoming):
+            yield {self.preview: render.busy(step.text, step)}
+        said = f"{render.plural(step.total, 'concept')} imported."
+        yield {**self.draw(session), **self._blank(), self._desk.toast: render.toast(said)}
+
+
+DOWNLOAD = "watch('value', () => { if (props.value) { const a = document.createElement('a'); a.href = props.value; \
+a.download = ''; document.body.append(a); a.click(); a.remove(); props.value = ''; } });"
+"""Fetches what the server offers, once."""

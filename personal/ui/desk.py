@@ -1,0 +1,97 @@
+"""What the tabs share: the Assistant once it is there, the visitor behind a request, uploads, the toast."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import gradio as gr
+
+from personal.assistant import Assistant
+from personal.compose import Opening
+from personal.concepts import Photo
+from personal.errors import PersonalError
+from personal.images import read_photo
+from personal.ui import render
+from personal.ui.sessions import Session, Sessions
+
+Screen = dict[Any, Any]
+"""Component → its new value."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Desk:
+    """The parts that every tab's handlers work with."""
+
+    def __init__(self, opening: Opening, sessions: Sessions) -> None:
+        self.opening = opening
+        self.settings = opening.settings
+        self.sessions = sessions
+        self.toast: gr.HTML
+        self.elsewhere: list[Any] = []
+        self.draw_concepts: Callable[[Session], Screen] = lambda session: {}
+        self.draw_all: Callable[[Session], Screen] = lambda session: {}
+
+    @property
+    def assistant(self) -> Assistant:
+        """The Assistant. Raises PersonalError while it is still being made."""
+        assistant = self.opening.assistant
+        if assistant is None:
+            raise self.opening.error or PersonalError("The app is still getting ready: a moment, please.")
+        return assistant
+
+    def session(self, request: gr.Request) -> Session:
+        """The visitor's session, from the server's own table."""
+        return self.sessions.of(cast(Any, request))
+
+    def take(self, upload: Any) -> Photo:
+        """Read an uploaded picture and delete the upload: the web server keeps no copy. Raises ImageError."""
+        path = Path(upload if isinstance(upload, str) else upload["path"])
+        try:
+            knobs = self.settings
+            return read_photo(path, max_bytes=knobs.max_bytes, max_pixels=knobs.max_pixels, max_side=knobs.max_side)
+        finally:
+            discard(path)
+
+    def clean_name(self, name: str) -> str:
+        """A name as it is kept. Raises ConceptError that says what is wrong with it."""
+        from personal.remember.library import clean_name
+
+        return clean_name(name)
+
+
+def discard(path: Path) -> None:
+    """Delete an uploaded file, and the folder the web server made for it."""
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        path.parent.rmdir()
+
+
+def words(handler: F) -> F:
+    """Show a PersonalError of a handler as words in the tab's `notice`, and change nothing else."""
+
+    @functools.wraps(handler)
+    def wrapped(tab: Any, *arguments: Any) -> Screen:
+        try:
+            return cast(Screen, handler(tab, *arguments)) or {tab.notice: gr.skip()}
+        except PersonalError as error:
+            return {tab.notice: render.problem(str(error))}
+
+    return cast(F, wrapped)
+
+
+def streaming_words(handler: F) -> F:
+    """The same for a handler that yields."""
+
+    @functools.wraps(handler)
+    def wrapped(tab: Any, *arguments: Any) -> Iterator[Screen]:
+        try:
+            yield from handler(tab, *arguments)
+        except PersonalError as error:
+            yield {tab.notice: render.problem(str(error))}
+
+    return cast(F, wrapped)

@@ -1,0 +1,173 @@
+"""The Settings tab: how sure before a name is said, what is running, what is stored, and erasing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from personal.compose import LOCAL
+from personal.concepts import Preferences
+from personal.errors import PersonalError
+from personal.ui import render
+from personal.ui.desk import Desk, Screen, streaming_words, words
+from personal.ui.sessions import Conversation, Session
+
+WORD = "erase"
+
+
+class Settings:
+    """The tab's components and handlers."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def build(self) -> None:
+        with gr.Column(elem_classes="settings"):
+            self.notice = gr.HTML(elem_id="settings-notice")
+            gr.HTML("<h2>Recognition</h2>")
+            self.threshold = gr.Slider(
+                0.3,
+                0.95,
+                step=0.01,
+                label="How sure before it says a name",
+                info="Further left: more names, more mistakes. Further right: only what it is sure of. "
+                "(The similarity threshold.)",
+                elem_id="threshold",
+            )
+            self.top_k = gr.Slider(
+                1, 20, step=1, label="How many names a photo can have at most", info="(top-k)", elem_id="top-k"
+            )
+            self.reset = gr.Button("Back to the defaults", size="sm", elem_id="reset")
+            gr.HTML("<h2>What is running</h2>")
+            self.running = gr.HTML(elem_id="running")
+            gr.HTML("<h2>What is stored</h2>")
+            self.stored = gr.HTML(elem_id="stored")
+            self.reindex = gr.Button("Learn all photos again", size="sm", elem_id="reindex")
+            self.progress = gr.HTML(elem_id="reindex-progress")
+            gr.HTML(
+                f"<h2>Erase everything</h2><p class='note'>All concepts, their photos, what was forgotten, and your "
+                f"preferences: gone at once, with no way back. Type <b>{WORD}</b> to confirm.</p>"
+            )
+            with gr.Row(elem_classes="erase"):
+                self.word = gr.Textbox(
+                    show_label=False, label=f"Type {WORD}", placeholder=WORD, container=False, elem_id="erase-word"
+                )
+                self.erase = gr.Button("Erase everything", variant="stop", interactive=False, elem_id="erase")
+
+    def wire(self, whole_screen: list[Any]) -> None:
+        """Connect the handlers; erasing redraws `whole_screen`."""
+        desk = self._desk
+        mine = [
+            self.threshold,
+            self.top_k,
+            self.running,
+            self.stored,
+            self.notice,
+            self.progress,
+            self.word,
+            self.erase,
+        ]
+        mine += [desk.toast]
+        quiet: dict[str, Any] = {"outputs": mine, "show_progress": "hidden", "api_visibility": "private"}
+        self.threshold.release(self.prefer, [self.threshold, self.top_k], **quiet)
+        self.top_k.release(self.prefer, [self.threshold, self.top_k], **quiet)
+        self.threshold.input(self.prefer, [self.threshold, self.top_k], **quiet)
+        self.top_k.input(self.prefer, [self.threshold, self.top_k], **quiet)
+        self.reset.click(self.defaults, None, **quiet)
+        self.reindex.click(self.learn_again, None, **quiet)
+        self.word.change(self.arm, self.word, **quiet)
+        whole: dict[str, Any] = {**quiet, "outputs": list(dict.fromkeys([*mine, *whole_screen]))}
+        self.erase.click(self.erase_all, self.word, **whole)
+
+    def draw(self, session: Session) -> Screen:
+        """Everything the tab shows."""
+        assistant = self._desk.assistant
+        wishes = assistant.preferences(session.owner)
+        default = f"Default: {assistant.default_threshold:.2f}. "
+        return {
+            self.threshold: gr.Slider(
+                value=wishes.threshold,
+                info=default + "Further left: more names, more mistakes. Further right: only what it is sure of. "
+                "(The similarity threshold.)",
+            ),
+            self.top_k: gr.Slider(value=wishes.top_k, info=f"Default: {self._desk.settings.top_k}. (top-k)"),
+            self.running: render.facts(self._running()),
+            self.stored: render.facts(self._stored(session)),
+        }
+
+    def _running(self) -> list[tuple[str, str]]:
+        assistant, knobs = self._desk.assistant, self._desk.settings
+        sight = "it looks at the photo" if assistant.generator.sees else "it is told what was recognised and where"
+        return [
+            ("Language model", f"{assistant.generator.name}: {sight}. Another one: PERSONAL_MODEL."),
+            ("Recognition", f"{knobs.encoder}. Another one: PERSONAL_ENCODER."),
+            ("Index", knobs.chroma_url or "in the data folder"),
+        ]
+
+    def _stored(self, session: Session) -> list[tuple[str, str]]:
+        assistant, knobs = self._desk.assistant, self._desk.settings
+        concepts = assistant.concepts(session.owner)
+        views = sum(len(concept.views) for concept in concepts)
+        rows = [
+            ("Concepts", f"{render.plural(len(concepts), 'concept')}, {render.plural(views, 'photo')}"),
+            ("On disk", _megabytes(knobs.data_dir / "owners" / session.owner)),
+        ]
+        if session.owner == LOCAL:
+            rows.append(("Data folder", str(knobs.data_dir)))
+        return rows
+
+    @words
+    def prefer(self, threshold: float, top_k: float, request: gr.Request) -> Screen:
+        session = self._desk.session(request)
+        if not -1 <= threshold <= 1 or not 1 <= top_k <= 20:
+            raise PersonalError("That is outside what the sliders offer; nothing was changed.")
+        self._desk.assistant.library.prefer(session.owner, Preferences(round(threshold, 4), int(top_k)))
+        return {self.notice: ""}
+
+    @words
+    def defaults(self, request: gr.Request) -> Screen:
+        session = self._desk.session(request)
+        self._desk.assistant.library.prefer(session.owner, Preferences())
+        return self.draw(session)
+
+    @streaming_words
+    def learn_again(self, request: gr.Request) -> Iterator[Screen]:
+        """Build the index again from the photos, with progress."""
+        session = self._desk.session(request)
+        yield {self.progress: render.busy("Learning your photos again …")}
+        for step in self._desk.assistant.reindex(session.owner, afresh=True):
+            yield {self.progress: render.busy(step.text, step)}
+        yield {
+            **self.draw(session),
+            self.progress: "",
+            self._desk.toast: render.toast("All photos were learned again."),
+        }
+
+    def arm(self, word: str) -> Screen:
+        return {self.erase: gr.Button(interactive=word.strip().casefold() == WORD)}
+
+    @words
+    def erase_all(self, word: str, request: gr.Request) -> Screen:
+        """Erase everything of this visitor, behind the typed word."""
+        session = self._desk.session(request)
+        if word.strip().casefold() != WORD:
+            raise PersonalError(f"Type {WORD} into the field to confirm. Nothing was erased.")
+        for conversation in session.conversations:
+            if conversation.stop:
+                conversation.stop.set()
+        self._desk.assistant.erase(session.owner)
+        session.conversations, session.undo = [Conversation()], None
+        session.open_concept, session.new_photos, session.incoming = None, [], []
+        return {
+            **self._desk.draw_all(session),
+            self.word: "",
+            self._desk.toast: render.toast("Everything of yours is erased."),
+        }
+
+
+def _megabytes(folder: Path) -> str:
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.exists() else 0
+    return f"{size / 2**20:.1f} MB"

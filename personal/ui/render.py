@@ -1,0 +1,441 @@
+"""From values to HTML: pure functions, tested without a browser.
+
+Everything a person or a model wrote is escaped here, and nowhere else; pictures travel inside the page as data, so that
+no file of anybody's is ever served. What is clicked carries `data-act`, which `assets/app.js` hands to the tab's handler.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from markdown_it import MarkdownIt
+
+from personal.concepts import Answer, Box, Concept, Match, Photo, Progress
+from personal.images import data_url, quality_hints
+from personal.ui.sessions import Conversation, Entry
+
+_MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}).disable(
+    ["image", "link", "autolink", "reference"]
+)
+"""No links and no pictures from answers: a page that fetched one would tell its server what was asked."""
+
+PAGE = 60
+"""Cards shown before "show all"."""
+
+
+def act(name: str, **data: Any) -> str:
+    """The attributes of something that can be clicked."""
+    more = "".join(f" data-{key}='{escape(str(value))}'" for key, value in data.items() if value is not None)
+    return f'data-act="{name}"{more}'
+
+
+def icon(name: str) -> str:
+    """A line icon of the sprite that the page carries."""
+    return f'<svg class="icon" aria-hidden="true"><use href="#i-{name}"/></svg>'
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+# -- chat ------------------------------------------------------------------------------------------------------------
+
+
+def chip(concept: Concept, colour: int) -> str:
+    """A concept's name in its colour."""
+    return f'<span class="chip c{colour}" data-concept="{concept.id}" dir="auto">{escape(concept.name)}</span>'
+
+
+def prose(text: str, concepts: Mapping[str, Concept], colours: Mapping[str, int]) -> str:
+    """Answer text as HTML: Markdown, with every `<name>` of `concepts` (id → concept) as a chip."""
+    html: str = _MARKDOWN.render(text)
+    names = {escape(concept.tag).casefold(): concept for concept in concepts.values()}
+    if names:
+        pattern = "|".join(re.escape(tag) for tag in sorted(names, key=len, reverse=True))
+        html = re.sub(
+            pattern,
+            lambda m: chip(names[m[0].casefold()], colours.get(names[m[0].casefold()].id, 0) % 8),
+            html,
+            flags=re.IGNORECASE,
+        )
+    return html
+
+
+def describe(matches: Sequence[Match]) -> str:
+    """Alternative text of a photo, made of what was recognised in it."""
+    names = [match.concept.name for match in matches if match.box]
+    return f"Photo with {', '.join(names)}" if names else "Photo in which nothing of yours was recognised"
+
+
+def log(conversation: Conversation, concepts: Mapping[str, Concept], *, live: Entry | None = None) -> str:
+    """The conversation so far; `live` is the entry being answered, whose answer is drawn elsewhere."""
+    if not conversation.entries:
+        return EMPTY_CHAT if not conversation.photos else ""
+    return "".join(
+        entry_html(conversation, number, entry, concepts, answering=entry is live)
+        for number, entry in enumerate(conversation.entries)
+    )
+
+
+EMPTY_CHAT = (
+    '<div class="empty"><h2>Ask about a photo</h2>'
+    "<p>Drop one below, paste it, or take one with the camera. Your people, pets and things are recognised at once, "
+    "and the answers call them by name.</p></div>"
+)
+
+
+def entry_html(
+    conversation: Conversation, number: int, entry: Entry, concepts: Mapping[str, Concept], *, answering: bool = False
+) -> str:
+    """One exchange: the question with its photos, the answer with what it used."""
+    shots = "".join(
+        f'<button class="shot" {act("photo", photo=photo.sha256)} aria-label="Show this photo beside">'
+        f'<img src="{data_url(photo, 320)}" alt="{escape(describe(conversation.looks.get(photo.sha256, ())))}"></button>'
+        for photo in entry.turn.photos
+    )
+    edited = " editing" if conversation.editing == number else ""
+    question = (
+        f'<article class="said you{edited}">{shots and f"<div class=shots>{shots}</div>"}'
+        f'<p dir="auto">{escape(entry.turn.question)}</p>'
+        f"<footer><button {act('edit', entry=number)}>{icon('edit')}Edit</button></footer></article>"
+    )
+    if answering:
+        return question
+    return question + answer_html(conversation, number, entry, concepts)
+
+
+def answer_html(conversation: Conversation, number: int, entry: Entry, concepts: Mapping[str, Concept]) -> str:
+    """A finished answer, or the words of what went wrong with the way to try again."""
+    last = number == len(conversation.entries) - 1
+    again = (
+        f"<button {act('again')}>{icon('again')}{'Try again' if entry.error else 'Answer again'}</button>"
+        if last
+        else ""
+    )
+    if entry.answer is None:
+        words = entry.error or "This was stopped before an answer came."
+        return f'<article class="said it failed" role="alert"><p>{escape(words)}</p><footer>{again}</footer></article>'
+    answer = entry.answer
+    text = prose(answer.text, concepts, conversation.colours) if answer.text else "<p><em>Nothing was said.</em></p>"
+    stopped = '<p class="note">Stopped.</p>' if answer.stopped else ""
+    failed = f'<p class="note" role="alert">{escape(entry.error)}</p>' if entry.error else ""
+    copy = f'<button {act("copy")} data-text="{escape(answer.text)}">{icon("copy")}Copy</button>'
+    return (
+        f'<article class="said it"><div class="prose" dir="auto">{text}</div>{stopped}{failed}'
+        f"{used(answer, conversation)}<footer>{copy}{again}</footer></article>"
+    )
+
+
+def used(answer: Answer, conversation: Conversation) -> str:
+    """What an answer rests on, folded: each match with its card, and how long it took."""
+    names = ", ".join(match.concept.name for match in answer.matches) or "no memories"
+    spoke = answer.total_s - answer.retrieve_s
+    time = f"{answer.retrieve_s:.1f} s + {spoke:.1f} s" if answer.tokens else f"{answer.retrieve_s:.1f} s"
+    rows = "".join(
+        f'<li><i class="dot c{conversation.colour(match.concept.id)}"></i><b dir="auto">{escape(match.concept.name)}</b>'
+        f"<span>{how(match)}</span><p dir='auto'>{escape(match.concept.info)}</p></li>"
+        for match in answer.matches
+    )
+    model = escape(answer.model) if answer.tokens else "Recognised without asking the language model."
+    return (
+        f'<details class="used"><summary>used {escape(names)} · {time}</summary><ul>{rows}</ul><p>{model}</p></details>'
+    )
+
+
+def how(match: Match) -> str:
+    """How a match came about, in words."""
+    return "named in your question" if match.similarity is None else f"seen, similarity {match.similarity:.2f}"
+
+
+def live(text: str, status: str, concepts: Mapping[str, Concept], colours: Mapping[str, int]) -> str:
+    """The answer being streamed, with a caret; `status` stands there until the first words."""
+    if not text:
+        return f'<article class="said it waiting"><p><span class="pulse"></span>{escape(status)}</p></article>'
+    return (
+        f'<article class="said it live"><div class="prose" dir="auto">{prose(text, concepts, colours)}</div></article>'
+    )
+
+
+def drafts(conversation: Conversation) -> str:
+    """Photos that go with the next question, each with a cross; and the notice that a question is being edited."""
+    parts = []
+    if conversation.editing is not None:
+        parts.append(
+            f'<p class="note">Editing a question: what came after it is replaced. '
+            f"<button {act('unedit')}>Cancel</button></p>"
+        )
+    parts += [
+        f'<span class="draft"><button class="shot" {act("photo", photo=p.sha256)} aria-label="Show this photo beside">'
+        f'<img src="{data_url(p, 96, square=True)}" alt="{escape(describe(conversation.looks.get(p.sha256, ())))}">'
+        f'</button><button class="cross" {act("undraft", photo=p.sha256)} aria-label="Remove this photo">×</button></span>'
+        for p in conversation.draft
+    ]
+    return f'<div class="drafts">{"".join(parts)}</div>' if parts else ""
+
+
+def panel(
+    conversation: Conversation,
+    avatars: Mapping[str, Photo],
+    views: Mapping[str, Photo],
+    *,
+    threshold: float,
+    any_concepts: bool,
+) -> str:
+    """The photo with a box a match, and the matches with their evidence.
+
+    `avatars` maps concept ids to pictures, `views` maps view hashes to the reference photos that matched.
+    """
+    photo = conversation.photo(conversation.active)
+    if photo is None:
+        return EMPTY_PANEL
+    matches = conversation.looks.get(photo.sha256, ())
+    boxes = "".join(_box(match, conversation.colour(match.concept.id)) for match in matches if match.box)
+    mark = _marked(conversation.marked) if conversation.marked else ""
+    rows = "".join(_match(match, conversation, avatars, views, threshold) for match in matches)
+    if not rows:
+        hint = (
+            "Nobody and nothing of yours was recognised here."
+            if any_concepts
+            else "Nothing is remembered yet: click “This is …” and give what you see a name."
+        )
+        rows = f'<li class="none">{hint}</li>'
+    shape = f"aspect-ratio:{photo.width}/{photo.height}"
+    return (
+        f'<section class="panel"><h2>In this photo</h2><div class="stage" data-stage style="{shape}">'
+        f'<img src="{data_url(photo, 900)}" alt="{escape(describe(matches))}">{boxes}{mark}</div>'
+        f'<p class="note">Click a box, or two corners around something, to say who or what it is.</p>'
+        f'<ul class="matches">{rows}</ul>'
+        f'<button class="this" {act("mark", box="[0,0,1,1]")}>{icon("plus")}This is …</button></section>'
+    )
+
+
+EMPTY_PANEL = (
+    '<section class="panel"><h2>In this photo</h2><div class="empty small"><p>Drop a photo: who and what is in it '
+    "appears here, before you ask anything.</p></div></section>"
+)
+
+
+def _place(box: Box) -> str:
+    x0, y0, x1, y1 = box
+    return f"left:{x0:.2%};top:{y0:.2%};width:{x1 - x0:.2%};height:{y1 - y0:.2%}"
+
+
+def _box(match: Match, colour: int) -> str:
+    assert match.box is not None
+    name = escape(match.concept.name)
+    return (
+        f'<button class="box c{colour}" style="{_place(match.box)}" data-concept="{match.concept.id}" '
+        f'{act("mark", box=json.dumps(match.box))} aria-label="Say who this is (recognised as {name})">'
+        f'<span dir="auto">{name}</span></button>'
+    )
+
+
+def _marked(box: Box) -> str:
+    return f'<div class="box marked" style="{_place(box)}"></div>'
+
+
+def _match(
+    match: Match,
+    conversation: Conversation,
+    avatars: Mapping[str, Photo],
+    views: Mapping[str, Photo],
+    threshold: float,
+) -> str:
+    concept = match.concept
+    name = escape(concept.name)
+    picture = avatars.get(concept.id)
+    face = f'<img class="face" src="{data_url(picture, 96, square=True)}" alt="">' if picture else ""
+    similarity = "" if match.similarity is None else f'<span class="similarity">{match.similarity:.2f}</span>'
+    reference = views.get(match.view or "")
+    crop = conversation.photo(match.photo)
+    why = ""
+    if reference and crop and match.similarity is not None:
+        why = (
+            f'<details class="why"><summary>Why?</summary><div class="pair"><img src="{data_url(crop, 200, match.box)}" '
+            f'alt="What was seen here"><img src="{data_url(reference, 200)}" alt="The photo of {name} it resembles most">'
+            f"</div><p>This part of the photo resembles that photo of {name} with similarity "
+            f"{match.similarity:.2f}; a name is said from the threshold {threshold:.2f} on.</p></details>"
+        )
+    return (
+        f'<li class="match" data-concept="{concept.id}">{face}<i class="dot c{conversation.colour(concept.id)}"></i>'
+        f'<div class="who"><b dir="auto">{name}</b>{similarity}<p dir="auto">{escape(concept.info or concept.category)}</p></div>'
+        f'<details class="menu"><summary aria-label="More about {name}">⋯</summary><div>'
+        f"<button {act('open', concept=concept.id)}>Open {name}</button>"
+        f"<button {act('not', concept=concept.id)}>Not {name}</button>"
+        f"<button {act('is', concept=concept.id, box=json.dumps(match.box))}>Is {name}: add this view</button>"
+        f"</div></details>{why}</li>"
+    )
+
+
+# -- concepts ----------------------------------------------------------------------------------------------------------
+
+
+def cards(
+    concepts: Sequence[Concept], avatars: Mapping[str, Photo], *, total: int, chosen: str | None, everything: bool
+) -> str:
+    """The gallery: one card a concept, equal in size."""
+    if not total:
+        return EMPTY_CONCEPTS
+    if not concepts:
+        return (
+            '<div class="empty small"><p>Nothing of yours is called that. Clear the search to see everything.</p></div>'
+        )
+    shown = concepts if everything else concepts[:PAGE]
+    html = "".join(_card(concept, avatars.get(concept.id), concept.id == chosen) for concept in shown)
+    more = f'<button class="more" {act("all")}>Show all {len(concepts)}</button>' if len(concepts) > len(shown) else ""
+    return f'<div class="cards" role="list">{html}</div>{more}'
+
+
+EMPTY_CONCEPTS = (
+    '<div class="empty"><h2>Your people, pets and things</h2>'
+    "<p>Give a name to a few photos of something that is yours, and it is recognised in every other photo.</p>"
+    f'<p class="row"><button class="primary" {act("samples")}>Try it with samples</button>'
+    f"<button {act('first')}>Add your first concept</button></p></div>"
+)
+
+
+def _card(concept: Concept, picture: Photo | None, chosen: bool) -> str:
+    image = f'<img src="{data_url(picture, 240, square=True)}" alt="">' if picture else '<div class="noimage"></div>'
+    hint = '<span class="hint">one photo only: add another angle</span>' if len(concept.views) == 1 else ""
+    return (
+        f'<button class="card{" chosen" if chosen else ""}" role="listitem" {act("open", concept=concept.id)}>{image}'
+        f'<b dir="auto">{escape(concept.name)}</b><span dir="auto">{escape(concept.category) or "&nbsp;"}</span>'
+        f"<small>{plural(len(concept.views), 'photo')}</small>{hint}</button>"
+    )
+
+
+def new_photos(photos: Sequence[Photo]) -> str:
+    """Photos chosen for a new concept, each with a cross and what could be better about it."""
+    return strip(
+        (
+            photo,
+            f'<button class="cross" {act("drop", photo=photo.sha256)} aria-label="Remove this photo">×</button>',
+            "",
+        )
+        for photo in photos
+    )
+
+
+def views_strip(concept: Concept, photos: Sequence[Photo]) -> str:
+    """A concept's views, with the avatar marked and what can be done with each."""
+    rows = []
+    for photo in photos:
+        if photo.sha256 == concept.avatar:
+            chosen = '<span class="hint">on the card</span>'
+        else:
+            chosen = f"<button {act('avatar', photo=photo.sha256)}>Put on the card</button>"
+        cross = ""
+        if len(photos) > 1:
+            cross = (
+                f'<button class="cross" {act("remove", photo=photo.sha256)} aria-label="Remove this photo">×</button>'
+            )
+        rows.append((photo, cross, chosen))
+    return strip(rows)
+
+
+def strip(rows: Any) -> str:
+    """A row of thumbnails: (photo, what lies on it, what stands under it)."""
+    html = "".join(
+        f'<figure><div><img src="{data_url(photo, 200, square=True)}" alt="">{over}</div>'
+        f"<figcaption>{under}{''.join(f'<em>{escape(h)}</em>' for h in quality_hints(photo))}</figcaption></figure>"
+        for photo, over, under in rows
+    )
+    return f'<div class="strip">{html}</div>' if html else ""
+
+
+def forgotten(rows: Sequence[tuple[str, str, int]]) -> str:
+    """What was forgotten lately and can still come back: (token, name, minutes left)."""
+    html = "".join(
+        f"<li><span dir='auto'>{escape(name)}</span><small>{plural(minutes, 'minute')} left</small>"
+        f"<button {act('restore', token=token)}>Undo</button></li>"
+        for token, name, minutes in rows
+    )
+    return f'<section class="forgotten"><h3>Forgotten just now</h3><ul>{html}</ul></section>' if html else ""
+
+
+def import_preview(rows: Sequence[tuple[str, str]], notes: Sequence[str]) -> str:
+    """What an import would change: (name, change in words); and what was skipped."""
+    html = "".join(f"<tr><td dir='auto'>{escape(name)}</td><td>{escape(change)}</td></tr>" for name, change in rows)
+    skipped = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    skipped = (
+        f"<details><summary>{plural(len(notes), 'file')} left out</summary><ul>{skipped}</ul></details>"
+        if notes
+        else ""
+    )
+    return f'<section class="preview"><h3>This would change</h3><table>{html}</table>{skipped}</section>'
+
+
+# -- everywhere --------------------------------------------------------------------------------------------------------
+
+
+def toast(words: str, *, undo: bool = False) -> str:
+    """A short notice at the bottom of the screen, with a way back where there is one."""
+    if not words:
+        return ""
+    button = f"<button {act('undo')}>Undo</button>" if undo else ""
+    return f'<div class="toast" role="status"><span dir="auto">{escape(words)}</span>{button}</div>'
+
+
+def problem(words: str) -> str:
+    """Something went wrong, said where it happened."""
+    return f'<p class="problem" role="alert">{escape(words)}</p>' if words else ""
+
+
+def opening(progress: Progress, error: str = "") -> str:
+    """The first page: what is being made ready, and how far it is."""
+    if error:
+        return (
+            f'<section class="opening"><h2>This did not start</h2><p role="alert">{escape(error)}</p>'
+            f'<button class="primary" {act("retry")}>Try again</button></section>'
+        )
+    share = 100 * progress.done / progress.total if progress.total else None
+    bar = f'<progress max="100" {"" if share is None else f"value={share:.0f}"}></progress>'
+    return (
+        '<section class="opening"><h2>Getting ready</h2><p>The first time, the built-in model is put together on this '
+        f'machine; that takes about a minute.</p>{bar}<p role="status">{escape(progress.text)}</p></section>'
+    )
+
+
+def busy(words: str, step: Progress | None = None) -> str:
+    """Something long is going on."""
+    bar = (
+        f'<progress max="{step.total}" value="{step.done}"></progress>'
+        if step and step.total
+        else "<progress></progress>"
+    )
+    return f'<div class="busy" role="status"><p>{escape(words)}</p>{bar}</div>'
+
+
+def facts(rows: Sequence[tuple[str, str]]) -> str:
+    """A short table of facts."""
+    html = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
+    return f'<dl class="facts">{html}</dl>'
+
+
+def header(model: str, note: str) -> str:
+    """The line at the top: whose app this is, what runs, and the switch between light and dark."""
+    return (
+        f'<header class="top"><a class="brand" href="/"><span class="mark" aria-hidden="true"></span>Personal</a>'
+        f'<span class="running" title="{escape(note)}">{escape(model)}</span>'
+        f'<button {act("theme")} aria-label="Light or dark">{icon("moon")}</button></header>'
+    )
+
+
+def banner(*, shared: bool, sees: bool, model: str) -> str:
+    """What a visitor must know before the first photo: where it goes, and what the model can do."""
+    lines = []
+    if shared:
+        lines.append(
+            "You are a guest here: your photos and concepts are visible to you alone and are erased when you leave. "
+            "Export what you want to keep."
+        )
+    if not sees:
+        lines.append(
+            f"{model} does not look at photos yet: it is told which of your concepts are there, where, and what you "
+            "wrote about them. Recognition does look."
+        )
+    return "".join(f'<p class="banner">{escape(line)}</p>' for line in lines)
