@@ -1,21 +1,5 @@
 /* What the page does by itself: hands clicks to the tabs' handlers, lights a name with its box, keyboard, theme. */
 (() => {
-  const ICONS = {
-    moon: '<path d="M20 14.5A8 8 0 0 1 9.5 4a8 8 0 1 0 10.5 10.5z"/>',
-    plus: '<path d="M12 5v14M5 12h14"/>',
-    edit: '<path d="M4 20h4L19 9l-4-4L4 16z"/>',
-    again: '<path d="M4 12a8 8 0 1 0 2.5-5.8M4 4v4.5h4.5"/>',
-    copy: '<path d="M9 9h11v11H9zM5 15H4V4h11v1"/>',
-  };
-  const sprite = () => {
-    const holder = document.createElement("div");
-    holder.hidden = true;
-    holder.innerHTML = "<svg>" + Object.entries(ICONS).map(([name, path]) =>
-      `<symbol id="i-${name}" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.8"
-        stroke-linecap="round" stroke-linejoin="round">${path}</symbol>`).join("") + "</svg>";
-    document.body.append(holder);
-  };
-
   const theme = (dark) => {
     document.body.classList.toggle("dark", dark);
     document.documentElement.style.colorScheme = dark ? "dark" : "light";
@@ -111,16 +95,17 @@
     }
   };
 
-  /* A growing answer stays in sight, unless the reader has scrolled up. */
+  /* A growing answer is kept in sight, until the reader scrolls. */
   const follow = () => {
-    let low = true;
-    addEventListener("scroll", () => {
-      low = innerHeight + scrollY > document.documentElement.scrollHeight - 160;
-    }, { passive: true });
-    new MutationObserver((changes) => {
-      if (!low) return;
-      const ours = changes.some((c) => c.target.closest?.("#live, #log"));
-      if (ours && document.querySelector("#log .said")) scrollTo({ top: document.documentElement.scrollHeight });
+    let following = false, was = false;
+    for (const kind of ["wheel", "touchmove"]) addEventListener(kind, () => { following = false; }, { passive: true });
+    new MutationObserver(() => {
+      const live = document.querySelector("#live .said");
+      if (live && !was) following = true;
+      was = Boolean(live);
+      const last = live ?? document.querySelector("#log .said:last-child");
+      if (following) last?.scrollIntoView({ block: "nearest" });
+      if (!live) following = false;
     }).observe(document.body, { childList: true, subtree: true });
   };
 
@@ -130,7 +115,6 @@
   };
 
   addEventListener("DOMContentLoaded", () => {
-    sprite();
     theme(wanted());
     system.addEventListener("change", () => theme(wanted()));
     document.addEventListener("mouseover", lit);

@@ -17,8 +17,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import NoReturn
 
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageOps
 
+from personal.colours import eight_bit, to_srgb
 from personal.concepts import WHOLE, Box, Photo
 from personal.errors import ImageError
 
@@ -31,6 +32,7 @@ QUALITY = 92
 
 _KNOWN_WORDS = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF"
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
+_SIDES = ((b"\x89PNG", 16, 4), (b"GIF8", 6, 2), (b"BM", 18, 4))  # where width and height stand, bytes each
 _JFIF = b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
 _DAMAGE = (  # what Pillow's and libheif's decoders raise on bytes that are not what they seem
     OSError,
@@ -78,6 +80,8 @@ def read_photo(
         raise ImageError(
             f"{name} is only {width} × {height} pixels: too small to recognise anything. Use a larger one."
         )
+    if _breaks_off(data, image):
+        raise _damaged(name)
     try:
         verbatim = _is_clean(data, image, max_side)
         clean = _normalise(image, size)
@@ -126,7 +130,8 @@ def quality_hints(photo: Photo) -> list[str]:
     """Say in a few words each what may make this a poor reference photo; empty where nothing does.
 
     Blur is told by the variance of the Laplacian (Pech-Pacheco et al., 2000) at 256 pixels. Its threshold and the
-    darkness's were chosen on 113 photos of 20 subjects: at most 1 in 30 of the untouched ones is marked.
+    darkness's were chosen on 107 photos of 20 subjects (768 px): none of the untouched ones is called blurred, two are
+    called dark; of those blurred with a Gaussian of radius 2, 3 and 4 px, 19, 69 and 100 % are.
     """
     import numpy as np
 
@@ -140,7 +145,7 @@ def quality_hints(photo: Photo) -> list[str]:
     neighbours = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
     if grey.mean() < 40:
         hints.append("very dark: more light helps")
-    elif float((neighbours - 4 * grey[1:-1, 1:-1]).var()) < 100:
+    elif float((neighbours - 4 * grey[1:-1, 1:-1]).var()) < 80:
         hints.append("blurred: a sharper photo helps")
     return hints
 
@@ -196,14 +201,24 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
     except _DAMAGE as error:
         if b"<svg" in data[:4096].lower():
             raise ImageError(f"{name} is an SVG drawing. SVG drawings are not photos: export it as PNG.") from error
+        if any(
+            data.startswith(magic) and bytes(width) in (data[at : at + width], data[at + width : at + 2 * width])
+            for magic, at, width in _SIDES
+        ):
+            raise ImageError(f"{name} has no pixels: its width or height is 0. Save it again.") from error
         if data.startswith(_SIGNATURES) or data[8:12] == b"WEBP" or data[4:8] == b"ftyp":
             raise _damaged(name) from error
         raise ImageError(f"{name} is not a picture that can be read: use {_KNOWN_WORDS}.") from error
-    if not all(image.size):
-        raise ImageError(f"{name} has no pixels ({image.width} × {image.height}): save it again.")
     if image.width * image.height > max_pixels:
         _too_many_pixels(name, max_pixels)
     return image
+
+
+def _breaks_off(data: bytes, image: Image.Image) -> bool:
+    """Tell whether a copy was interrupted, where the decoders would fill in grey and keep silent."""
+    if image.format == "PNG":
+        return b"IEND" not in data
+    return image.format in {"WEBP", "HEIF", "AVIF"} and data.endswith(bytes(1024))
 
 
 def _normalise(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -217,57 +232,17 @@ def _normalise(image: Image.Image, size: tuple[int, int]) -> Image.Image:
         orientation = 1  # damaged metadata is no reason to refuse a picture that can be seen
     if image.format == "TIFF" and (image.width < image.height) != (size[0] < size[1]):
         size = size[::-1]
-    image = _eight_bit(image)
+    image = eight_bit(image)
     if image.size != size:
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
-    colours = _srgb(image, profile)
-    if "A" in image.getbands():
+    colours = to_srgb(image, profile)
+    if image.mode in ("LA", "RGBA"):
         white = Image.new("RGB", image.size, "white")
         white.paste(colours, mask=image.getchannel("A"))
         return white
     return colours
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Bring any of Pillow's modes to L, LA, RGB, RGBA, CMYK, YCbCr or LAB; transparency in any form becomes alpha."""
-    if image.mode == "F" or image.mode.startswith("I"):
-        import numpy as np
-
-        grey = np.nan_to_num(np.asarray(image, dtype=np.float32))
-        low, high = float(grey.min()), float(grey.max())
-        if image.mode.startswith("I;16") or (low >= 0 and 255 < high <= 65535):
-            low, high = 0.0, 65535.0
-        elif low >= 0 and high <= 255:
-            low, high = 0.0, 1.0 if image.mode == "F" and high <= 1 else 255.0
-        return Image.fromarray(((grey - low) * (255 / (high - low)) + 0.5).clip(0, 255).astype(np.uint8))
-    if image.mode == "LA":
-        return image
-    if image.has_transparency_data or image.mode in ("PA", "La", "RGBa"):
-        return image.convert("RGBA")
-    return image.convert({"1": "L", "P": "RGB", "RGBX": "RGB", "HSV": "RGB"}.get(image.mode, image.mode))
-
-
-def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return RGB pixels in sRGB, by the embedded colour profile where it fits the pixels; alpha is left out."""
-    plain = {"LA": "L", "RGBA": "RGB", "YCbCr": "RGB"}.get(image.mode, image.mode)
-    try:
-        if image.mode == "LAB":
-            source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-        elif profile:
-            source = ImageCms.ImageCmsProfile(BytesIO(profile))
-        else:
-            return image.convert("RGB")
-        mode = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK", "Lab": "LAB"}[source.profile.xcolor_space.strip()]
-        if mode != plain and (mode, plain) not in {("RGB", "L"), ("L", "RGB")}:
-            return image.convert("RGB")
-        srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-        converted = ImageCms.profileToProfile(image.convert(mode), source, srgb, outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, KeyError):
-        return image.convert("RGB")  # a broken profile: colours as they are, like every viewer
-    assert converted is not None  # None only with inPlace=True
-    return converted
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:

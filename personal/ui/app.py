@@ -19,9 +19,9 @@ from personal.compose import LOCAL, Opening
 from personal.errors import PersonalError
 from personal.settings import Settings
 from personal.ui import preferences, render, theme
-from personal.ui.chat import CLICKS, Chat
+from personal.ui.chat import Chat
 from personal.ui.concepts import Concepts
-from personal.ui.desk import Desk, Screen
+from personal.ui.desk import Desk, Screen, html
 from personal.ui.sessions import Session, Sessions, Visitors
 
 ASSETS = Path(__file__).parents[2] / "assets"
@@ -39,11 +39,11 @@ class Page:
 
     def build(self) -> gr.Blocks:
         with gr.Blocks(title="Personal", analytics_enabled=False, delete_cache=(300, 600), fill_width=True) as page:
-            self.header = gr.HTML(render.header("", ""), elem_id="header", js_on_load=CLICKS)
-            self.banner = gr.HTML(elem_id="banner")
-            self.opening = gr.HTML(render.opening(self._desk.opening.progress), elem_id="opening", js_on_load=CLICKS)
+            self.header = html(render.header("", ""), elem_id="header")
+            self.banner = html(elem_id="banner")
+            self.opening = html(render.opening(self._desk.opening.progress), elem_id="opening")
             self.timer = gr.Timer(0.4)
-            self._desk.toast = gr.HTML(elem_id="toast", js_on_load=CLICKS)
+            self._desk.toast = html(elem_id="toast")
             with gr.Column(visible=False, elem_id="main") as self.main, gr.Tabs(elem_id="tabs") as self.tabs:
                 with gr.Tab("Chat", id="chat") as chat:
                     self._chat.build()

@@ -18,8 +18,8 @@ import gradio as gr
 from personal.concepts import WHOLE, Answer, Box, Concept, Look, Match, Photo, Piece, Turn, Waiting
 from personal.errors import PersonalError
 from personal.images import crop
-from personal.ui import render
-from personal.ui.desk import Desk, Screen, streaming_words, words
+from personal.ui import render, samples
+from personal.ui.desk import Desk, Screen, html, streaming_words, words
 from personal.ui.sessions import Conversation, Entry, Session
 
 DRAW_EVERY_S = 0.08
@@ -41,14 +41,14 @@ class Chat:
                     self.chooser = gr.Dropdown(label="Conversation", show_label=False, container=False, scale=4)
                     self.fresh = gr.Button("New", size="sm", scale=0, min_width=70)
                     self.delete = gr.Button("Delete", size="sm", scale=0, min_width=70)
-                self.log = gr.HTML(elem_id="log", js_on_load=CLICKS)
-                self.live = gr.HTML(elem_id="live")
+                self.log = html(elem_id="log")
+                self.live = html(elem_id="live")
                 with gr.Row(elem_classes="quick"):
                     self.who = gr.Button("Who is here?", size="sm")
                     self.caption = gr.Button("Describe the photo", size="sm")
                     self.doing = gr.Button("What is happening?", size="sm")
-                self.notice = gr.HTML(elem_id="notice")
-                self.drafts = gr.HTML(elem_id="drafts", js_on_load=CLICKS)
+                self.notice = html(elem_id="notice")
+                self.drafts = html(elem_id="drafts")
                 self.box = gr.MultimodalTextbox(
                     file_count="multiple",
                     file_types=["image", ".heic", ".heif", ".avif"],
@@ -65,7 +65,7 @@ class Chat:
                         sources=["webcam"], type="filepath", show_label=False, label="Camera", buttons=[], height=240
                     )
             with gr.Column(scale=2, min_width=300, elem_classes="beside"):
-                self.panel = gr.HTML(elem_id="panel", js_on_load=CLICKS)
+                self.panel = html(elem_id="panel")
                 with gr.Group(visible=False, elem_id="namer") as self.namer:
                     self.name = gr.Dropdown(
                         label="This is …",
@@ -88,7 +88,7 @@ class Chat:
         self.box.change(self.receive, self.box, **quiet)
         self.box.stop(self.stop, None, **many)
         self.camera.input(self.shoot, self.camera, **quiet)
-        self.log.select(self.on_log, None, **many)
+        self.log.select(self.on_log, None, **{**many, "outputs": [*drawn, *self._desk.elsewhere]})
         self.drafts.select(self.on_drafts, None, **quiet)
         self.panel.select(self.on_panel, None, **{**many, "outputs": [*drawn, *self._desk.elsewhere]})
         self.who.click(self.ask_who, None, **quiet)
@@ -323,7 +323,13 @@ class Chat:
         """Something in the conversation was clicked."""
         session = self._desk.session(request)
         talk, data = session.conversation, event._data
-        if data.get("act") == "photo":
+        if data.get("act") == "samples":
+            yield {self.log: render.busy("Remembering the samples …")}
+            said = samples.remember(self._desk.assistant, session)
+            yield {**self.draw(session), self._desk.toast: render.toast(said)}
+        elif data.get("act") == "first":
+            yield {self._tabs: gr.Tabs(selected="concepts"), **self._desk.begin_concept(session)}
+        elif data.get("act") == "photo":
             yield self._activate(session, str(data.get("photo")))
         elif data.get("act") == "edit" and str(data.get("entry", "")).isdigit() and talk.stop is None:
             number = int(data["entry"])
@@ -486,9 +492,6 @@ class Chat:
 
         session.undo = back
         return {**self.draw(session), self._desk.toast: render.toast("The conversation was deleted.", undo=True)}
-
-
-CLICKS = "personal.clicks(element, trigger)"
 
 
 def _enumerate(matches: tuple[Match, ...]) -> str:

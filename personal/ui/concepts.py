@@ -13,10 +13,8 @@ from personal.assistant import UNDO_S
 from personal.concepts import Concept, Photo, Progress
 from personal.errors import ConceptError, PersonalError
 from personal.remember import exchange
-from personal.ui import render
-from personal.ui.chat import CLICKS
-from personal.ui.desk import Desk, Screen, discard, streaming_words, words
-from personal.ui.samples import read_samples
+from personal.ui import render, samples
+from personal.ui.desk import Desk, Screen, discard, html, streaming_words, words
 from personal.ui.sessions import Session
 
 PHOTOS_AT_ONCE = 10
@@ -38,25 +36,25 @@ class Concepts:
             self.new = gr.Button("Add", variant="primary", size="sm", scale=0, min_width=90, elem_id="new")
             self.export = gr.Button("Export", size="sm", scale=0, min_width=90, elem_id="export")
             self.bring = gr.Button("Import", size="sm", scale=0, min_width=90, elem_id="import")
-        self.notice = gr.HTML(elem_id="concepts-notice")
-        self.link = gr.HTML(elem_id="download", js_on_load=DOWNLOAD, visible="hidden")
+        self.notice = html(elem_id="concepts-notice")
+        self.link = html(elem_id="download", js_on_load=DOWNLOAD, visible="hidden")
         with gr.Row(elem_classes="library", equal_height=False):
             with gr.Column(scale=3, min_width=320):
-                self.cards = gr.HTML(elem_id="cards", js_on_load=CLICKS)
-                self.forgotten = gr.HTML(elem_id="forgotten", js_on_load=CLICKS)
+                self.cards = html(elem_id="cards")
+                self.forgotten = html(elem_id="forgotten")
             self._build_new()
             self._build_import()
             self._build_open()
 
     def _build_new(self) -> None:
         with gr.Column(scale=2, min_width=320, visible=False, elem_id="creator", elem_classes="side") as self.creator:
-            gr.HTML("<h2>Somebody or something new</h2>")
+            html("<h2>Somebody or something new</h2>")
             self.files = gr.File(
                 label="1 to 10 photos of it", file_count="multiple", file_types=PICTURES, height=150, elem_id="files"
             )
-            self.photos = gr.HTML(elem_id="new-photos", js_on_load=CLICKS)
+            self.photos = html(elem_id="new-photos")
             self.name = gr.Textbox(label="Name", placeholder="bo", max_length=80, elem_id="new-name")
-            self.check = gr.HTML(elem_id="name-check")
+            self.check = html(elem_id="name-check")
             self.category = gr.Dropdown(CATEGORIES, label="Kind (optional)", value=None, allow_custom_value=True)
             self.info = gr.Textbox(
                 label="What to know (optional)", lines=3, placeholder="A Shiba Inu, four years old, afraid of thunder."
@@ -67,18 +65,18 @@ class Concepts:
 
     def _build_import(self) -> None:
         with gr.Column(scale=2, min_width=320, visible=False, elem_id="importer", elem_classes="side") as self.importer:
-            gr.HTML("<h2>Bring concepts in</h2><p class='note'>A zip that this app exported, a zip of RAP's database "
+            html("<h2>Bring concepts in</h2><p class='note'>A zip that this app exported, a zip of RAP's database "
                     "folder, or a zip with one folder of photos a concept.</p>")  # fmt: skip
             self.archive = gr.File(label="Zip file", file_types=[".zip"], height=150, elem_id="archive")
-            self.preview = gr.HTML(elem_id="preview")
+            self.preview = html(elem_id="preview")
             with gr.Row():
                 self.apply = gr.Button("Import these", variant="primary", interactive=False, elem_id="apply")
                 self.close_import = gr.Button("Close")
 
     def _build_open(self) -> None:
         with gr.Column(scale=2, min_width=320, visible=False, elem_id="editor", elem_classes="side") as self.editor:
-            self.heading = gr.HTML()
-            self.views = gr.HTML(elem_id="views", js_on_load=CLICKS)
+            self.heading = html()
+            self.views = html(elem_id="views")
             self.more = gr.File(
                 label="Add photos", file_count="multiple", file_types=PICTURES, height=120, elem_id="more-files"
             )
@@ -92,7 +90,7 @@ class Concepts:
 
     def wire(self) -> None:
         desk = self._desk
-        desk.draw_concepts = self.draw
+        desk.draw_concepts, desk.begin_concept = self.draw, self.draw_new
         self._drawn = [self.cards, self.forgotten, self.notice, self.creator, self.importer, self.editor, self.photos]
         self._drawn += [self.heading, self.views, self.edit_name, self.edit_category, self.edit_info, self.forget]
         desk.elsewhere += self._drawn
@@ -176,7 +174,10 @@ class Concepts:
 
     @words
     def begin(self, request: gr.Request) -> Screen:
-        session = self._desk.session(request)
+        return self.draw_new(self._desk.session(request))
+
+    def draw_new(self, session: Session) -> Screen:
+        """Show the form for a new concept."""
         return {**self.draw(session, side="new"), self.photos: render.new_photos(session.new_photos)}
 
     @words
@@ -282,25 +283,11 @@ class Concepts:
         elif data.get("act") == "all":
             yield self.draw(session, search, everything=True)
         elif data.get("act") == "first":
-            yield {**self.draw(session, side="new"), self.photos: ""}
+            yield self.draw_new(session)
         elif data.get("act") == "samples":
             yield {self.cards: render.busy("Remembering the samples …")}
-            names = [
-                self._desk.assistant.remember(session.owner, s.name, s.photos, s.category, s.info).name
-                for s in read_samples().concepts
-            ]
-            said = f"{', '.join(names)} are remembered. Their photos wait in the Chat tab."
-            self._sample_conversations(session)
+            said = samples.remember(self._desk.assistant, session)
             yield {**self.draw(session), self._desk.toast: render.toast(said)}
-
-    def _sample_conversations(self, session: Session) -> None:
-        from personal.ui.sessions import Conversation
-
-        for photo in reversed(read_samples().photos):
-            look = self._desk.assistant.look(session.owner, photo)
-            talk = Conversation(draft=[photo], looks={photo.sha256: look.matches}, active=photo.sha256)
-            session.conversations.append(talk)
-            session.current = talk.id
 
     def _open(self, session: Session) -> Concept:
         return self._desk.assistant.library.get(session.owner, session.open_concept or "")

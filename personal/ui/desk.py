@@ -24,6 +24,15 @@ Screen = dict[Any, Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+CLICKS = "personal.clicks(element, trigger)"
+"""Hands clicks on `data-act` to the component's `select` event (`assets/app.js`)."""
+
+
+def html(value: str = "", **more: Any) -> gr.HTML:
+    """A piece of the page of our own making, whose clicks arrive as `select` events."""
+    return gr.HTML(value, apply_default_css=False, padding=False, **{"js_on_load": CLICKS, **more})
+
+
 class Desk:
     """The parts that every tab's handlers work with."""
 
@@ -34,6 +43,7 @@ class Desk:
         self.toast: gr.HTML
         self.elsewhere: list[Any] = []
         self.draw_concepts: Callable[[Session], Screen] = lambda session: {}
+        self.begin_concept: Callable[[Session], Screen] = lambda session: {}
         self.draw_all: Callable[[Session], Screen] = lambda session: {}
 
     @property

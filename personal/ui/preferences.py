@@ -12,7 +12,7 @@ from personal.compose import LOCAL
 from personal.concepts import Preferences
 from personal.errors import PersonalError
 from personal.ui import render
-from personal.ui.desk import Desk, Screen, streaming_words, words
+from personal.ui.desk import Desk, Screen, html, streaming_words, words
 from personal.ui.sessions import Conversation, Session
 
 WORD = "erase"
@@ -26,8 +26,8 @@ class Settings:
 
     def build(self) -> None:
         with gr.Column(elem_classes="settings"):
-            self.notice = gr.HTML(elem_id="settings-notice")
-            gr.HTML("<h2>Recognition</h2>")
+            self.notice = html(elem_id="settings-notice")
+            html("<h2>Recognition</h2>")
             self.threshold = gr.Slider(
                 0.3,
                 0.95,
@@ -41,13 +41,13 @@ class Settings:
                 1, 20, step=1, label="How many names a photo can have at most", info="(top-k)", elem_id="top-k"
             )
             self.reset = gr.Button("Back to the defaults", size="sm", elem_id="reset")
-            gr.HTML("<h2>What is running</h2>")
-            self.running = gr.HTML(elem_id="running")
-            gr.HTML("<h2>What is stored</h2>")
-            self.stored = gr.HTML(elem_id="stored")
+            html("<h2>What is running</h2>")
+            self.running = html(elem_id="running")
+            html("<h2>What is stored</h2>")
+            self.stored = html(elem_id="stored")
             self.reindex = gr.Button("Learn all photos again", size="sm", elem_id="reindex")
-            self.progress = gr.HTML(elem_id="reindex-progress")
-            gr.HTML(
+            self.progress = html(elem_id="reindex-progress")
+            html(
                 f"<h2>Erase everything</h2><p class='note'>All concepts, their photos, what was forgotten, and your "
                 f"preferences: gone at once, with no way back. Type <b>{WORD}</b> to confirm.</p>"
             )

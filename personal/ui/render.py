@@ -1,7 +1,8 @@
 """From values to HTML: pure functions, tested without a browser.
 
-Everything a person or a model wrote is escaped here, and nowhere else; pictures travel inside the page as data, so that
-no file of anybody's is ever served. What is clicked carries `data-act`, which `assets/app.js` hands to the tab's handler.
+Everything a person or a model wrote is escaped here, and nowhere else; pictures travel inside the page as data, so
+that no file of anybody's is ever served. What is clicked carries `data-act`, which `assets/app.js` hands to the tab's
+handler.
 """
 
 from __future__ import annotations
@@ -33,9 +34,18 @@ def act(name: str, **data: Any) -> str:
     return f'data-act="{name}"{more}'
 
 
+_ICONS = {
+    "moon": "M20 14.5A8 8 0 0 1 9.5 4a8 8 0 1 0 10.5 10.5z",
+    "plus": "M12 5v14M5 12h14",
+    "edit": "M4 20h4L19 9l-4-4L4 16z",
+    "again": "M4 12a8 8 0 1 0 2.5-5.8M4 4v4.5h4.5",
+    "copy": "M9 9h11v11H9zM5 15H4V4h11v1",
+}
+
+
 def icon(name: str) -> str:
-    """A line icon of the sprite that the page carries."""
-    return f'<svg class="icon" aria-hidden="true"><use href="#i-{name}"/></svg>'
+    """A line icon."""
+    return f'<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="{_ICONS[name]}"/></svg>'
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -74,10 +84,18 @@ def describe(matches: Sequence[Match]) -> str:
 def log(conversation: Conversation, concepts: Mapping[str, Concept], *, live: Entry | None = None) -> str:
     """The conversation so far; `live` is the entry being answered, whose answer is drawn elsewhere."""
     if not conversation.entries:
-        return EMPTY_CHAT if not conversation.photos else ""
+        return "" if conversation.photos else EMPTY_CHAT if concepts else FIRST_CHAT
     return "".join(
         entry_html(conversation, number, entry, concepts, answering=entry is live)
         for number, entry in enumerate(conversation.entries)
+    )
+
+
+def _shot(conversation: Conversation, photo: Photo, url: str) -> str:
+    words = escape(describe(conversation.looks.get(photo.sha256, ())))
+    return (
+        f'<button class="shot" {act("photo", photo=photo.sha256)} aria-label="Show this photo beside">'
+        f'<img src="{url}" alt="{words}"></button>'
     )
 
 
@@ -86,17 +104,20 @@ EMPTY_CHAT = (
     "<p>Drop one below, paste it, or take one with the camera. Your people, pets and things are recognised at once, "
     "and the answers call them by name.</p></div>"
 )
+FIRST_CHAT = (
+    '<div class="empty"><h2>Who are you going to talk about?</h2>'
+    "<p>Give a name to a few photos of your dog, your mug or your friend. From then on they are recognised in every "
+    "other photo, and answers call them by name.</p>"
+    f'<p class="row"><button class="primary" {act("samples")}>Try it with samples</button>'
+    f"<button {act('first')}>Add your first concept</button></p></div>"
+)
 
 
 def entry_html(
     conversation: Conversation, number: int, entry: Entry, concepts: Mapping[str, Concept], *, answering: bool = False
 ) -> str:
     """One exchange: the question with its photos, the answer with what it used."""
-    shots = "".join(
-        f'<button class="shot" {act("photo", photo=photo.sha256)} aria-label="Show this photo beside">'
-        f'<img src="{data_url(photo, 320)}" alt="{escape(describe(conversation.looks.get(photo.sha256, ())))}"></button>'
-        for photo in entry.turn.photos
-    )
+    shots = "".join(_shot(conversation, photo, data_url(photo, 320)) for photo in entry.turn.photos)
     edited = " editing" if conversation.editing == number else ""
     question = (
         f'<article class="said you{edited}">{shots and f"<div class=shots>{shots}</div>"}'
@@ -136,7 +157,8 @@ def used(answer: Answer, conversation: Conversation) -> str:
     spoke = answer.total_s - answer.retrieve_s
     time = f"{answer.retrieve_s:.1f} s + {spoke:.1f} s" if answer.tokens else f"{answer.retrieve_s:.1f} s"
     rows = "".join(
-        f'<li><i class="dot c{conversation.colour(match.concept.id)}"></i><b dir="auto">{escape(match.concept.name)}</b>'
+        f'<li><i class="dot c{conversation.colour(match.concept.id)}"></i>'
+        f'<b dir="auto">{escape(match.concept.name)}</b>'
         f"<span>{how(match)}</span><p dir='auto'>{escape(match.concept.info)}</p></li>"
         for match in answer.matches
     )
@@ -169,10 +191,9 @@ def drafts(conversation: Conversation) -> str:
             f"<button {act('unedit')}>Cancel</button></p>"
         )
     parts += [
-        f'<span class="draft"><button class="shot" {act("photo", photo=p.sha256)} aria-label="Show this photo beside">'
-        f'<img src="{data_url(p, 96, square=True)}" alt="{escape(describe(conversation.looks.get(p.sha256, ())))}">'
-        f'</button><button class="cross" {act("undraft", photo=p.sha256)} aria-label="Remove this photo">×</button></span>'
-        for p in conversation.draft
+        f'<span class="draft">{_shot(conversation, photo, data_url(photo, 96, square=True))}'
+        f'<button class="cross" {act("undraft", photo=photo.sha256)} aria-label="Remove this photo">×</button></span>'
+        for photo in conversation.draft
     ]
     return f'<div class="drafts">{"".join(parts)}</div>' if parts else ""
 
@@ -255,14 +276,16 @@ def _match(
     why = ""
     if reference and crop and match.similarity is not None:
         why = (
-            f'<details class="why"><summary>Why?</summary><div class="pair"><img src="{data_url(crop, 200, match.box)}" '
-            f'alt="What was seen here"><img src="{data_url(reference, 200)}" alt="The photo of {name} it resembles most">'
+            '<details class="why"><summary>Why?</summary><div class="pair">'
+            f'<img src="{data_url(crop, 200, match.box)}" alt="What was seen here">'
+            f'<img src="{data_url(reference, 200)}" alt="The photo of {name} it resembles most">'
             f"</div><p>This part of the photo resembles that photo of {name} with similarity "
             f"{match.similarity:.2f}; a name is said from the threshold {threshold:.2f} on.</p></details>"
         )
     return (
         f'<li class="match" data-concept="{concept.id}">{face}<i class="dot c{conversation.colour(concept.id)}"></i>'
-        f'<div class="who"><b dir="auto">{name}</b>{similarity}<p dir="auto">{escape(concept.info or concept.category)}</p></div>'
+        f'<div class="who"><b dir="auto">{name}</b>{similarity}'
+        f'<p dir="auto">{escape(concept.info or concept.category)}</p></div>'
         f'<details class="menu"><summary aria-label="More about {name}">⋯</summary><div>'
         f"<button {act('open', concept=concept.id)}>Open {name}</button>"
         f"<button {act('not', concept=concept.id)}>Not {name}</button>"

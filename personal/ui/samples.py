@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from personal.assistant import Assistant
 from personal.concepts import Photo
 from personal.images import read_photo
+from personal.ui.sessions import Conversation, Session
 
 FOLDER = Path(__file__).parents[2] / "assets" / "samples"
 
@@ -40,3 +42,16 @@ def read_samples() -> Samples:
         ),
         tuple(read_photo(FOLDER / photo["file"]) for photo in listing["photos"]),
     )
+
+
+def remember(assistant: Assistant, session: Session) -> str:
+    """Register the sample concepts and lay each sample photo into a conversation of its own; say so."""
+    samples = read_samples()
+    for sample in samples.concepts:
+        assistant.remember(session.owner, sample.name, sample.photos, sample.category, sample.info)
+    for photo in reversed(samples.photos):
+        look = assistant.look(session.owner, photo)
+        talk = Conversation(draft=[photo], looks={photo.sha256: look.matches}, active=photo.sha256)
+        session.conversations.append(talk)
+        session.current = talk.id
+    return f"{', '.join(sample.name for sample in samples.concepts)} are remembered; their photos wait in the Chat tab."

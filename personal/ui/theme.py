@@ -42,6 +42,7 @@ def theme() -> gr.themes.Base:
         color_accent="var(--accent)",
         input_background_fill="var(--paper)",
         input_background_fill_dark="var(--paper)",
+        input_border_width="1px",
         input_border_color="var(--line)",
         input_border_color_dark="var(--line)",
         input_border_color_focus="var(--accent)",

@@ -1,0 +1,334 @@
+"""The whole story in a real browser, on the embedded default."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.chromium import ADVICE, find
+
+ROOT = Path(__file__).parents[1]
+SAMPLES = ROOT / "assets" / "samples"
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    path = find()
+    assert path, ADVICE
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def served(data_dir, **environment):
+    """The app in a process of its own, as `make run` starts it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {"PERSONAL_DATA_DIR": str(data_dir), "GRADIO_SERVER_PORT": str(port), **environment}
+    log = data_dir.parent / "app.log"
+    with log.open("w") as out:
+        app = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env={**os.environ, **environment}, stdout=out, stderr=out
+        )
+        try:
+            address = f"http://127.0.0.1:{port}/"
+            deadline = time.monotonic() + 120
+            while True:
+                assert app.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                try:
+                    urllib.request.urlopen(address, timeout=5).read()
+                    break
+                except OSError:
+                    time.sleep(0.3)
+            yield address
+        finally:
+            app.kill()
+            app.wait()
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    with served(tmp_path_factory.mktemp("one") / "data") as address:
+        yield address
+
+
+def visit(context, address):
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    page.goto(address)
+    page.locator("#main #ask textarea").wait_for(timeout=120_000)
+    return page
+
+
+def tab(page, name):
+    page.get_by_role("tab", name=name).click()
+
+
+def upload(page, where, *files):
+    page.locator(f"{where} input[type=file]").first.set_input_files([str(file) for file in files])
+
+
+def create(page, name, *files, info=""):
+    tab(page, "Concepts")
+    page.locator("#new").click()
+    upload(page, "#files", *files)
+    page.locator("#new-photos img").nth(len(files) - 1).wait_for()
+    page.locator("#new-name textarea, #new-name input").fill(name)
+    page.locator("#name-check .note").wait_for()
+    if info:
+        page.get_by_label("What to know (optional)").fill(info)
+    page.locator("#create").click()
+    page.locator("#cards .card", has_text=name).wait_for()
+
+
+def ask(page, question):
+    said = page.locator("#log .said.it").count()
+    box = page.locator("#ask textarea")
+    box.fill(question)
+    box.press("Enter")
+    page.wait_for_function("n => document.querySelectorAll('#log .said.it').length > n", arg=said, timeout=60_000)
+    return page.locator("#log .said.it").last
+
+
+def samples():
+    import json
+
+    return json.loads((SAMPLES / "samples.json").read_text(encoding="utf-8"))
+
+
+def test_the_whole_story(app, chromium, tmp_path):
+    first = samples()["concepts"][0]
+    scene = next(p for p in samples()["photos"] if first["name"] in p["concepts"] and len(p["concepts"]) == 2)
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000})
+    page = visit(context, app)
+
+    # Create a concept by uploading, then edit it.
+    create(page, "môchi", *[SAMPLES / file for file in first["views"]])
+    page.locator("#cards .card", has_text="môchi").click()
+    page.locator("#edit-info textarea").fill("<môchi> is afraid of thunder.")
+    page.locator("#keep").click()
+    page.locator("#toast", has_text="môchi is saved").wait_for()
+
+    # Drop another photo into the chat: the box is there before anything is asked.
+    tab(page, "Chat")
+    upload(page, "#ask", SAMPLES / scene["file"])
+    page.locator("#panel .box", has_text="môchi").wait_for()
+    assert 0 < float(page.locator("#panel .match .similarity").first.inner_text()) <= 1
+    assert "môchi" in page.locator("#panel .stage img").get_attribute("alt")
+
+    # Ask: a streamed answer beside its evidence.
+    page.evaluate(
+        "window.seen = new Set(); new MutationObserver(() => { const live = document.querySelector('#live .prose');"
+        "if (live) window.seen.add(live.innerText); }).observe(document.querySelector('#live'), "
+        "{childList: true, subtree: true, characterData: true})"
+    )
+    answer = ask(page, "What is he doing?")
+    assert len(answer.locator(".prose").inner_text()) > 3
+    assert page.evaluate("window.seen.size") > 1, "the answer did not stream"
+    assert "used môchi" in answer.locator("summary").inner_text()
+
+    # "Who is here?" needs no model, and the name is a chip.
+    page.get_by_role("button", name="Who is here?").click()
+    page.locator("#log .said.it .chip", has_text="môchi").last.wait_for()
+
+    # "This is …": mark another part by two clicks on its corners, and take it back.
+    stage = page.locator("#panel .stage")
+    area = stage.bounding_box()
+    box = page.locator("#panel .box", has_text="môchi").bounding_box()
+    left = box["x"] + box["width"] / 2 > area["x"] + area["width"] / 2
+    x = area["x"] + (10 if left else area["width"] - 120)
+    page.mouse.click(x, area["y"] + 60)
+    page.mouse.click(x + 110, area["y"] + area["height"] - 40)
+    page.locator("#panel .box.marked").wait_for()
+    name = page.locator("#name input")
+    name.fill("other one")
+    name.press("Enter")
+    page.locator("#namer").get_by_role("button", name="Remember").click()
+    page.locator("#toast", has_text="other one is remembered").wait_for()
+    tab(page, "Concepts")
+    page.locator("#cards .card", has_text="other one").wait_for()
+    page.locator("#toast").get_by_role("button", name="Undo").click()
+    page.locator("#toast", has_text="forgotten again").wait_for()
+    page.locator("#cards .card", has_text="other one").wait_for(state="detached")
+
+    # Forget, and undo.
+    page.locator("#cards .card", has_text="môchi").click()
+    page.locator("#forget").click()
+    page.locator("#cards .card", has_text="môchi").wait_for(state="detached")
+    tab(page, "Chat")
+    page.locator("#panel .none").wait_for()
+    tab(page, "Concepts")
+    page.locator("#forgotten").get_by_role("button", name="Undo").click()
+    page.locator("#cards .card", has_text="môchi").wait_for()
+
+    # Reload: the concept and the conversation are still there.
+    page.reload()
+    page.locator("#log .said.you", has_text="What is he doing?").wait_for(timeout=60_000)
+    page.locator("#panel .box", has_text="môchi").wait_for()
+    tab(page, "Concepts")
+    page.locator("#cards .card", has_text="môchi").click()
+    assert page.locator("#edit-info textarea").input_value() == "<môchi> is afraid of thunder."
+    context.close()
+
+
+def test_no_upload_stays_on_the_server(app, chromium, tmp_path_factory):
+    data = next(tmp_path_factory.getbasetemp().glob("one*")) / "data"
+    page = visit(chromium.new_context(), app)
+    upload(page, "#ask", SAMPLES / samples()["photos"][0]["file"])
+    page.locator("#panel .stage").wait_for()
+    assert [f for f in (data / "uploads").rglob("*") if f.is_file()] == []
+    page.context.close()
+
+
+def test_the_samples_are_one_click_away(tmp_path, chromium):
+    with served(tmp_path / "data") as address:
+        page = visit(chromium.new_context(), address)
+        page.locator("#log [data-act=samples]").click()
+        page.locator("#panel .box").first.wait_for()
+        shown = {box.inner_text() for box in page.locator("#panel .box").all()}
+        assert shown & {concept["name"] for concept in samples()["concepts"]}
+        tab(page, "Concepts")
+        page.locator("#cards .card").nth(2).wait_for()
+        page.context.close()
+
+
+def test_a_correction_sticks_for_the_photo(app, chromium):
+    first = samples()["concepts"][0]
+    scene = next(p for p in samples()["photos"] if p["concepts"] == [first["name"]])
+    page = visit(chromium.new_context(viewport={"width": 1440, "height": 1000}), app)
+    create(page, "corrected", *[SAMPLES / file for file in first["views"]])
+    tab(page, "Chat")
+    page.locator(".talks").get_by_role("button", name="New").click()
+    upload(page, "#ask", SAMPLES / scene["file"])
+    names = page.locator("#panel .match .who b")
+    names.first.wait_for()
+    wrong = names.first.inner_text()
+    match = page.locator("#panel .match").first
+    match.locator(".menu summary").click()
+    match.get_by_role("button", name=re.compile("^Not ")).click()
+    page.wait_for_function(
+        "name => ![...document.querySelectorAll('#panel .match .who b')].some(e => e.innerText === name)", arg=wrong
+    )
+    page.context.close()
+
+
+def test_stop_ends_an_answer_and_edit_asks_again(app, chromium):
+    page = visit(chromium.new_context(viewport={"width": 1440, "height": 1000}), app)
+    page.locator("#ask textarea").fill("Tell me a very long story about a dog, with many details.")
+    page.locator("#ask textarea").press("Enter")
+    page.locator("#live .prose").wait_for(timeout=60_000)
+    page.keyboard.press("Escape")
+    page.locator("#log .said.it", has_text="Stopped.").wait_for()
+    page.locator("#log [data-act=edit]").click()
+    page.wait_for_function("() => document.querySelector('#ask textarea').value.startsWith('Tell me')")
+    answer = ask_edited(page, "Say hello.")
+    assert page.locator("#log .said.you").count() == 1
+    assert "Say hello." in page.locator("#log .said.you").inner_text()
+    assert answer.inner_text()
+    page.context.close()
+
+
+def ask_edited(page, question):
+    page.locator("#ask textarea").fill(question)
+    page.locator("#ask textarea").press("Enter")
+    page.locator("#log .said.you", has_text=question).wait_for()
+    page.locator("#log .said.it .prose").wait_for(timeout=60_000)
+    return page.locator("#log .said.it").last
+
+
+def test_two_visitors_never_see_each_others_things(tmp_path, chromium):
+    data = tmp_path / "data"
+    shared = {"GRADIO_SERVER_NAME": "0.0.0.0", "PERSONAL_SESSION_GRACE_S": "2"}
+    with served(data, **shared) as address:
+        one, two = chromium.new_context(), chromium.new_context()
+        first, second = visit(one, address), visit(two, address)
+        assert "guest" in first.locator("#banner").inner_text()
+        create(first, "my secret dog", *[SAMPLES / file for file in samples()["concepts"][0]["views"]])
+        tab(first, "Chat")
+        upload(first, "#ask", SAMPLES / samples()["photos"][0]["file"])
+        first.locator("#panel .box", has_text="my secret dog").wait_for()
+
+        upload(second, "#ask", SAMPLES / samples()["photos"][0]["file"])
+        second.locator("#panel .none").wait_for()
+        tab(second, "Concepts")
+        second.locator("#cards [data-act=samples]").wait_for()
+        assert "my secret dog" not in second.content()
+
+        # A reload keeps the visitor; the other still sees nothing.
+        first.reload()
+        first.locator("#panel .box", has_text="my secret dog").wait_for(timeout=60_000)
+        second.reload()
+        tab(second, "Concepts")
+        second.locator("#cards [data-act=samples]").wait_for()
+        assert "my secret dog" not in second.content()
+
+        # When the visitor leaves, what was theirs is erased from the disk.
+        assert b"my secret dog" in everything(data)
+        one.close()
+        deadline = time.monotonic() + 30
+        while b"my secret dog" in everything(data) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert b"my secret dog" not in everything(data)
+        assert "Concepts" in second.content()
+        two.close()
+
+
+def everything(folder):
+    found = b""
+    for path in folder.rglob("*"):
+        try:
+            found += path.read_bytes() if path.is_file() else b""
+        except OSError:
+            continue
+    return found
+
+
+def test_it_fits_a_narrow_screen(app, chromium):
+    page = visit(chromium.new_context(viewport={"width": 390, "height": 844}), app)
+    for name in ("Chat", "Concepts", "Settings"):
+        tab(page, name)
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+    page.context.close()
+
+
+def test_erasing_everything_wants_the_word_typed(tmp_path, chromium):
+    with served(tmp_path / "data") as address:
+        page = visit(chromium.new_context(), address)
+        create(page, "soon gone", *[SAMPLES / file for file in samples()["concepts"][0]["views"]])
+        tab(page, "Settings")
+        assert page.locator("#erase").is_disabled()
+        page.locator("#erase-word textarea, #erase-word input").fill("erase")
+        page.wait_for_function("() => !document.querySelector('#erase').disabled")
+        page.locator("#erase").click()
+        page.locator("#toast", has_text="Everything of yours is erased").wait_for()
+        tab(page, "Concepts")
+        page.locator("#cards [data-act=samples]").wait_for()
+        assert b"soon gone" not in everything(tmp_path / "data")
+        page.context.close()

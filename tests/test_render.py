@@ -1,0 +1,170 @@
+"""What the page shows, from values alone: everything written by people and models is escaped."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+
+from personal.concepts import Answer, Concept, Match, Photo, Progress, Turn, View
+from personal.images import read_photo
+from personal.ui import render
+from personal.ui.sessions import Conversation, Entry
+
+EVIL = "<img src=x onerror=alert(1)>\"'&<script>alert(2)</script>"
+
+
+def picture(colour=(200, 90, 40), size=(64, 48)) -> Photo:
+    stream = io.BytesIO()
+    Image.new("RGB", size, colour).save(stream, "JPEG")
+    return read_photo(stream.getvalue())
+
+
+def concept(name="bo", info="A dog.", number=1) -> Concept:
+    photo = picture()
+    view = View(photo.sha256, photo.width, photo.height)
+    return Concept(f"{number:032x}", name, "dog", info, (view,), view.sha256, "2026-01-01T00:00:00Z", "")
+
+
+def conversation(*matches: Match, question="who?", answer="<bo> sleeps.") -> Conversation:
+    photo = picture()
+    talk = Conversation(looks={photo.sha256: matches}, active=photo.sha256)
+    said = Answer(answer, matches, "tiny", 5, 0.4, 0.6, 2.5)
+    talk.entries = [Entry(Turn(question, (photo,), matches, answer), said)]
+    return talk
+
+
+def seen(thing: Concept, box=(0.1, 0.2, 0.5, 0.9)) -> Match:
+    return Match(thing, "seen", 0.87, box, thing.avatar, picture().sha256)
+
+
+def known(*things: Concept) -> dict[str, Concept]:
+    return {thing.id: thing for thing in things}
+
+
+def test_a_name_in_an_answer_becomes_a_chip_in_its_colour():
+    bo = concept()
+    html = render.prose("Look: <bo> and <Bo> are here.", known(bo), {bo.id: 3})
+    assert html.count(f'<span class="chip c3" data-concept="{bo.id}" dir="auto">bo</span>') == 2
+
+
+def test_the_longest_name_wins():
+    bo, jr = concept("bo"), concept("bo jr", number=2)
+    html = render.prose("<bo jr>", known(bo, jr), {})
+    assert f'data-concept="{jr.id}"' in html
+    assert f'data-concept="{bo.id}"' not in html
+
+
+def test_markdown_in_an_answer_is_laid_out_but_nothing_is_fetched():
+    html = render.prose("**big** ![x](http://evil/p.png) [l](http://evil/) <http://evil/>\n\n- one", {}, {})
+    assert "<strong>big</strong>" in html
+    assert "<li>one</li>" in html
+    assert "<img" not in html
+    assert "<a " not in html
+
+
+@pytest.mark.parametrize("text", [EVIL, "<svg onload=1>", "&lt;script&gt;", "`<b onclick=1>`", "<bo onclick=1>"])
+def test_hostile_text_does_nothing_wherever_it_stands(text):
+    thing = concept(info=text)
+    talk = conversation(seen(thing), question=text, answer=text)
+    talk.entries[0].error = text
+    talk.draft = [picture((1, 2, 3))]
+    pieces = [
+        render.log(talk, known(thing)),
+        render.panel(talk, {thing.id: picture()}, {thing.avatar: picture()}, threshold=0.5, any_concepts=True),
+        render.toast(text, undo=True),
+        render.problem(text),
+        render.opening(Progress(text), text),
+        render.live(text, text, {}, {}),
+        render.forgotten([(text, text, 3)]),
+        render.import_preview([(text, text)], [text]),
+        render.facts([(text, text)]),
+        render.header(text, text),
+        render.busy(text),
+    ]
+    for html in pieces:
+        for tag in ("<script", "<svg on", "<img src=x", "<b on", "<bo on"):
+            assert tag not in html.lower()
+
+
+def test_a_hostile_name_is_escaped_in_attributes_too():
+    thing = concept(name="x\" onmouseover='alert(1)")
+    talk = conversation(seen(thing))
+    html = render.panel(talk, {}, {}, threshold=0.5, any_concepts=True)
+    html += render.cards([thing], {}, total=1, chosen=None, everything=True)
+    assert "onmouseover='" not in html
+    assert 'x" on' not in html
+
+
+def test_the_panel_places_a_named_box_and_says_why():
+    thing = concept()
+    talk = conversation(seen(thing))
+    html = render.panel(
+        talk, {thing.id: picture()}, {thing.avatar: picture((0, 0, 9))}, threshold=0.61, any_concepts=True
+    )
+    assert "left:10.00%;top:20.00%;width:40.00%;height:70.00%" in html
+    assert "0.87" in html
+    assert "threshold 0.61" in html
+    assert 'alt="Photo with bo"' in html
+
+
+def test_a_named_concept_has_no_box_and_no_reason_to_show():
+    thing = concept()
+    talk = conversation(Match(thing, "named"))
+    html = render.panel(talk, {}, {}, threshold=0.5, any_concepts=True)
+    assert 'class="box' not in html
+    assert "Why?" not in html
+    assert "named in your question" in render.used(talk.entries[0].answer, talk)
+
+
+def test_nothing_matched_is_said_and_differs_from_nothing_remembered():
+    talk = conversation()
+    assert "Nobody and nothing of yours" in render.panel(talk, {}, {}, threshold=0.5, any_concepts=True)
+    assert "Nothing is remembered yet" in render.panel(talk, {}, {}, threshold=0.5, any_concepts=False)
+
+
+def test_an_answer_shows_what_it_used_and_how_long_it_took():
+    thing = concept()
+    html = render.log(conversation(seen(thing)), known(thing))
+    assert "used bo · 0.4 s + 2.1 s" in html
+    assert 'data-text="&lt;bo&gt; sleeps."' in html
+
+
+def test_only_the_last_answer_can_be_asked_again():
+    thing = concept()
+    talk = conversation(seen(thing))
+    talk.entries.append(talk.entries[0])
+    assert render.log(talk, known(thing)).count('data-act="again"') == 1
+    assert render.log(talk, known(thing)).count('data-act="edit"') == 2
+
+
+def test_a_failed_answer_keeps_the_question_and_offers_another_try():
+    talk = conversation(question="what is it?")
+    talk.entries[0].answer, talk.entries[0].error = None, "The model ran out of memory."
+    html = render.log(talk, {})
+    assert "what is it?" in html
+    assert "ran out of memory" in html
+    assert "Try again" in html
+
+
+def test_an_empty_library_offers_samples_and_a_search_without_result_does_not():
+    assert 'data-act="samples"' in render.cards([], {}, total=0, chosen=None, everything=False)
+    assert 'data-act="samples"' not in render.cards([], {}, total=3, chosen=None, everything=False)
+
+
+def test_many_cards_are_shown_in_part():
+    things = [concept(f"n{i}", number=i) for i in range(render.PAGE + 5)]
+    html = render.cards(things, {}, total=len(things), chosen=None, everything=False)
+    assert html.count('class="card"') == render.PAGE
+    assert f"Show all {len(things)}" in html
+
+
+def test_a_concept_with_one_photo_is_told_what_would_help():
+    assert "one photo only" in render.cards([concept()], {}, total=1, chosen=None, everything=True)
+
+
+def test_what_the_model_cannot_do_is_said():
+    assert "does not look at photos yet" in render.banner(shared=False, sees=False, model="tiny")
+    assert render.banner(shared=False, sees=True, model="big") == ""
+    assert "erased when you leave" in render.banner(shared=True, sees=True, model="big")

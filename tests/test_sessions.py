@@ -1,0 +1,180 @@
+"""Visitors: whose library a request works on, how long a session lives, and who is turned away."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from personal.compose import LOCAL
+from personal.ui.sessions import COOKIE, HEARTBEAT, Sessions, Visitors
+
+
+def make(*, shared=True, grace_s=0.0):
+    erased = []
+    return Sessions(shared=shared, grace_s=grace_s, erase=erased.append), erased
+
+
+def request(token=None, page="page1"):
+    return SimpleNamespace(cookies={COOKIE: token} if token else {}, session_hash=page)
+
+
+def serve(sessions, path="/", headers=(), method="GET", scheme="http"):
+    """One request through the middleware; returns (status, response headers, what the session table held meanwhile)."""
+    seen, sent = {}, []
+
+    async def app(scope, receive, send):
+        seen["pages"] = [session.pages for session in sessions._table.values()]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "path": path, "method": method, "scheme": scheme}
+    scope["headers"] = [(k.encode(), v.encode()) for k, v in {"host": "127.0.0.1:7860", **dict(headers)}.items()]
+    asyncio.run(Visitors(app, sessions)(scope, None, send))
+    return sent[0]["status"], dict(sent[0]["headers"]), seen
+
+
+def cookie(headers):
+    return headers[b"set-cookie"].decode().split(";")[0].split("=", 1)[1]
+
+
+def test_on_ones_own_machine_everybody_is_the_local_owner():
+    sessions, _ = make(shared=False)
+    assert sessions.of(request(sessions.new())).owner == LOCAL
+
+
+def test_elsewhere_each_browser_is_an_owner_of_its_own():
+    sessions, _ = make()
+    first, second = sessions.of(request(sessions.new())), sessions.of(request(sessions.new()))
+    assert first.owner != second.owner
+    assert LOCAL not in (first.owner, second.owner)
+
+
+def test_the_cookie_brings_back_the_same_session():
+    sessions, _ = make()
+    token = sessions.new()
+    assert sessions.of(request(token, "a")) is sessions.of(request(token, "b"))
+
+
+def test_a_made_up_cookie_gets_a_session_of_its_page_alone():
+    sessions, _ = make()
+    real = sessions.of(request(sessions.new()))
+    forged = sessions.of(request(real.owner, "other"))
+    assert forged is not real
+    assert forged is sessions.of(request(None, "other"))
+
+
+def test_a_session_nobody_is_connected_to_ends_after_the_grace_and_its_bytes_are_erased():
+    sessions, erased = make(grace_s=0.0)
+    session = sessions.of(request(sessions.new()))
+    sessions.sweep()
+    assert erased == [session.owner]
+
+
+def test_a_connected_session_does_not_end():
+    sessions, erased = make(grace_s=0.0)
+    token = sessions.new()
+    session = sessions.of(request(token))
+    with sessions.connected(session):
+        sessions.sweep()
+        assert erased == []
+        assert sessions.of(request(token)) is session
+    sessions.sweep()
+    assert erased == [session.owner]
+
+
+def test_a_reload_within_the_grace_keeps_the_session():
+    sessions, erased = make(grace_s=60)
+    token = sessions.new()
+    session = sessions.of(request(token))
+    with sessions.connected(session):
+        pass
+    sessions.sweep()
+    assert erased == []
+    assert sessions.of(request(token)) is session
+
+
+def test_the_local_owner_is_never_erased_by_a_session_that_ends():
+    sessions, erased = make(shared=False)
+    sessions.new()
+    sessions.sweep()
+    assert erased == []
+
+
+def test_a_download_works_once_and_only_for_its_owner():
+    sessions, _ = make()
+    session = sessions.of(request(sessions.new()))
+    token = sessions.download(session)
+    assert sessions.redeem("something else") is None
+    assert sessions.redeem(token) == session.owner
+    assert sessions.redeem(token) is None
+
+
+def test_the_first_page_sets_a_cookie_that_scripts_cannot_read():
+    sessions, _ = make()
+    _, headers, _ = serve(sessions)
+    text = headers[b"set-cookie"].decode()
+    assert "HttpOnly" in text
+    assert "SameSite=Lax" in text
+    assert "Secure" not in text
+    assert sessions.known(cookie(headers))
+
+
+def test_behind_https_the_cookie_may_travel_in_a_frame():
+    sessions, _ = make()
+    _, headers, _ = serve(sessions, headers={"x-forwarded-proto": "https"})
+    assert "SameSite=None; Secure; Partitioned" in headers[b"set-cookie"].decode()
+
+
+def test_a_known_browser_keeps_its_cookie():
+    sessions, _ = make()
+    _, headers, _ = serve(sessions)
+    _, again, _ = serve(sessions, headers={"cookie": f"other=1; {COOKIE}={cookie(headers)}"})
+    assert b"set-cookie" not in again
+
+
+def test_a_heartbeat_holds_the_session_while_it_lasts():
+    sessions, _ = make()
+    token = sessions.new()
+    _, _, seen = serve(sessions, HEARTBEAT + "page1", {"cookie": f"{COOKIE}={token}"})
+    assert seen["pages"] == [1]
+    assert sessions.known(token).pages == 0
+
+
+def test_a_browser_without_cookies_is_held_by_its_page():
+    sessions, _ = make()
+    session = sessions.of(request(None, "page7"))
+    _, _, seen = serve(sessions, HEARTBEAT + "page7")
+    assert seen["pages"] == [1]
+    assert sessions.of(request(None, "page7")) is session
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example:7860"},
+        {"host": "evil.example"},
+        {"host": ""},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1.evil.example"},
+    ],
+)
+def test_on_loopback_other_sites_are_turned_away(headers):
+    sessions, _ = make(shared=False)
+    assert serve(sessions, headers=headers)[0] == 403
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost:7860", "localhost", "[::1]:7860"])
+def test_on_loopback_its_own_page_is_served(host):
+    sessions, _ = make(shared=False)
+    assert serve(sessions, headers={"host": host, "origin": f"http://{host}"})[0] == 200
+
+
+def test_a_garbled_cookie_harms_nothing():
+    sessions, _ = make()
+    assert serve(sessions, headers={"cookie": 'personal="\x01\\;=;;=,'})[0] == 200

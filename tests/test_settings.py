@@ -1,0 +1,62 @@
+"""Settings: defaults, the environment, and clear words for nonsense."""
+
+from __future__ import annotations
+
+import pytest
+
+from personal import settings
+from personal.errors import SettingsError
+
+
+def test_an_empty_environment_gives_the_defaults():
+    assert settings.load({}) == settings.Settings()
+    assert settings.load({}).model == settings.TINY
+
+
+def test_the_environment_is_read_and_an_empty_value_means_the_default():
+    knobs = settings.load({"PERSONAL_TOP_K": "7", "PERSONAL_THRESHOLD": " 0.5 ", "PERSONAL_MODEL": ""})
+    assert (knobs.top_k, knobs.threshold, knobs.model) == (7, 0.5, settings.TINY)
+
+
+def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("PERSONAL_TOP_K=2\nPERSONAL_MAX_SIDE=256\n")
+    monkeypatch.setenv("PERSONAL_TOP_K", "3")
+    knobs = settings.load()
+    assert (knobs.top_k, knobs.max_side) == (3, 256)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PERSONAL_TOP_K", "0"),
+        ("PERSONAL_TOP_K", "many"),
+        ("PERSONAL_THRESHOLD", "1.5"),
+        ("PERSONAL_THRESHOLD", "nan"),
+        ("PERSONAL_QUANTIZATION", "3bit"),
+        ("PERSONAL_DEVICE", "abacus"),
+        ("PERSONAL_MAX_PIXELS", "-5"),
+        ("PERSONAL_MAX_NEW_TOKENS", "1e3"),
+        ("GRADIO_SERVER_PORT", "99999"),
+        ("PERSONAL_CHROMA_URL", "127.0.0.1:8000"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_named_with_what_it_takes(variable, value):
+    with pytest.raises(SettingsError, match=variable) as refused:
+        settings.load({variable: value})
+    assert "it takes" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("environment", "shared"),
+    [
+        ({}, False),
+        ({"GRADIO_SERVER_NAME": "localhost"}, False),
+        ({"GRADIO_SERVER_NAME": "127.0.0.1"}, False),
+        ({"GRADIO_SERVER_NAME": "0.0.0.0"}, True),
+        ({"GRADIO_SERVER_NAME": "192.168.0.7"}, True),
+        ({"SPACE_ID": "someone/personal"}, True),
+    ],
+)
+def test_anything_but_loopback_is_shared(environment, shared):
+    assert settings.load(environment).shared is shared
