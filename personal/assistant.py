@@ -41,7 +41,8 @@ class Library(Protocol):
 
     def owners(self) -> list[str]: ...
     def concepts(self, owner: str) -> list[Concept]: ...
-    def find(self, owner: str, name: str) -> Concept: ...
+    def check_name(self, name: str) -> str: ...
+    def lookup(self, owner: str, name: str) -> Concept | None: ...
     def get(self, owner: str, concept_id: str) -> Concept: ...
     def photo(self, owner: str, concept_id: str, view: str) -> Photo: ...
     def add(self, owner: str, name: str, photos: Sequence[Photo], category: str, info: str) -> Concept: ...
@@ -78,6 +79,8 @@ class Index(Protocol):
 
 class Retriever(Protocol):
     """Which concepts a photo or question concerns (`personal.retrieve.retriever`)."""
+
+    cache_size: int
 
     @property
     def threshold(self) -> float: ...
@@ -159,10 +162,10 @@ class Assistant:
 
         Category and info of an existing concept change only where given. Raises ConceptError, StoreError.
         """
-        vectors = self.retriever.embed(photos) if photos else []
-        known = [c for c in self.library.concepts(owner) if c.name.casefold() == name.strip().strip("<>").casefold()]
+        known = self.library.lookup(owner, name)
+        vectors = self.retriever.embed(photos)
         if known:
-            concept = self.library.revise(owner, known[0].id, category=category or None, info=info or None, add=photos)
+            concept = self.library.revise(owner, known.id, category=category or None, info=info or None, add=photos)
         else:
             concept = self.library.add(owner, name, photos, category, info)
         self.index.put(owner, [(concept.id, p.sha256, v) for p, v in zip(photos, vectors, strict=True)])
@@ -181,7 +184,7 @@ class Assistant:
         avatar: str | None = None,
     ) -> Concept:
         """Change what is given and leave the rest; the next answer knows. Raises ConceptError, StoreError."""
-        vectors = self.retriever.embed(add) if add else []
+        vectors = self.retriever.embed(add)
         concept = self.library.revise(
             owner, concept_id, name=name, category=category, info=info, add=add, remove=remove, avatar=avatar
         )
@@ -277,8 +280,9 @@ class Assistant:
         threshold = wishes.threshold if threshold is None else threshold
         matches: list[Match] = []
         if photo is not None and concepts and threshold is not None:
+            at_most = top_k or wishes.top_k or self._top_k
             matches = self.retriever.look(
-                owner, photo, concepts, threshold=threshold, top_k=top_k or wishes.top_k, rejected=rejected
+                owner, photo, concepts, threshold=threshold, top_k=at_most, rejected=rejected
             )
         if names and question:
             seen = {match.concept.id for match in matches}

@@ -157,8 +157,6 @@ def _doctor(options: argparse.Namespace, knobs: settings.Settings) -> int:
 
 def _add(options: argparse.Namespace, knobs: settings.Settings) -> int:
     photos = [_photo(path, knobs) for path in options.images]
-    with compose.library(knobs, holder="the shell") as library:
-        library.check_name(options.name)
     with compose.build(knobs, holder="the shell") as assistant:
         concept = assistant.remember(LOCAL, options.name, photos, options.category, options.info)
     if options.json:

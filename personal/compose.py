@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -66,7 +66,7 @@ def build(settings: Settings, *, holder: str = "the app") -> Parts:
         log.info("%s %s/%s", progress.text, progress.done, progress.total)
 
 
-def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) -> Iterator[Progress]:
+def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) -> Generator[Progress, None, Parts]:
     """Make the Assistant step by step, yielding progress; the generator returns the Parts.
 
     With `warm` the language model is loaded too, which otherwise happens at the first answer. Raises PersonalError,
@@ -112,6 +112,7 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
         )
         for owner in concepts.owners():
             yield from assistant.reindex(owner)
+            index.drop_stale(owner)
         if warm:
             yield Progress("Waking the language model")
             yield from generator.load()

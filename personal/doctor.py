@@ -20,7 +20,7 @@ REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
 def checks(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield `{"name", "ok", "detail"}` for Python, packages, data folder, library and models."""
     version = platform.python_version()
-    yield _row("python", (3, 10) <= sys.version_info[:2] <= (3, 12), f"{version}; this needs 3.10 to 3.12")
+    yield _row("python", (3, 11) <= sys.version_info[:2] <= (3, 12), f"{version}; this needs 3.11 or 3.12")
     wrong = list(_wrong_packages())
     yield _row("packages", not wrong, "; ".join(wrong) or "as pinned in requirements.txt")
     yield _data_folder(settings)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from personal.errors import SettingsError
 
@@ -57,14 +58,16 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
-def _switch(text: str) -> bool:
-    """1 or 0"""
-    return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
-
-
 def _path(text: str) -> Path:
     """a folder"""
     return Path(text).expanduser().absolute()
+
+
+def _url(text: str) -> str:
+    """an address such as http://127.0.0.1:8000"""
+    if not text.startswith(("http://", "https://")) or not urlsplit(text).hostname:
+        raise ValueError
+    return text
 
 
 def _text(text: str) -> str:
@@ -97,7 +100,7 @@ class Settings:
     threshold: float | None = _knob("PERSONAL_THRESHOLD", _fraction, None)
     top_k: int = _knob("PERSONAL_TOP_K", _whole(1, 20), 4)
 
-    chroma_url: str = _knob("PERSONAL_CHROMA_URL", _text, "")
+    chroma_url: str = _knob("PERSONAL_CHROMA_URL", _url, "")
 
     max_bytes: int = _knob("PERSONAL_MAX_BYTES", _whole(1024, 2**31), 30 * 2**20)
     max_pixels: int = _knob("PERSONAL_MAX_PIXELS", _whole(1024, 2**30), 100_000_000)
@@ -136,7 +139,7 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
         parse = knob.metadata["parse"]
         try:
             values[knob.name] = parse(text)
-        except (ValueError, KeyError) as error:
+        except ValueError as error:
             raise SettingsError(
                 f"{knob.metadata['variable']}={text!r} cannot be used: it takes {parse.__doc__}."
             ) from error

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image, ImageDraw
+
+from personal.assistant import Assistant
+from personal.concepts import Photo, Piece, Progress, Waiting
+from personal.images import read_photo
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +22,107 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the project's shared photos (../shared/data), which are not here")
     return folder
+
+
+class MeanColour:
+    """An encoder that knows a picture by its mean colour: enough to tell drawn squares apart, and quick."""
+
+    id = "mean-colour"
+    dimension = 4
+    threshold = 0.99
+
+    def load(self):
+        yield Progress("Nothing to open")
+
+    def embed(self, images):
+        vectors = [np.append(np.asarray(image, np.float32).mean(axis=(0, 1)) - 127.5, 8.0) for image in images]
+        unit = [v / np.linalg.norm(v) for v in vectors]
+        return np.array(unit, np.float32).reshape(len(unit), self.dimension)
+
+    def dense(self, image):
+        return None
+
+
+class Scripted:
+    """A language model that says what it is told to say and remembers what it was asked."""
+
+    name = "scripted"
+    sees = True
+    description = "made up for the tests"
+
+    def __init__(self, words=("It ", "is ", "<bo>.")):
+        self.words = words
+        self.asked = []
+        self.stops = []
+        self.temperatures = []
+        self.error = None
+        self.go = threading.Event()
+        self.go.set()
+
+    def load(self):
+        yield Progress("Nothing to load")
+
+    def stream(self, messages, *, max_new_tokens, stop, temperature=0.0):
+        self.asked.append(messages)
+        self.stops.append(stop)
+        self.temperatures.append(temperature)
+        yield Waiting(1)
+        for word in self.words:
+            self.go.wait(10)
+            if stop.is_set():
+                return
+            if self.error:
+                raise self.error
+            yield Piece(word)
+
+
+def picture(colour, *, size=(64, 64), dot=None) -> Photo:
+    """A photo of one colour, made different from others by a dot at a place."""
+    image = Image.new("RGB", size, colour)
+    if dot is not None:
+        ImageDraw.Draw(image).point((dot, 1), fill=(0, 0, 0))
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return read_photo(stream.getvalue())
+
+
+RED, GREEN, BLUE, GREY = (220, 30, 30), (30, 200, 40), (30, 40, 210), (128, 128, 128)
+
+
+@pytest.fixture
+def generator():
+    return Scripted()
+
+
+@pytest.fixture
+def assistant(tmp_path, generator):
+    """An Assistant of real parts, save the two models."""
+    with open_assistant(tmp_path / "data", generator) as made:
+        yield made
+
+
+class open_assistant:
+    """Open the Assistant over a data folder; again and again, as restarts do."""
+
+    def __init__(self, folder, generator=None):
+        from personal.generate.prompt import lay_out
+        from personal.remember.index import Index
+        from personal.remember.library import Library
+        from personal.retrieve.retriever import Retriever
+
+        encoder = MeanColour()
+        self.library = Library(folder)
+        self.index = Index(encoder.id, encoder.dimension, folder=folder / "index")
+        self.assistant = Assistant(
+            self.library, self.index, Retriever(encoder, self.index), generator or Scripted(), lay_out
+        )
+        for owner in self.library.owners():
+            for _ in self.assistant.reindex(owner):
+                pass
+
+    def __enter__(self):
+        return self.assistant
+
+    def __exit__(self, *_):
+        self.index.close()
+        self.library.close()

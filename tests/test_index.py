@@ -8,17 +8,17 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from personal.errors import StoreError
-from personal.remember.index import Index
+from personal.remember.index import OPEN, Index
 
 D = 48
 
@@ -154,7 +154,7 @@ def test_erasing_an_owner_leaves_none_of_its_bytes(tmp_path: Path) -> None:
     index.put("someone", entries(x))
     index.put("other", entries(vectors(20, seed=9)))
     segments = set(index._store.iterdir())
-    traces = [x[3].tobytes(), x[1400].tobytes(), sha(3).encode(), sha(1400).encode(), x[3].tobytes()[4:20]]
+    traces = [x[3].tobytes(), x[1400].tobytes(), sha(30).encode(), sha(1400).encode(), x[3].tobytes()[4:20]]
     assert any(holders(tmp_path, trace) for trace in traces)
     assert not holders(tmp_path, b"someone")
     index.erase("someone")
@@ -208,13 +208,15 @@ def _torn_data(store: Path) -> None:
     [_garbage, _foreign, _half, _without_segment, _torn_header, _torn_pickle, _torn_data],
     ids=lambda f: f.__name__,
 )
-def test_a_broken_store_is_replaced_by_an_empty_one_that_works(tmp_path: Path, harm) -> None:
+def test_a_store_that_a_killed_process_broke_is_replaced_by_an_empty_one_that_works(tmp_path: Path, harm) -> None:
+    """Torn vectors make Chroma's core crash: were the store not tried elsewhere first, this would end the tests."""
     x = vectors(1500)
     first = Index("e", D, folder=tmp_path)
     first.put("local", entries(x))
     store = first._store
     first.close()
     harm(store)
+    (store / OPEN).touch()
     index = Index("e", D, folder=tmp_path)
     assert index.views("local") == set()
     index.put("local", entries(x))
@@ -244,23 +246,16 @@ def test_a_failing_store_says_to_reindex(index: Index) -> None:
 def test_threads_may_read_and_write_at_once(index: Index) -> None:
     x = vectors(200)
     index.put("local", entries(x[:100]))
-    failures: list[Exception] = []
 
     def work(k: int) -> None:
-        try:
-            for i in range(10):
-                index.put("local", [(f"{9:032x}", sha(1000 + 10 * k + i), x[100 + 10 * k + i])])
-                assert index.query("local", x[k : k + 1], 3)[0][0].view == sha(k)
+        for i in range(10):
+            index.put("local", [(f"{9:032x}", sha(1000 + 10 * k + i), x[100 + 10 * k + i])])
+            assert index.query("local", x[k : k + 1], 3)[0][0].view == sha(k)
+            if i % 4 == 0:
                 index.erase(f"guest-{k}")
-        except Exception as error:
-            failures.append(error)
 
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
     assert len(index.views("local")) == 180
 
 

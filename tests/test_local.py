@@ -196,7 +196,7 @@ def test_closing_the_iterator_stops_the_thread_and_frees_the_place(text_generato
     stream = text_generator.stream(asked("Hello?"), max_new_tokens=400, stop=threading.Event())
     assert isinstance(next(stream), Piece)
     stream.close()
-    assert not [t for t in threading.enumerate() if t.name.startswith("generate") and t.is_alive()] or True
+    assert not text_generator._turnstile._line
     assert answer(text_generator, asked("Again?"))
 
 
@@ -248,7 +248,6 @@ def test_the_oldest_exchange_is_forgotten_where_the_context_is_full_but_never_th
     assert inputs["input_ids"].shape[1] + 8 <= 700
     assert "Question 5?" in kept
     assert "Question 0?" not in kept
-    assert "Name: <bo>, Info: dog. A very old dog." not in kept or "A very old dog." in kept
     assert "A very old dog." in kept
 
 

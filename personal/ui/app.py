@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -63,7 +63,7 @@ class Page:
                 tab.select(self.redraw, None, self._drawn(), **quiet)
             self.opening.select(self.retry, None, [self.opening, self.timer], **quiet)
             self._desk.toast.select(self.undo, None, [*self._drawn(), self._desk.toast], **quiet)
-        return page
+        return cast(gr.Blocks, page)
 
     def _drawn(self) -> list[Any]:
         chat, concepts, settings = self._chat, self._concepts, self._settings

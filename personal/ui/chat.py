@@ -403,8 +403,7 @@ class Chat:
         photo = talk.photo(talk.active)
         if photo is None or talk.marked is None:
             return {}
-        wanted = self._desk.clean_name(name or "").casefold()
-        known = next((c for c in assistant.concepts(session.owner) if c.name.casefold() == wanted), None)
+        known = assistant.library.lookup(session.owner, name or "")
         if known:
             return self._add_view(session, photo, known, talk.marked)
         concept = assistant.remember(session.owner, name or "", [_cut(photo, talk.marked)])

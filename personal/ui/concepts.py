@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ class Concepts:
         library = self._desk.assistant.library
         photos = [library.photo(session.owner, concept.id, view.sha256) for view in concept.views]
         return {
-            self.heading: f"<h2 dir='auto'>{render.escape(concept.name)}</h2>",
+            self.heading: f"<h2 dir='auto'>{escape(concept.name)}</h2>",
             self.views: render.views_strip(concept, photos),
             self.edit_name: concept.name,
             self.edit_category: gr.Dropdown(value=concept.category or None),
@@ -240,18 +241,17 @@ class Concepts:
         if not name.strip():
             return {self.check: ""}
         try:
-            self._free(self._desk.session(request), name)
+            free = self._free(self._desk.session(request), name)
         except ConceptError as error:
             return {self.check: render.problem(str(error))}
-        return {
-            self.check: f"<p class='note'>Answers will call it <b>{render.escape(name.strip().strip('<>'))}</b>.</p>"
-        }
+        return {self.check: f"<p class='note'>Answers will call it <b>{escape(free)}</b>.</p>"}
 
     def _free(self, session: Session, name: str) -> str:
-        clean = self._desk.clean_name(name)
-        if clean.casefold() in {c.name.casefold() for c in self._desk.assistant.concepts(session.owner)}:
-            raise ConceptError(f"You have a {clean} already: open it to add photos, or choose another name.")
-        return clean
+        library = self._desk.assistant.library
+        known = library.lookup(session.owner, name)
+        if known:
+            raise ConceptError(f"You have a {known.name} already: open it to add photos, or choose another name.")
+        return library.check_name(name)
 
     @words
     def remember(self, name: str, category: str | None, info: str, request: gr.Request) -> Screen:

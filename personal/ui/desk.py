@@ -67,12 +67,6 @@ class Desk:
         finally:
             discard(path)
 
-    def clean_name(self, name: str) -> str:
-        """A name as it is kept. Raises ConceptError that says what is wrong with it."""
-        from personal.remember.library import clean_name
-
-        return clean_name(name)
-
 
 def discard(path: Path) -> None:
     """Delete an uploaded file, and the folder the web server made for it."""

@@ -1,0 +1,1 @@
+"""Generate: matches and a conversation become chat messages, and a language model's answer to them."""

@@ -1,0 +1,170 @@
+"""Lay out a conversation as chat messages, the way RAP does (Hao et al., CVPR 2025, section 3.3): pure functions.
+
+For every concept that was retrieved its avatar, name and info; then the photo; then the question. Knows nothing of
+models: a message is `{"role", "content": [{"type": "text", "text"} | {"type": "image", "image": Photo}, …]}`. A part
+that introduces a concept is marked `"concept": True`, so that `forget_oldest` can keep it when a conversation grows too
+long.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from personal.concepts import Box, Concept, Match, Photo, Turn
+
+Message = dict[str, Any]
+
+SEEING = (
+    "You answer questions about photos. Call the people, pets and things that you are told about by their names, "
+    "written like <name>. Say only what you see in the photos or are told."
+)
+BLIND = (
+    "Answer the question in one short sentence, from the notes in the message. "
+    "Write names in angle brackets, as the notes do. You cannot see the photo."
+)
+"""Short, because a small model that is told much of what it cannot see talks of that instead of the notes."""
+CAPTIONS = {f"give a caption of the {word}" for word in ("photo", "image", "picture")}
+
+_WORDS = (
+    r"image|images|img|video|audio|image_pad|video_pad|img_context|image_soft_token|image_placeholder|start_of_image|"
+    r"end_of_image|fake_token_around_image|global-img|row_\d+_col_\d+|vision_start|vision_end|s|unk|pad|bos|eos|cls|sep|"
+    r"mask|gmask|sop|eop|start_of_turn|end_of_turn|end_of_utterance|im_start|im_end|inst|sys|"
+    r"think|tool_call|tool_calls|tool_response|available_tools|tool_results|system_prompt|img_break|img_end|"
+    r"box|quad|ref|unused\d+|extra_id_\d+|begin_of_text|end_of_text|endoftext|"
+    r"repo_name|reponame|file_sep|filename|gh_stars|issue_start|issue_comment|issue_closed|jupyter_start|jupyter_text|"
+    r"jupyter_code|jupyter_output|jupyter_script|empty_output"
+)
+_RESERVED = re.compile(rf"([<\[])(/?(?:{_WORDS})/?)([>\]])", re.IGNORECASE)
+
+
+def neutral(text: str) -> str:
+    """Make control tokens of the common model families harmless and leave them readable: `< image >`, `< |im_end| >`.
+
+    Blanks are only put in, never anything taken out that could join two halves of a token, except for control
+    characters, which go first. Names in angle brackets survive unless they are such a token.
+    """
+    text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Co", "Cs"})
+    text = re.sub(r"<(?=[|｜])", "< ", text)
+    text = re.sub(r"(?<=[|｜])>", " >", text)
+    return _RESERVED.sub(r"\1 \2 \3", text)
+
+
+def lay_out(
+    turns: Sequence[Turn], *, avatars: Callable[[Concept], Photo] | Mapping[str, Photo], sees: bool
+) -> list[Message]:
+    """Turn a conversation, whose last turn is the open question, into chat messages.
+
+    `avatars` gives a concept's avatar, or maps concept ids to them. A concept is introduced once, again only where its
+    record has changed. Where the model does not see (`sees` false) it is told in words who was recognised where.
+    """
+    avatar_of = avatars if callable(avatars) else lambda concept: avatars[concept.id]
+    messages: list[Message] = [{"role": "system", "content": [_text(SEEING if sees else BLIND)]}]
+    introduced: dict[str, str] = {}
+    photos_before = 0
+    for turn in turns:
+        content = _introductions(turn.matches, introduced, avatar_of if sees else None)
+        for number, photo in enumerate(turn.photos, photos_before + 1):
+            label = "the photo" if number == 1 and len(turn.photos) == 1 else f"photo {number}"
+            if sees:
+                content += [_image(photo), _text("\n")]
+            else:
+                content.append(_text(_sighting(label, [m for m in turn.matches if m.photo == photo.sha256])))
+        content.append(_text(_question(turn.question)))
+        messages.append({"role": "user", "content": content})
+        if turn is not turns[-1]:
+            messages.append({"role": "assistant", "content": [_text(neutral(turn.answer) or "…")]})
+        photos_before += len(turn.photos)
+    return [{**message, "content": _joined(message["content"])} for message in messages]
+
+
+def forget_oldest(messages: Sequence[Message]) -> list[Message] | None:
+    """Drop the earliest question and answer but keep the concepts introduced there, and the photos last shown.
+
+    Returns None where only the open question is left.
+    """
+    system, rest = [m for m in messages if m["role"] == "system"], [m for m in messages if m["role"] != "system"]
+    if len(rest) < 3:
+        return None
+    first, _, following, *others = rest
+    shown_later = any(p["type"] == "image" and "concept" not in p for m in rest[2:] for p in m["content"])
+    kept = [part for part in first["content"] if "concept" in part or (part["type"] == "image" and not shown_later)]
+    return [*system, {**following, "content": [*kept, *following["content"]]}, *others]
+
+
+def _introductions(
+    matches: Sequence[Match], introduced: dict[str, str], avatar_of: Callable[[Concept], Photo] | None
+) -> list[dict[str, Any]]:
+    """Number the retrieved concepts, in RAP's brackets; `introduced` remembers what was said of whom."""
+    concepts = list({match.concept.id: match.concept for match in matches}.values())
+    parts: list[dict[str, Any]] = []
+    for number, concept in enumerate(concepts, 1):
+        opening, closing = "[" if number == 1 else "", "]\n" if number == len(concepts) else "\n"
+        record = f"Name: {neutral(concept.tag)}, Info: {_info(concept)}"
+        known = f"{record} {concept.avatar}"
+        if introduced.get(concept.id) == known:
+            parts.append(_text(f"{opening}{number}. {neutral(concept.tag)}, as introduced above.{closing}"))
+            continue
+        introduced[concept.id] = known
+        if avatar_of is None:
+            parts.append(_text(f"{opening}{number}. {record}{closing}", concept=True))
+        else:
+            parts.append(_text(f"{opening}{number}. ", concept=True))
+            parts.append({**_image(avatar_of(concept)), "concept": True})
+            parts.append(_text(f"\n{record}{closing}", concept=True))
+    return parts
+
+
+def _info(concept: Concept) -> str:
+    """Say what is known of a concept on one line; its category too, unless the info says it."""
+    info = " ".join(neutral(concept.info).split())
+    category = " ".join(neutral(concept.category).split())
+    if category and category.casefold() not in info.casefold():
+        return f"{category}. {info}".strip()
+    return info or "none."
+
+
+def _sighting(label: str, matches: Sequence[Match]) -> str:
+    """Tell a model that cannot see who was recognised in a photo, where, how large and how surely."""
+    seen = [
+        f"{neutral(m.concept.tag)}, {_place(m.box)} (similarity {m.similarity:.2f})"
+        for m in matches
+        if m.box is not None and m.similarity is not None
+    ]
+    if not seen:
+        return f"None of the known people, pets and things was recognised in {label}.\n"
+    return f"Seen in {label}: {'; '.join(seen)}.\n"
+
+
+def _place(box: Box) -> str:
+    x0, y0, x1, y1 = box
+    centre, area = (x0 + x1) / 2, (x1 - x0) * (y1 - y0)
+    side = "at the left" if centre < 0.4 else "at the right" if centre > 0.6 else "in the centre"
+    return f"{side}, {'large' if area >= 0.2 else 'small'}"
+
+
+def _question(question: str) -> str:
+    question = neutral(question).strip()
+    return f"{question} Answer in one sentence." if question.rstrip(".! ").casefold() in CAPTIONS else question
+
+
+def _text(text: str, **mark: bool) -> dict[str, Any]:
+    return {"type": "text", "text": text, **mark}
+
+
+def _image(photo: Photo) -> dict[str, Any]:
+    return {"type": "image", "image": photo}
+
+
+def _joined(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Join neighbouring texts of one kind, since some chat templates put a separator between parts."""
+    joined: list[dict[str, Any]] = []
+    for part in parts:
+        alike = joined and joined[-1].keys() == part.keys() and part["type"] == joined[-1]["type"] == "text"
+        if alike:
+            joined[-1] = {**part, "text": joined[-1]["text"] + part["text"]}
+        else:
+            joined.append(dict(part))
+    return joined

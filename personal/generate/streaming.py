@@ -1,0 +1,129 @@
+"""Take turns at a model, and carry its tokens from the generating thread to whoever reads them.
+
+Knows nothing of the model but that it takes a streamer with `put` and `end`, as `generate` of transformers does.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+from personal.concepts import Piece, Waiting
+from personal.errors import ModelError
+
+POLL_S = 0.1
+STALL_S = 600.0
+"""After so long without a token a generation counts as stuck."""
+PATIENCE_S = 60.0
+"""How long a halted generation may take to its next token before it is left behind."""
+
+
+class Turnstile:
+    """First come, first served, one at a time. Leaving the place early lets the next one move up."""
+
+    def __init__(self) -> None:
+        self._line: deque[object] = deque()
+        self._moved = threading.Condition()
+
+    def join(self) -> object:
+        """Take the last place in the line; give the ticket back with `leave`."""
+        ticket = object()
+        with self._moved:
+            self._line.append(ticket)
+        return ticket
+
+    def leave(self, ticket: object) -> None:
+        with self._moved:
+            self._line.remove(ticket)
+            self._moved.notify_all()
+
+    def wait(self, ticket: object, stop: threading.Event) -> Iterator[Waiting]:
+        """Yield how many are before the ticket, whenever that changes, until it is first or `stop` is set."""
+        said = 0
+        while not stop.is_set():
+            with self._moved:
+                ahead = self._line.index(ticket)
+                if ahead == said and ahead > 0:
+                    self._moved.wait(POLL_S)
+                    continue
+            if ahead == 0:
+                return
+            said = ahead
+            yield Waiting(ahead)
+
+
+class Tokens:
+    """A streamer that `generate` puts token ids into; the prompt, which comes first, is skipped."""
+
+    def __init__(self) -> None:
+        self.ids: queue.Queue[int] = queue.Queue()
+        self._prompt = True
+
+    def put(self, value: Any) -> None:
+        if self._prompt:
+            self._prompt = False
+            return
+        for token in value.tolist():
+            self.ids.put(token)
+
+    def end(self) -> None:
+        """Nothing to do: the reader knows the end by the thread's."""
+
+
+def pieces(
+    generate: Callable[[Tokens], object], decode: Callable[[list[int]], str], halt: threading.Event
+) -> Iterator[Piece]:
+    """Run `generate` in a thread of its own and yield its text as it comes.
+
+    Closing the iterator sets `halt` and waits for the thread, which must stop at the next token. What goes wrong in the
+    thread is raised here as it is; a thread that gives no token for STALL_S is left behind with a ModelError.
+    """
+    tokens = Tokens()
+    thread = ThreadPoolExecutor(1, thread_name_prefix="generate")
+    running = thread.submit(generate, tokens)
+    try:
+        yield from _texts(_arriving(tokens, running), decode)
+        running.result()
+    finally:
+        halt.set()
+        wait([running], timeout=PATIENCE_S)
+        thread.shutdown(wait=False)
+
+
+def _arriving(tokens: Tokens, running: Future[object]) -> Iterator[int]:
+    waited_since = time.monotonic()
+    while True:
+        ended = running.done()
+        try:
+            yield tokens.ids.get(timeout=0 if ended else POLL_S)
+            waited_since = time.monotonic()
+        except queue.Empty:
+            if ended:
+                return
+            if time.monotonic() - waited_since > STALL_S:
+                raise ModelError("The language model gave no token for ten minutes. Restart the app.") from None
+
+
+def _texts(ids: Iterator[int], decode: Callable[[list[int]], str]) -> Iterator[Piece]:
+    """Decode as tokens arrive; a character that is spread over several tokens waits for the last of them."""
+    line: list[int] = []
+    shown, pending = "", 0
+    for token in ids:
+        line.append(token)
+        pending += 1
+        text = decode(line)
+        if text.endswith("\ufffd"):
+            continue
+        if len(text) > len(shown):
+            yield Piece(text[len(shown) :], pending)
+            shown, pending = text, 0
+        if text.endswith("\n"):
+            line, shown = [], ""
+    rest = decode(line)[len(shown) :] if line else ""
+    if rest:
+        yield Piece(rest, pending)

@@ -1,0 +1,1 @@
+"""The embedded default: two ordinary checkpoints made of parts that the Python package index serves."""

