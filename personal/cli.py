@@ -311,7 +311,7 @@ def _import(options: argparse.Namespace, knobs: settings.Settings) -> int:
     with compose.build(knobs, holder="the shell") as assistant:
         library: Library = assistant.library  # type: ignore[assignment]
         changes = exchange.plan(library, LOCAL, incoming)
-        _show_progress(exchange.apply(assistant.remember, LOCAL, incoming))
+        _show_progress(exchange.apply(assistant, LOCAL, incoming))
     rows = [{"name": change.name, "change": change.words} for change in changes]
     if options.json:
         _emit({"changes": rows})

@@ -13,15 +13,15 @@ ROOT = Path(__file__).parents[1]
 LEVELS = {
     0: {"concepts", "errors", "settings", "images", "colours"},
     1: {"assistant", "remember", "retrieve", "generate", "tiny"},
-    2: {"compose", "doctor"},
+    2: {"compose", "doctor", "learn"},
     3: {"ui", "cli", "evaluate"},
 }
 LEVEL = {room: level for level, rooms in LEVELS.items() for room in rooms}
 HOME = {
     "gradio": ("ui/",),
     "chromadb": ("remember/index.py",),
-    "open_clip": ("retrieve/encoder.py", "tiny/"),
-    "transformers": ("generate/local.py", "tiny/"),
+    "open_clip": ("retrieve/encoder.py", "tiny/", "learn/"),
+    "transformers": ("generate/local.py", "tiny/", "learn/"),
     "bitsandbytes": ("generate/local.py", "tiny/"),
 }
 # What a room may take from a higher or a neighbouring one, with the reason.

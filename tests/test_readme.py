@@ -47,10 +47,10 @@ def test_the_shell_understands_the_command(command):
 
 
 def test_evaluate_understands_the_command():
-    from personal.evaluate.__main__ import parser
+    from personal.evaluate.__main__ import _parser
 
     command = next(c for c in COMMANDS if c.startswith("python -m personal.evaluate"))
-    assert parser().parse_args(shlex.split(command)[3:])
+    assert _parser().parse_args(shlex.split(command)[3:])
 
 
 def test_the_space_runs_the_gradio_that_is_pinned():

@@ -214,7 +214,10 @@ class LocalGenerator:
             AutoTokenizer,
             BitsAndBytesConfig,
         )
+        from transformers.utils import logging as transformers_logging
 
+        transformers_logging.disable_progress_bar()
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses an optional package that downloads
         device, dtype, bits, _ = self._plan
         options: dict[str, Any] = {"dtype": dtype, "device_map": device}
         if bits.startswith("4"):

@@ -140,7 +140,8 @@ class Server:
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         self.opening = Opening(settings)
         self.sessions = Sessions(shared=settings.shared, grace_s=settings.session_grace_s, erase=self._erase)
-        self.page = Page(Desk(self.opening, self.sessions)).build()
+        self._desk = Desk(self.opening, self.sessions)
+        self.page = Page(self._desk).build()
         self._closed = threading.Event()
 
     def start(self) -> str:
@@ -210,9 +211,9 @@ class Server:
         from personal.remember import exchange
 
         owner = self.sessions.redeem(request.path_params["token"])
-        if owner is None or self.opening.assistant is None:
+        if owner is None:
             return PlainTextResponse("This link has been used or is over. Press Export again.", status_code=410)
         stream = io.BytesIO()
-        exchange.export(self.opening.assistant.library, owner, stream)
+        exchange.export(self._desk.library, owner, stream)
         headers = {"content-disposition": 'attachment; filename="personal.zip"', "cache-control": "no-store"}
         return Response(stream.getvalue(), media_type="application/zip", headers=headers)

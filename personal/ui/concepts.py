@@ -380,7 +380,7 @@ class Concepts:
         blank = {self.archive: None, self.preview: "", self.apply: gr.Button(interactive=False)}
         try:
             session.incoming = exchange.read(Path(file), self._desk.settings)
-            changes = exchange.plan(self._desk.assistant.library, session.owner, session.incoming)
+            changes = exchange.plan(self._desk.library, session.owner, session.incoming)
         except PersonalError as error:
             session.incoming = []
             return {**blank, self.notice: render.problem(str(error))}
@@ -399,7 +399,7 @@ class Concepts:
         session = self._desk.session(request)
         incoming, session.incoming = session.incoming, []
         step = Progress("Importing")
-        for step in exchange.apply(self._desk.assistant.remember, session.owner, incoming):
+        for step in exchange.apply(self._desk.assistant, session.owner, incoming):
             yield {self.preview: render.busy(step.text, step)}
         said = f"{render.plural(step.total, 'concept')} imported."
         yield {**self.draw(session), **self._blank(), self._desk.toast: render.toast(said)}

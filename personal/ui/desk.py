@@ -15,6 +15,7 @@ from personal.compose import Opening
 from personal.concepts import Photo
 from personal.errors import PersonalError
 from personal.images import read_photo
+from personal.remember.library import Library
 from personal.ui import render
 from personal.ui.sessions import Session, Sessions
 
@@ -53,6 +54,11 @@ class Desk:
         if assistant is None:
             raise self.opening.error or PersonalError("The app is still getting ready: a moment, please.")
         return assistant
+
+    @property
+    def library(self) -> Library:
+        """The concepts on disk, as exports and imports want them."""
+        return cast(Library, self.assistant.library)
 
     def session(self, request: gr.Request) -> Session:
         """The visitor's session, from the server's own table."""

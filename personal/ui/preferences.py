@@ -153,7 +153,7 @@ class Settings:
     def erase_all(self, word: str, request: gr.Request) -> Screen:
         """Erase everything of this visitor, behind the typed word."""
         session = self._desk.session(request)
-        if word.strip().casefold() != WORD:
+        if (word or "").strip().casefold() != WORD:
             raise PersonalError(f"Type {WORD} into the field to confirm. Nothing was erased.")
         for conversation in session.conversations:
             if conversation.stop:
