@@ -1,0 +1,1 @@
+"""What is measured: `make bench`, or a part by `python -m benchmarks.NAME`. README.md here has the last figures."""
