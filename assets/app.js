@@ -119,7 +119,7 @@
     system.addEventListener("change", () => theme(wanted()));
     document.addEventListener("mouseover", lit);
     document.addEventListener("focusin", lit);
-    document.addEventListener("keydown", keys);
+    document.addEventListener("keydown", keys, true);
     document.addEventListener("click", (event) => {
       document.querySelectorAll("details.menu[open]").forEach((e) => {
         if (!e.contains(event.target)) e.removeAttribute("open");

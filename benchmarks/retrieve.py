@@ -119,12 +119,14 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=200)
     options = parser.parse_args()
     photos = read_folder(options.folder, REFERENCES).photos
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
-        with compose.build(replace(load(), data_dir=Path(home), chroma_url=""), holder="a benchmark") as assistant:
-            figures: dict[str, Any] = {"threshold": assistant.default_threshold, **speed(assistant, photos)}
-            figures["pairs"] = pairs(assistant, photos, options.pairs)
-            if options.strangers:
-                figures["strangers"] = strangers(assistant, options.strangers, 300)
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,
+        compose.build(replace(load(), data_dir=Path(home), chroma_url=""), holder="a benchmark") as assistant,
+    ):
+        figures: dict[str, Any] = {"threshold": assistant.default_threshold, **speed(assistant, photos)}
+        figures["pairs"] = pairs(assistant, photos, options.pairs)
+        if options.strangers:
+            figures["strangers"] = strangers(assistant, options.strangers, 300)
     print(json.dumps(figures, indent=1))
 
 

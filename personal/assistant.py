@@ -281,9 +281,7 @@ class Assistant:
         matches: list[Match] = []
         if photo is not None and concepts and threshold is not None:
             at_most = top_k or wishes.top_k or self._top_k
-            matches = self.retriever.look(
-                owner, photo, concepts, threshold=threshold, top_k=at_most, rejected=rejected
-            )
+            matches = self.retriever.look(owner, photo, concepts, threshold=threshold, top_k=at_most, rejected=rejected)
         if names and question:
             seen = {match.concept.id for match in matches}
             matches += [m for m in self.retriever.named(question, concepts) if m.concept.id not in seen]

@@ -339,3 +339,15 @@ def test_control_tokens_do_nothing_even_where_the_prompt_did_not_neutralise_them
     assert tokens.count("<|im_end|>") == 2
     assert "<image>" not in tokens
     assert "<file_sep>" not in tokens
+
+
+def test_an_answer_that_runs_in_circles_is_recognised():
+    from personal.generate.streaming import runs_in_circles
+
+    assert runs_in_circles([1, 2, 3, *[7, 8, 9, 10] * 9])
+    assert runs_in_circles([5] * 40)
+    assert runs_in_circles(list(range(20)) * 3)
+    assert not runs_in_circles([5] * 20)
+    assert not runs_in_circles(list(range(20)) * 2)
+    assert not runs_in_circles(list(range(200)))
+    assert not runs_in_circles([])

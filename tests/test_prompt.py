@@ -95,6 +95,15 @@ def test_earlier_turns_become_messages_and_a_concept_is_introduced_once():
     )
 
 
+def test_a_model_that_cannot_see_gets_its_notes_with_every_question():
+    turns = [
+        Turn("Who is this?", (photo("park"),), (seen(BO, "park"),), "This is <bo>."),
+        Turn("How old is <bo>?", (), (Match(BO, "named"),)),
+    ]
+    said = spelled(lay_out(turns, avatars={}, sees=False)[3])
+    assert said == "[1. Name: <bo>, Info: dog. <bo> is a Shiba Inu.]\nHow old is <bo>?"
+
+
 def test_a_changed_record_is_introduced_again():
     older = Turn("Who?", (), (Match(BO, "named"),), "<bo>.")
     newer = Turn("And now?", (), (Match(replace(BO, info="<bo> is old."), "named"),))

@@ -19,7 +19,7 @@ from typing import Any
 from personal.concepts import Piece, Progress, Waiting
 from personal.errors import ModelError
 from personal.generate.prompt import Message, forget_oldest
-from personal.generate.streaming import Tokens, Turnstile, pieces
+from personal.generate.streaming import Tokens, Turnstile, pieces, runs_in_circles
 from personal.images import open_photo
 
 log = logging.getLogger(__name__)
@@ -112,8 +112,11 @@ class LocalGenerator:
         else:
             config.update(temperature=None, top_p=None, top_k=None)
 
+        prompt = inputs["input_ids"].shape[1]
+
         def halted(ids: Any, _scores: Any, **_: Any) -> Any:
-            return torch.full((ids.shape[0],), stop.is_set() or halt.is_set(), device=ids.device, dtype=torch.bool)
+            over = stop.is_set() or halt.is_set() or runs_in_circles(ids[0, prompt:].tolist())
+            return torch.full((ids.shape[0],), over, device=ids.device, dtype=torch.bool)
 
         def generate(tokens: Tokens) -> None:
             with torch.inference_mode():

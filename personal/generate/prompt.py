@@ -58,14 +58,15 @@ def lay_out(
     """Turn a conversation, whose last turn is the open question, into chat messages.
 
     `avatars` gives a concept's avatar, or maps concept ids to them. A concept is introduced once, again only where its
-    record has changed. Where the model does not see (`sees` false) it is told in words who was recognised where.
+    record has changed. Where the model does not see (`sees` false) it is told in words who was recognised where, and
+    every message brings its notes: such a model is too small to look for them further up.
     """
     avatar_of = avatars if callable(avatars) else lambda concept: avatars[concept.id]
     messages: list[Message] = [{"role": "system", "content": [_text(SEEING if sees else BLIND)]}]
     introduced: dict[str, str] = {}
     photos_before = 0
     for turn in turns:
-        content = _introductions(turn.matches, introduced, avatar_of if sees else None)
+        content = _introductions(turn.matches, introduced if sees else {}, avatar_of if sees else None)
         for number, photo in enumerate(turn.photos, photos_before + 1):
             label = "the photo" if number == 1 and len(turn.photos) == 1 else f"photo {number}"
             if sees:

@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -93,6 +93,18 @@ def pieces(
         halt.set()
         wait([running], timeout=PATIENCE_S)
         thread.shutdown(wait=False)
+
+
+def runs_in_circles(ids: Sequence[int]) -> bool:
+    """Tell whether token ids end in one run of at most 48 tokens said over and over, three times and 32 tokens long.
+
+    Small models under greedy decoding can get caught in such a circle and would go on to the last token allowed.
+    """
+    for period in range(1, 49):
+        length = period * max(3, -(-32 // period))
+        if length <= len(ids) and ids[-length:-period] == ids[-length + period :]:
+            return True
+    return False
 
 
 def _arriving(tokens: Tokens, running: Future[object]) -> Iterator[int]:

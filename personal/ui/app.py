@@ -66,18 +66,11 @@ class Page:
         return cast(gr.Blocks, page)
 
     def _drawn(self) -> list[Any]:
-        chat, concepts, settings = self._chat, self._concepts, self._settings
-        drawn = [chat.log, chat.live, chat.panel, chat.drafts, chat.chooser, chat.doing, chat.namer]
-        drawn += [concepts.cards, concepts.forgotten, concepts.notice, concepts.creator, concepts.importer]
-        drawn += [concepts.editor, concepts.heading, concepts.views, concepts.edit_name, concepts.edit_category]
-        drawn += [concepts.edit_info, concepts.forget]
-        return [*drawn, settings.threshold, settings.top_k, settings.running, settings.stored]
+        return [*self._chat.drawn, *self._concepts.drawn, *self._settings.drawn]
 
     def draw(self, session: Session) -> Screen:
         """Every tab, from the session."""
-        answering = session.conversation.stop is not None
-        chat = {} if answering else self._chat.draw(session)
-        return {**chat, **self._concepts.draw(session), **self._settings.draw(session)}
+        return {**self._chat.draw(session), **self._concepts.draw(session), **self._settings.draw(session)}
 
     def refresh(self, request: gr.Request) -> Screen:
         """The page was loaded, or the opening screen asks how far things are."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import gradio as gr
 
-from personal.concepts import WHOLE, Answer, Box, Concept, Look, Match, Photo, Piece, Turn, Waiting
+from personal.concepts import WHOLE, Answer, Box, Concept, Look, Match, Photo, Turn, Waiting
 from personal.errors import PersonalError
 from personal.images import crop
 from personal.ui import render, samples
@@ -77,15 +77,17 @@ class Chat:
                         self.save = gr.Button("Remember", variant="primary", size="sm")
                         self.cancel = gr.Button("Cancel", size="sm")
 
+        self.drawn = [self.log, self.live, self.panel, self.drafts, self.chooser, self.doing, self.namer, self.box]
+        """What `draw` may return."""
+
     def wire(self, tabs: gr.Tabs) -> None:
         """Connect the handlers; `tabs` is what "Open" switches."""
         self._tabs = tabs
-        drawn = [self.log, self.live, self.panel, self.drafts, self.notice, self.chooser, self.doing]
-        drawn += [self.namer, self.name, self.box, self.camera, self._desk.toast]
+        drawn = [*self.drawn, self.notice, self.name, self.camera, self._desk.toast]
         quiet: dict[str, Any] = {"outputs": drawn, "show_progress": "hidden", "api_visibility": "private"}
         many: dict[str, Any] = {**quiet, "concurrency_limit": 16}
         self.box.submit(self.submit, self.box, **many)
-        self.box.change(self.receive, self.box, **quiet)
+        self.box.change(self.receive, self.box, **quiet, trigger_mode="always_last")
         self.box.stop(self.stop, None, **many)
         self.camera.input(self.shoot, self.camera, **quiet)
         self.log.select(self.on_log, None, **{**many, "outputs": [*drawn, *self._desk.elsewhere]})
@@ -102,20 +104,21 @@ class Chat:
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
-    def draw(self, session: Session, *, live: Entry | None = None) -> Screen:
-        """Everything the tab shows, from the session; `live` is the entry whose answer is being streamed."""
+    def draw(self, session: Session) -> Screen:
+        """Everything the tab shows, from the session."""
         talk = session.conversation
         concepts = self._concepts(session)
         titles = [(c.title[:60], c.id) for c in reversed(session.conversations)]
         screen: Screen = {
-            self.log: render.log(talk, concepts, live=live),
+            self.log: render.log(talk, concepts),
             self.panel: self._panel(session, talk, concepts),
             self.drafts: render.drafts(talk),
             self.chooser: gr.Dropdown(choices=titles, value=talk.id),
             self.doing: self._doing(talk),
             self.namer: gr.Group(visible=talk.marked is not None),
+            self.box: gr.MultimodalTextbox(submit_btn=talk.answering is None, stop_btn=talk.answering is not None),
         }
-        if live is None:
+        if talk.answering is None:
             screen[self.live] = ""
         return screen
 
@@ -202,7 +205,7 @@ class Chat:
         talk, text = session.conversation, text.strip()
         problems = self._take(session, files or [])
         keep = {self.box: {"text": text, "files": []}}
-        if talk.stop is not None:
+        if talk.answering is not None:
             problems.append("The last answer is still being written: stop it first, or wait.")
         elif len(text) > QUESTION_MAX:
             problems.append(
@@ -214,13 +217,8 @@ class Chat:
             yield {**self.draw(session), **keep, self.notice: render.problem(" ".join(problems))}
             return
         entry = self._entry(talk, text)
-        yield {self.box: self._box(answering=True), self.notice: ""}
+        yield {self.box: {"text": "", "files": []}, self.notice: ""}
         yield from self._answer(session, talk, entry)
-
-    def _box(self, *, answering: bool) -> Any:
-        if answering:
-            return gr.MultimodalTextbox(value={"text": "", "files": []}, submit_btn=False, stop_btn=True)
-        return gr.MultimodalTextbox(submit_btn=True, stop_btn=False)
 
     def _entry(self, talk: Conversation, question: str) -> Entry:
         photos = tuple(talk.draft)
@@ -235,39 +233,43 @@ class Chat:
         return entry
 
     def _answer(self, session: Session, talk: Conversation, entry: Entry, temperature: float = 0.0) -> Iterator[Screen]:
-        talk.stop = stop = threading.Event()
+        talk.answering, talk.stop = entry, threading.Event()
+        stop = talk.stop
         entry.answer, entry.error = None, ""
         turns = [e.turn for e in talk.entries if e is not entry and e.answer] + [entry.turn]
         concepts = self._concepts(session)
         text, drawn_at, began = "", 0.0, time.perf_counter()
-        yield {**self.draw(session, live=entry), self.live: render.live("", "Looking …", {}, {})}
         try:
+            yield {**self.draw(session), self.live: render.live("", "Looking …", {}, {})}
             for event in self._desk.assistant.answer(
                 session.owner, turns, stop=stop, rejected=talk.rejected, temperature=temperature
             ):
+                screen: Screen = {}
                 if isinstance(event, Look):
                     self._looked(talk, entry, event)
-                    yield {**self.draw(session, live=entry), self.live: render.live("", "Thinking …", {}, {})}
+                    screen = {**self.draw(session), self.live: render.live("", "Thinking …", {}, {})}
                 elif isinstance(event, Waiting):
                     ahead = render.plural(event.ahead, "answer")
-                    yield {self.live: render.live("", f"Waiting: {ahead} before yours.", {}, {})}
-                elif isinstance(event, Piece):
+                    screen = {self.live: render.live("", f"Waiting: {ahead} before yours.", {}, {})}
+                elif isinstance(event, Answer):
+                    entry.answer = event
+                else:
                     text += event.text
                     if time.perf_counter() - drawn_at > DRAW_EVERY_S:
                         drawn_at = time.perf_counter()
-                        yield {self.live: render.live(text, "", concepts, talk.colours)}
-                else:
-                    entry.answer = event
+                        screen = {self.live: render.live(text, "", concepts, talk.colours)}
+                if screen and session.conversation is talk:
+                    yield screen
         except PersonalError as error:
             entry.error = str(error)
         finally:
             stop.set()
-            talk.stop = None
+            talk.answering = None
             if entry.answer is None and text:
                 seconds = time.perf_counter() - began
                 entry.answer = Answer(text, entry.turn.matches, "", 0, 0.0, None, seconds, stopped=True)
             entry.turn = replace(entry.turn, answer=entry.answer.text if entry.answer else "")
-        yield {**self.draw(session), self.box: self._box(answering=False)}
+        yield self.draw(session)
 
     def _looked(self, talk: Conversation, entry: Entry, look: Look) -> None:
         entry.turn = replace(entry.turn, matches=look.matches)
@@ -278,9 +280,7 @@ class Chat:
 
     def stop(self, request: gr.Request) -> Screen:
         """End the running answer at its next token."""
-        stop = self._desk.session(request).conversation.stop
-        if stop:
-            stop.set()
+        self._desk.session(request).conversation.stop.set()
         return {self.notice: gr.skip()}
 
     @words
@@ -291,7 +291,7 @@ class Chat:
         photo = talk.photo(talk.active)
         if photo is None:
             return {self.notice: render.problem("Drop a photo first.")}
-        if talk.stop is not None:
+        if talk.answering is not None:
             return {self.notice: render.problem("The last answer is still being written: stop it first, or wait.")}
         look = self._desk.assistant.look(
             session.owner, photo, rejected=frozenset(talk.rejected.get(photo.sha256, set()))
@@ -331,13 +331,12 @@ class Chat:
             yield {self._tabs: gr.Tabs(selected="concepts"), **self._desk.begin_concept(session)}
         elif data.get("act") == "photo":
             yield self._activate(session, str(data.get("photo")))
-        elif data.get("act") == "edit" and str(data.get("entry", "")).isdigit() and talk.stop is None:
+        elif data.get("act") == "edit" and str(data.get("entry", "")).isdigit() and talk.answering is None:
             number = int(data["entry"])
             if number < len(talk.entries):
                 talk.editing = number
                 yield {**self.draw(session), self.box: {"text": talk.entries[number].turn.question, "files": []}}
-        elif data.get("act") == "again" and talk.entries and talk.stop is None:
-            yield {self.box: self._box(answering=True)}
+        elif data.get("act") == "again" and talk.entries and talk.answering is None:
             yield from self._answer(session, talk, talk.entries[-1], temperature=0.7)
 
     def _activate(self, session: Session, sha256: str) -> Screen:
@@ -387,8 +386,7 @@ class Chat:
             talk.rejected.setdefault(photo.sha256, set()).add(concept.id)
             self._show(session, talk, photo)
             last = talk.entries[-1] if talk.entries else None
-            if last and talk.stop is None and photo in last.turn.photos and last.answer and last.answer.tokens:
-                yield {self.box: self._box(answering=True)}
+            if last and talk.answering is None and photo in last.turn.photos and last.answer and last.answer.tokens:
                 yield from self._answer(session, talk, last)
             else:
                 yield self.draw(session)
@@ -477,8 +475,7 @@ class Chat:
         gone = session.conversation
         if not gone.entries and not gone.photos:
             return {}
-        if gone.stop:
-            gone.stop.set()
+        gone.stop.set()
         place = session.conversations.index(gone)
         session.conversations.remove(gone)
         session.conversations = session.conversations or [Conversation()]

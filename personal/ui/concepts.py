@@ -89,13 +89,15 @@ class Concepts:
                 self.close_open = gr.Button("Close")
             self.forget = gr.Button("Forget", variant="stop", size="sm", elem_id="forget")
 
+        self.drawn = [self.cards, self.forgotten, self.notice, self.creator, self.importer, self.editor, self.photos]
+        self.drawn += [self.heading, self.views, self.edit_name, self.edit_category, self.edit_info, self.forget]
+        """What `draw` may return."""
+
     def wire(self) -> None:
         desk = self._desk
         desk.draw_concepts, desk.begin_concept = self.draw, self.draw_new
-        self._drawn = [self.cards, self.forgotten, self.notice, self.creator, self.importer, self.editor, self.photos]
-        self._drawn += [self.heading, self.views, self.edit_name, self.edit_category, self.edit_info, self.forget]
-        desk.elsewhere += self._drawn
-        outputs = [*self._drawn, self.files, self.more, self.archive, self.preview, self.apply, self.name, self.check]
+        desk.elsewhere += [*self.drawn]
+        outputs = [*self.drawn, self.files, self.more, self.archive, self.preview, self.apply, self.name, self.check]
         outputs += [self.category, self.info, self.link, desk.toast]
         quiet: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
         loud: dict[str, Any] = {**quiet, "show_progress": "full", "show_progress_on": [self.cards]}

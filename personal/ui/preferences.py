@@ -57,6 +57,9 @@ class Settings:
                 )
                 self.erase = gr.Button("Erase everything", variant="stop", interactive=False, elem_id="erase")
 
+        self.drawn = [self.threshold, self.top_k, self.running, self.stored]
+        """What `draw` may return."""
+
     def wire(self, whole_screen: list[Any]) -> None:
         """Connect the handlers; erasing redraws `whole_screen`."""
         desk = self._desk
@@ -156,8 +159,7 @@ class Settings:
         if (word or "").strip().casefold() != WORD:
             raise PersonalError(f"Type {WORD} into the field to confirm. Nothing was erased.")
         for conversation in session.conversations:
-            if conversation.stop:
-                conversation.stop.set()
+            conversation.stop.set()
         self._desk.assistant.erase(session.owner)
         session.conversations, session.undo = [Conversation()], None
         session.open_concept, session.new_photos, session.incoming = None, [], []

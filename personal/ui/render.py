@@ -63,16 +63,17 @@ def chip(concept: Concept, colour: int) -> str:
 def prose(text: str, concepts: Mapping[str, Concept], colours: Mapping[str, int]) -> str:
     """Answer text as HTML: Markdown, with every `<name>` of `concepts` (id → concept) as a chip."""
     html: str = _MARKDOWN.render(text)
-    names = {escape(concept.tag).casefold(): concept for concept in concepts.values()}
-    if names:
-        pattern = "|".join(re.escape(tag) for tag in sorted(names, key=len, reverse=True))
-        html = re.sub(
-            pattern,
-            lambda m: chip(names[m[0].casefold()], colours.get(names[m[0].casefold()].id, 0) % 8),
-            html,
-            flags=re.IGNORECASE,
-        )
-    return html
+    names = {escape(concept.name).casefold(): concept for concept in concepts.values()}
+    if not names:
+        return html
+
+    def as_chip(found: re.Match[str]) -> str:
+        concept = names.get(found[1].casefold())
+        return chip(concept, colours.get(concept.id, 0) % 8) if concept else found[0]
+
+    # Blanks inside the brackets: a name that is also a control token of some model is written that way to it.
+    pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return re.sub(rf"&lt; ?({pattern}) ?&gt;", as_chip, html, flags=re.IGNORECASE)
 
 
 def describe(matches: Sequence[Match]) -> str:
@@ -81,13 +82,12 @@ def describe(matches: Sequence[Match]) -> str:
     return f"Photo with {', '.join(names)}" if names else "Photo in which nothing of yours was recognised"
 
 
-def log(conversation: Conversation, concepts: Mapping[str, Concept], *, live: Entry | None = None) -> str:
-    """The conversation so far; `live` is the entry being answered, whose answer is drawn elsewhere."""
+def log(conversation: Conversation, concepts: Mapping[str, Concept]) -> str:
+    """The conversation so far; the answer that is being written is drawn elsewhere (`live`)."""
     if not conversation.entries:
         return "" if conversation.photos else EMPTY_CHAT if concepts else FIRST_CHAT
     return "".join(
-        entry_html(conversation, number, entry, concepts, answering=entry is live)
-        for number, entry in enumerate(conversation.entries)
+        entry_html(conversation, number, entry, concepts) for number, entry in enumerate(conversation.entries)
     )
 
 
@@ -113,9 +113,7 @@ FIRST_CHAT = (
 )
 
 
-def entry_html(
-    conversation: Conversation, number: int, entry: Entry, concepts: Mapping[str, Concept], *, answering: bool = False
-) -> str:
+def entry_html(conversation: Conversation, number: int, entry: Entry, concepts: Mapping[str, Concept]) -> str:
     """One exchange: the question with its photos, the answer with what it used."""
     shots = "".join(_shot(conversation, photo, data_url(photo, 320)) for photo in entry.turn.photos)
     edited = " editing" if conversation.editing == number else ""
@@ -124,7 +122,7 @@ def entry_html(
         f'<p dir="auto">{escape(entry.turn.question)}</p>'
         f"<footer><button {act('edit', entry=number)}>{icon('edit')}Edit</button></footer></article>"
     )
-    if answering:
+    if entry is conversation.answering:
         return question
     return question + answer_html(conversation, number, entry, concepts)
 

@@ -35,7 +35,11 @@ class Entry:
 
 @dataclass
 class Conversation:
-    """What one conversation holds, for as long as the browser session lasts. `active` is the photo in the panel."""
+    """What one conversation holds, for as long as the browser session lasts.
+
+    `active` is the photo in the panel, `marked` the part of it being named, `editing` the number of the entry whose
+    question is being edited; `answering` is the entry whose answer is being written, which `stop` ends.
+    """
 
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     entries: list[Entry] = field(default_factory=list)
@@ -46,7 +50,8 @@ class Conversation:
     active: str | None = None
     marked: Box | None = None
     editing: int | None = None
-    stop: threading.Event | None = None
+    answering: Entry | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
 
     @property
     def title(self) -> str:
@@ -157,8 +162,7 @@ class Sessions:
             gone = [self._table.pop(token) for token in ended]
         for session in gone:
             for conversation in session.conversations:
-                if conversation.stop:
-                    conversation.stop.set()
+                conversation.stop.set()
             if session.owner != LOCAL:
                 self._erase(session.owner)
 

@@ -1,0 +1,1 @@
+"""Published protocols, run through the same Assistant as the app."""

@@ -1,0 +1,43 @@
+"""The confusion picture: for every concept, which names were said of its photos."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from personal.evaluate.identify import UNNAMED
+
+_CELL = 0.34
+"""Inches that a row or column of the picture takes."""
+
+
+def draw_confusion(confusion: Counter[tuple[str, str]], title: str, path: Path) -> None:
+    """Write a PNG of a (truth, said) table: rows are photos of a concept, columns what was said, percent of the row."""
+    from matplotlib.figure import Figure
+
+    rows = sorted({truth for truth, _ in confusion})
+    columns = [*rows, UNNAMED]
+    counts = np.array([[confusion[row, column] for column in columns] for row in rows], dtype=float)
+    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(3 + _CELL * len(columns), 2.2 + _CELL * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="equal")
+    axes.set_xticks(range(len(columns)), [_short(c) for c in columns[:-1]] + ["(no name)"], rotation=90, fontsize=8)
+    axes.set_yticks(range(len(rows)), [_short(row) for row in rows], fontsize=8)
+    axes.set_xlabel("said")
+    axes.set_ylabel("photo of")
+    axes.set_title(title, fontsize=9)
+    for y, row in enumerate(shares):
+        for x, share in enumerate(row):
+            if share >= 0.5:
+                axes.text(
+                    x, y, f"{share:.0f}", ha="center", va="center", fontsize=6, color="white" if share > 50 else "black"
+                )
+    figure.savefig(path, dpi=130, metadata={"Software": ""})
+
+
+def _short(name: str) -> str:
+    """Cut a label to 24 characters, and keep matplotlib from reading it as a formula."""
+    return (name if len(name) <= 24 else name[:23] + "…").replace("$", r"\$")

@@ -1,0 +1,1 @@
+"""Retrieve: find which remembered concepts a photo or a question concerns."""

@@ -1,0 +1,173 @@
+"""The image encoder: any open_clip model, opened late and only here.
+
+Where the image tower is a convolutional timm trunk, instance vectors are its last feature map under generalised-mean
+pooling (Radenović et al., TPAMI 2019, section 3.2), and any window of the photo is pooled from the same map. Other
+towers give open_clip's image embedding, one crop at a time. The text tower is left alone. Knows nothing of concepts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from personal.concepts import Progress
+from personal.errors import ModelError
+from personal.retrieve.regions import pool_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+SHORT_SIDE = 512
+LONG_SIDE = 1024
+"""Pixels of a photo on its way through a convolutional trunk: short side, and the most that the long side may have."""
+
+THRESHOLDS = {"tf_efficientnet_lite2": 0.66}
+"""Similarity from which a concept is claimed, per trunk: fitted on data as docs/experiments.md tells."""
+UNFITTED_THRESHOLD = 0.8
+"""The same for every other model: a cautious start, to be set by PERSONAL_THRESHOLD or in the app."""
+
+CROPS_AT_ONCE = 16
+
+
+class Encoder:
+    """An open_clip image tower. Call `load` first; `id`, `dimension` and `threshold` are known after it.
+
+    `source` is a local open_clip folder, `hf-hub:owner/name`, or `architecture/pretrained`.
+    """
+
+    def __init__(self, source: str, *, device: str = "auto") -> None:
+        self.source = source
+        self.device = device
+        self.id = ""
+        self.dimension = 0
+        self.threshold = UNFITTED_THRESHOLD
+        self._model: Any = None
+        self._preprocess: Callable[[Image], Any] | None = None
+        self._cell = 0
+
+    @property
+    def maps(self) -> bool:
+        """Tell whether `dense` gives a map, so that windows cost nothing more than the whole photo."""
+        return self._cell > 0
+
+    def load(self) -> Iterator[Progress]:
+        """Open the model, yielding progress. Raises ModelError naming the source and the forms it may have."""
+        if self._model is not None:
+            return
+        yield Progress(f"Opening the image encoder {self.source}")
+        import torch
+
+        name, pretrained = _address(self.source)
+        try:
+            import open_clip
+
+            model, self._preprocess = open_clip.create_model_from_pretrained(name, pretrained, device="cpu")
+        except (RuntimeError, ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(
+                f"The image encoder {self.source} cannot be opened: {str(error)[:300]}. PERSONAL_ENCODER takes a "
+                "folder with open_clip_config.json and its weights, hf-hub:OWNER/NAME, or ARCHITECTURE/PRETRAINED."
+            ) from error
+        if self.device == "auto":
+            self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._model = model.eval().to(self.device, memory_format=torch.channels_last)
+        self._probe()
+        self.threshold = _threshold(self.source)
+        self.id = _identity(self.source)
+        yield Progress(f"Opened the image encoder {self.source}", 1, 1)
+
+    def embed(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """Embed whole pictures: RGB images → (n, dimension), unit length."""
+        import numpy as np
+
+        if not images:
+            return np.zeros((0, self.dimension), np.float32)
+        if self.maps:
+            return np.concatenate([pool_whole(self._map(image)) for image in images])
+        return self._embed_batch(images)
+
+    def dense(self, image: Image) -> NDArray[np.float32] | None:
+        """Return the trunk's last map (rows, columns, channels), or None where the tower has none."""
+        return self._map(image) if self.maps else None
+
+    def _map(self, image: Image) -> NDArray[np.float32]:
+        """Run the trunk over a picture: aspect kept as far as LONG_SIDE allows, sides multiples of the trunk's step."""
+        import numpy as np
+        import torch
+        from PIL import Image as pillow
+
+        scale = SHORT_SIDE / min(image.size)
+        width, height = (max(1, round(min(side * scale, LONG_SIDE) / self._cell)) * self._cell for side in image.size)
+        pixels = np.array(image.resize((width, height), pillow.Resampling.BICUBIC), dtype=np.float32) / 255
+        visual = self._model.visual
+        pixels = (pixels - np.float32(visual.image_mean)) / np.float32(visual.image_std)
+        with torch.inference_mode():
+            batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(self.device)
+            features = visual.trunk.forward_features(batch)[0].permute(1, 2, 0)
+        return np.asarray(features.float().cpu().numpy(), dtype=np.float32)
+
+    def _embed_batch(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        import numpy as np
+        import torch
+
+        assert self._preprocess is not None
+        parts = []
+        for start in range(0, len(images), CROPS_AT_ONCE):
+            batch = torch.stack([self._preprocess(image) for image in images[start : start + CROPS_AT_ONCE]])
+            with torch.inference_mode():
+                vectors = self._model.encode_image(batch.to(self.device), normalize=True)
+            parts.append(vectors.float().cpu().numpy())
+        return np.concatenate(parts).astype(np.float32)
+
+    def _probe(self) -> None:
+        """Find out with one empty picture whether the tower gives a map, its step in pixels, and the dimension."""
+        import torch
+
+        visual = self._model.visual
+        size = visual.image_size
+        height, width = size if isinstance(size, (tuple, list)) else (size, size)
+        empty = torch.zeros(1, 3, height, width, device=self.device)
+        with torch.inference_mode():
+            if hasattr(visual, "trunk"):
+                features = visual.trunk.forward_features(empty)
+                if features.ndim == 4 and features.shape[1] == visual.trunk.num_features:
+                    self._cell, self.dimension = round(height / features.shape[2]), int(features.shape[1])
+                    return
+            self.dimension = int(self._model.encode_image(empty).shape[1])
+
+
+def _address(source: str) -> tuple[str, str | None]:
+    """Turn a source into open_clip's model name and pretrained tag."""
+    if Path(source).is_dir():
+        return f"local-dir:{source}", None
+    if source.startswith(("hf-hub:", "local-dir:")) or "/" not in source:
+        return source, None
+    name, _, tag = source.partition("/")
+    return name, tag
+
+
+def _threshold(source: str) -> float:
+    config = Path(source) / "open_clip_config.json"
+    if not config.is_file():
+        return UNFITTED_THRESHOLD
+    vision = json.loads(config.read_text(encoding="utf-8"))["model_cfg"]["vision_cfg"]
+    return THRESHOLDS.get(vision.get("timm_model_name"), UNFITTED_THRESHOLD)
+
+
+def _identity(source: str) -> str:
+    """Name the encoder so that other weights, or another way to pool them, have another name."""
+    folder = Path(source)
+    if not folder.is_dir():
+        return source
+    digest = hashlib.sha256(f"gem4 {SHORT_SIDE}".encode())
+    for file in sorted(folder.glob("open_clip_*")):
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+    return f"{folder.name}-{digest.hexdigest()[:12]}"

@@ -1,0 +1,115 @@
+"""Where to look in a photo: the whole of it and square windows of several sizes, with a vector for each.
+
+From a dense map every window is pooled by one cumulative sum; encoders without a map get crops. Knows neither concepts
+nor the index.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from personal.concepts import WHOLE, Box
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SIZES = (1.0, 0.75, 0.5)
+"""Sides of the windows, as fractions of the photo's short side."""
+STEP = 0.25
+"""Distance between windows, as a fraction of the photo's short side."""
+CROP_CELLS = 8
+"""Cells along the short side of a photo when windows are crops."""
+
+_SMALL = 1e-6
+
+Window = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in cells of the map."""
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Boxes of a photo, the whole of it first, and `vectors` (n, dimension), unit length."""
+
+    boxes: tuple[Box, ...]
+    vectors: NDArray[np.float32]
+
+
+def windows(columns: int, rows: int) -> list[Window]:
+    """List the windows of a map of `columns` x `rows` cells: the whole first, then squares from large to small."""
+    short = min(columns, rows)
+    found = [(0, 0, columns, rows)]
+    step = max(1, round(short * STEP))
+    for size in SIZES:
+        side = max(1, round(short * size))
+        found += [(x, y, x + side, y + side) for y in _starts(rows - side, step) for x in _starts(columns - side, step)]
+    return list(dict.fromkeys(found))
+
+
+def _starts(room: int, step: int) -> list[int]:
+    """Spread windows evenly over `room` cells, both ends included, at most `step` apart."""
+    count = -(-room // step)
+    return [round(i * room / count) for i in range(count + 1)] if count else [0]
+
+
+def fractions(window: Window, columns: int, rows: int) -> Box:
+    """Tell a window as fractions of the photo."""
+    x0, y0, x1, y1 = window
+    return x0 / columns, y0 / rows, x1 / columns, y1 / rows
+
+
+def pool(dense: NDArray[np.float32]) -> Regions:
+    """Pool a map (rows, columns, channels) over all its windows."""
+    rows, columns = dense.shape[:2]
+    cells = windows(columns, rows)
+    return Regions(tuple(fractions(window, columns, rows) for window in cells), _pool(dense, cells))
+
+
+def pool_box(dense: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
+    """Pool a map over one box, rounded outwards to whole cells: (1, channels), unit length."""
+    rows, columns = dense.shape[:2]
+    x0, y0 = min(int(box[0] * columns), columns - 1), min(int(box[1] * rows), rows - 1)
+    x1, y1 = int(np.ceil(box[2] * columns - _SMALL)), int(np.ceil(box[3] * rows - _SMALL))
+    return _pool(dense, [(x0, y0, min(columns, max(x0 + 1, x1)), min(rows, max(y0 + 1, y1)))])
+
+
+def pool_whole(dense: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Pool a map over the whole photo: (1, channels), unit length."""
+    return pool_box(dense, WHOLE)
+
+
+def crops(image: Image) -> tuple[tuple[Box, ...], list[Image]]:
+    """Cut the windows out of a photo, for encoders that give no map."""
+    short = min(image.size)
+    columns, rows = (max(1, round(side / short * CROP_CELLS)) for side in image.size)
+    boxes = tuple(fractions(window, columns, rows) for window in windows(columns, rows))
+    return boxes, [cut(image, box) for box in boxes]
+
+
+def cut(image: Image, box: Box) -> Image:
+    """Cut one box out of a photo, at least a pixel wide and high."""
+    x0, y0 = min(int(box[0] * image.width), image.width - 1), min(int(box[1] * image.height), image.height - 1)
+    return image.crop((x0, y0, max(x0 + 1, round(box[2] * image.width)), max(y0 + 1, round(box[3] * image.height))))
+
+
+def coverage(boxes: tuple[Box, ...]) -> NDArray[np.float64]:
+    """Return the overlap of every two boxes, intersection over union: (n, n), 0..1."""
+    b = np.asarray(boxes, dtype=np.float64)
+    low, high = np.maximum(b[:, None, :2], b[None, :, :2]), np.minimum(b[:, None, 2:], b[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=2)
+    area = (b[:, 2:] - b[:, :2]).prod(axis=1)
+    return np.asarray(shared / (area[:, None] + area[None] - shared))
+
+
+def _pool(dense: NDArray[np.float32], cells: list[Window]) -> NDArray[np.float32]:
+    """Take the generalised mean, exponent 4, of every window from one cumulative sum of powers."""
+    powers = np.square(np.square(np.maximum(dense, _SMALL, dtype=np.float64)))
+    sums = np.zeros((dense.shape[0] + 1, dense.shape[1] + 1, dense.shape[2]))
+    sums[1:, 1:] = powers.cumsum(0).cumsum(1)
+    x0, y0, x1, y1 = np.asarray(cells).T
+    total = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+    means = np.sqrt(np.sqrt(np.maximum(total / ((x1 - x0) * (y1 - y0))[:, None], 0)))
+    return np.asarray(means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), _SMALL), dtype=np.float32)

@@ -1,0 +1,108 @@
+"""The encoder: the embedded one opened for real, other open_clip models, and sources that are none."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from personal.errors import ModelError
+from personal.retrieve.encoder import UNFITTED_THRESHOLD, Encoder
+from personal.retrieve.regions import pool_whole
+from personal.settings import load
+from personal.tiny.assemble import assemble, encoder_dir
+
+
+def opened(source):
+    encoder = Encoder(str(source), device="cpu")
+    list(encoder.load())
+    return encoder
+
+
+def scene(size=(300, 200), colour="orange"):
+    image = Image.new("RGB", size, "white")
+    ImageDraw.Draw(image).ellipse((size[0] // 4, 20, size[0] // 2, size[1] - 20), fill=colour)
+    return image
+
+
+@pytest.fixture(scope="module")
+def folder():
+    cache_dir = load().cache_dir
+    for _ in assemble(cache_dir):
+        pass
+    return encoder_dir(cache_dir)
+
+
+@pytest.fixture(scope="module")
+def embedded(folder):
+    return opened(folder)
+
+
+@pytest.mark.model
+def test_the_embedded_encoder_gives_unit_instance_vectors_and_maps(embedded):
+    vectors = embedded.embed([scene(), scene(colour="navy")])
+    assert vectors.shape == (2, embedded.dimension) == (2, 1280)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
+    dense = embedded.dense(scene())
+    assert dense.shape == (16, 24, 1280)
+    np.testing.assert_allclose(pool_whole(dense)[0], vectors[0], atol=1e-4)
+    assert embedded.embed([]).shape == (0, 1280)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("size", [(16, 16), (3000, 20), (20, 3000), (33, 700)])
+def test_pictures_of_any_shape_have_a_map_of_bounded_size(embedded, size):
+    rows, columns, _ = embedded.dense(Image.new("RGB", size, "teal")).shape
+    assert 1 <= rows <= 32
+    assert 1 <= columns <= 32
+    assert np.isfinite(embedded.embed([Image.new("RGB", size)])).all()
+
+
+@pytest.mark.model
+def test_the_id_is_stable_and_changes_with_the_weights(embedded, folder, tmp_path):
+    assert opened(folder).id == embedded.id
+    other = tmp_path / "encoder"
+    shutil.copytree(folder, other)
+    config = json.loads((other / "open_clip_config.json").read_text())
+    config["preprocess_cfg"]["mean"] = [0.4, 0.5, 0.5]
+    (other / "open_clip_config.json").write_text(json.dumps(config))
+    assert opened(other).id != embedded.id
+
+
+@pytest.mark.model
+def test_the_embedded_encoder_ships_a_fitted_threshold(embedded):
+    assert 0.5 < embedded.threshold < UNFITTED_THRESHOLD
+
+
+def test_a_vision_transformer_gives_no_map_but_embeds_pictures(tmp_path):
+    import open_clip
+    from safetensors.torch import save_file
+
+    model_cfg = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "head_width": 32, "patch_size": 16},
+        "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 1, "layers": 1},
+    }
+    model = open_clip.CLIP(**model_cfg)
+    save_file(model.state_dict(), str(tmp_path / "open_clip_model.safetensors"))
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": model_cfg, "preprocess_cfg": {}}))
+    encoder = opened(tmp_path)
+    assert encoder.dense(scene()) is None
+    assert encoder.embed([scene()] * 20).shape == (20, 16) == (20, encoder.dimension)
+    assert encoder.threshold == UNFITTED_THRESHOLD
+
+
+@pytest.mark.parametrize("source", ["no-such-model", "ViT-B-32/no-such-weights", "/no/such/folder"])
+def test_a_source_that_is_none_is_refused_by_name(source):
+    with pytest.raises(ModelError, match="PERSONAL_ENCODER") as caught:
+        opened(source)
+    assert source in str(caught.value)
+
+
+def test_a_folder_without_weights_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="cannot be opened"):
+        opened(tmp_path)

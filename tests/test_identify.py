@@ -1,0 +1,160 @@
+"""Identification on a folder: the figures, what is left out, and the command."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+from PIL import Image
+
+from personal.errors import PersonalError
+from personal.evaluate.__main__ import main
+from personal.evaluate.confusion import draw_confusion
+from personal.evaluate.identify import UNNAMED, Seen, auroc, draw, figures, identify, read_folder
+
+COLOURS = {"cherry": (220, 20, 20), "leaf": (20, 190, 30), "sea": (20, 30, 210), "night": (5, 5, 5)}
+
+
+def save(path, colour):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (64, 64), colour).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    home = tmp_path / "photos"
+    for name, colour in COLOURS.items():
+        for i in range(4):
+            save(home / name / f"{i}.png", tuple(c + 2 * i for c in colour))
+    (home / "notes.txt").write_text("not a concept")
+    return home
+
+
+def test_photos_that_tell_apart_are_all_identified(assistant, folder):
+    result = identify(assistant, read_folder(folder, 2), references=2, seeds=3, unregistered=1)
+    report = result.report
+    assert report["top1"] == 1
+    assert report["auroc"] == 1
+    assert 0 <= report["f1"] <= 1
+    assert (report["concepts"], report["references"], report["seeds"], report["queries"]) == (4, 2, 3, 24)
+    assert [row["seed"] for row in report["per_seed"]] == [0, 1, 2]
+    assert sum(result.confusion.values()) == 24
+
+
+def test_without_strangers_auroc_and_f1_are_null(assistant, folder):
+    report = identify(assistant, read_folder(folder, 1), references=1, seeds=1).report
+    assert report["auroc"] is None
+    assert report["f1"] is None
+    assert report["per_seed"][0]["f1"] is None
+
+
+def test_references_are_never_asked_about_and_a_seed_always_draws_the_same(folder):
+    photos = read_folder(folder, 2).photos
+    chosen, queries = draw(photos, 2, 1, 7)
+    again, _ = draw(photos, 2, 1, 7)
+    assert chosen == again
+    assert len(chosen) == 3
+    assert len(queries) == 4
+    for name, views in chosen.items():
+        assert len(views) == 2
+        assert not {v.sha256 for v in views} & {q.sha256 for q in queries[name]}
+
+
+def test_the_figures_count_as_defined():
+    seen = [
+        Seen("bo", True, "bo", 0.9),  # right name
+        Seen("bo", True, "mo", 0.8),  # wrong name
+        Seen("mo", True, "mo", 0.4),  # silence, though highest is right
+        Seen("xi", False, "mo", 0.7),  # a stranger named
+        Seen("xi", False, "bo", 0.1),  # a stranger passed over
+    ]
+    row = figures(seen, 0.5, open_set=True)
+    assert row["top1"] == pytest.approx(2 / 3)
+    assert row["f1"] == pytest.approx(2 * 1 / (2 * 1 + 2 + 1))
+    assert row["auroc"] == pytest.approx(5 / 6)
+
+
+def test_auroc_counts_ties_half():
+    assert auroc([1, 2], [0]) == 1
+    assert auroc([1], [1]) == 0.5
+    assert auroc([0, 1], [1, 2]) == pytest.approx(0.125)
+
+
+def test_unusable_photos_and_small_concepts_are_left_out_with_a_note(folder):
+    (folder / "cherry" / "broken.jpg").write_bytes(b"\xff\xd8\xffnot a picture")
+    save(folder / "cherry" / "twin.png", COLOURS["cherry"])
+    save(folder / "lone" / "0.png", "white")
+    found = read_folder(folder, 3)
+    assert sorted(found.photos) == sorted(COLOURS)
+    assert len(found.photos["cherry"]) == 4
+    assert [note.split(" left out")[0] for note in found.notes] == ["cherry/broken.jpg", "cherry/twin.png", "lone"]
+
+
+@pytest.mark.parametrize("references", [4, 100])
+def test_more_references_than_photos_are_refused(folder, references):
+    with pytest.raises(PersonalError, match="Fewer references"):
+        read_folder(folder, references)
+
+
+def test_leaving_everybody_unregistered_is_refused(assistant, folder):
+    with pytest.raises(PersonalError, match="unregistered"):
+        identify(assistant, read_folder(folder, 1), unregistered=4)
+
+
+def test_the_picture_takes_any_name(tmp_path):
+    out = tmp_path / "table.png"
+    draw_confusion(Counter({("$x_1$", UNNAMED): 1, ("a" * 60, "$x_1$"): 2}), "a title", out)
+    with Image.open(out) as image:
+        assert min(image.size) > 200
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["guess"],
+        ["identify"],
+        ["identify", "x"],
+        ["identify", "x", "--json", "o", "--references", "0"],
+        ["identify", "x", "--json", "o", "--seeds", "many"],
+        ["identify", "x", "--json", "o", "--unregistered", "-1"],
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+
+
+def test_a_folder_that_cannot_serve_exits_with_1_and_writes_nothing(tmp_path, folder, capsys):
+    out = tmp_path / "out.json"
+    save(tmp_path / "single" / "bo" / "0.png", "red")
+    save(tmp_path / "single" / "bo" / "1.png", "blue")
+    for place in (tmp_path / "missing", tmp_path / "single", folder / "notes.txt"):
+        assert main(["identify", str(place), "--json", str(out)]) == 1
+        assert str(place) in capsys.readouterr().err
+    assert main(["identify", str(folder), "--json", str(tmp_path / "no" / "out.json")]) == 1
+    assert main(["identify", str(folder), "--json", str(tmp_path)]) == 1
+    assert not out.exists()
+
+
+@pytest.mark.model
+@pytest.mark.data
+def test_the_command_identifies_real_subjects_and_draws_the_picture(shared_data, tmp_path, capsys):
+    home = tmp_path / "photos"
+    home.mkdir()
+    for name in ("backpack", "cat", "clock", "dog", "rc_car", "robot_toy"):
+        (home / name).symlink_to(shared_data / "dreambooth" / name)
+    out = tmp_path / "out.json"
+    arguments = ["--data-dir", str(tmp_path / "unused"), "identify", str(home), "--seeds", "3", "--unregistered", "2"]
+    assert main([*arguments, "--json", str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert report["top1"] >= 0.9
+    assert report["auroc"] >= 0.9
+    assert report["f1"] >= 0.8
+    assert len(report["per_seed"]) == report["seeds"] == 3
+    with Image.open(out.with_suffix(".png")) as picture:
+        assert picture.format == "PNG"
+    assert "top1" in capsys.readouterr().out
+    assert not (tmp_path / "unused").exists()
