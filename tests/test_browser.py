@@ -144,12 +144,12 @@ def test_the_whole_story(app, chromium, tmp_path):
 
     # Ask: a streamed answer beside its evidence.
     page.evaluate(
-        "window.seen = new Set(); new MutationObserver(() => { const live = document.querySelector('#live .prose');"
+        "window.seen = new Set(); new MutationObserver(() => { const live = document.querySelector('#live .words');"
         "if (live) window.seen.add(live.innerText); }).observe(document.querySelector('#live'), "
         "{childList: true, subtree: true, characterData: true})"
     )
     answer = ask(page, "What is he doing?")
-    assert len(answer.locator(".prose").inner_text()) > 3
+    assert len(answer.locator(".words").inner_text()) > 3
     assert page.evaluate("window.seen.size") > 1, "the answer did not stream"
     assert "used môchi" in answer.locator("summary").inner_text()
 
@@ -240,13 +240,13 @@ def test_a_correction_sticks_for_the_photo(app, chromium):
 
 def test_stop_ends_an_answer_and_edit_asks_again(app, chromium):
     page = visit(chromium.new_context(viewport={"width": 1440, "height": 1000}), app)
-    page.locator("#ask textarea").fill("Write a poem with ten verses about the sea.")
+    page.locator("#ask textarea").fill("Write all letters of the alphabet ten times: a b c d e f")
     page.locator("#ask textarea").press("Enter")
-    page.locator("#live .prose").wait_for(timeout=60_000)
+    page.locator("#live .words").wait_for(timeout=60_000)
     page.keyboard.press("Escape")
     page.locator("#log .said.it", has_text="Stopped.").wait_for()
     page.locator("#log [data-act=edit]").click()
-    page.wait_for_function("() => document.querySelector('#ask textarea').value.startsWith('Write a poem')")
+    page.wait_for_function("() => document.querySelector('#ask textarea').value.startsWith('Write all')")
     answer = ask_edited(page, "Say hello.")
     assert page.locator("#log .said.you").count() == 1
     assert "Say hello." in page.locator("#log .said.you").inner_text()
@@ -258,7 +258,7 @@ def ask_edited(page, question):
     page.locator("#ask textarea").fill(question)
     page.locator("#ask textarea").press("Enter")
     page.locator("#log .said.you", has_text=question).wait_for()
-    page.locator("#log .said.it .prose").wait_for(timeout=60_000)
+    page.locator("#log .said.it .words").wait_for(timeout=60_000)
     return page.locator("#log .said.it").last
 
 

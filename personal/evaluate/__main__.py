@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from dataclasses import replace
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> int:
     """Run one protocol. Return the exit code: 0 done, 1 a PersonalError; wrong usage exits with 2."""
     options = _parser().parse_args(arguments)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin crawl beside other work
     try:
         result = _identify(options)
     except PersonalError as error:

@@ -66,7 +66,7 @@ class Chat:
                     )
             with gr.Column(scale=2, min_width=300, elem_classes="beside"):
                 self.panel = html(elem_id="panel")
-                with gr.Group(visible=False, elem_id="namer") as self.namer:
+                with gr.Column(visible=False, elem_id="namer") as self.namer:
                     self.name = gr.Dropdown(
                         label="This is …",
                         info="Type a new name, or choose one",
@@ -115,7 +115,7 @@ class Chat:
             self.drafts: render.drafts(talk),
             self.chooser: gr.Dropdown(choices=titles, value=talk.id),
             self.doing: self._doing(talk),
-            self.namer: gr.Group(visible=talk.marked is not None),
+            self.namer: gr.Column(visible=talk.marked is not None),
             self.box: gr.MultimodalTextbox(submit_btn=talk.answering is None, stop_btn=talk.answering is not None),
         }
         if talk.answering is None:

@@ -144,7 +144,7 @@ def answer_html(conversation: Conversation, number: int, entry: Entry, concepts:
     failed = f'<p class="note" role="alert">{escape(entry.error)}</p>' if entry.error else ""
     copy = f'<button {act("copy")} data-text="{escape(answer.text)}">{icon("copy")}Copy</button>'
     return (
-        f'<article class="said it"><div class="prose" dir="auto">{text}</div>{stopped}{failed}'
+        f'<article class="said it"><div class="words" dir="auto">{text}</div>{stopped}{failed}'
         f"{used(answer, conversation)}<footer>{copy}{again}</footer></article>"
     )
 
@@ -176,7 +176,7 @@ def live(text: str, status: str, concepts: Mapping[str, Concept], colours: Mappi
     if not text:
         return f'<article class="said it waiting"><p><span class="pulse"></span>{escape(status)}</p></article>'
     return (
-        f'<article class="said it live"><div class="prose" dir="auto">{prose(text, concepts, colours)}</div></article>'
+        f'<article class="said it live"><div class="words" dir="auto">{prose(text, concepts, colours)}</div></article>'
     )
 
 
