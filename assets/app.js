@@ -114,7 +114,7 @@
     document.querySelector("#log")?.setAttribute("role", "log");
   };
 
-  addEventListener("DOMContentLoaded", () => {
+  const start = () => {
     theme(wanted());
     system.addEventListener("change", () => theme(wanted()));
     document.addEventListener("mouseover", lit);
@@ -127,5 +127,7 @@
     });
     follow();
     setInterval(announce, 2000);
-  });
+  };
+  if (document.readyState === "loading") addEventListener("DOMContentLoaded", start);
+  else start();
 })();

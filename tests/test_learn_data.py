@@ -76,7 +76,9 @@ def test_captions_of_photos_that_show_no_supplied_concept_stay_as_people_wrote_t
 
 
 def test_about_half_of_the_photos_with_concepts_show_none_of_them():
-    groups = {(r["image"], str(r["extra"])): r["type"] for r in rows(rounds=60) if r["type"] in {"noise", "personal_caption"}}
+    groups = {
+        (r["image"], str(r["extra"])): r["type"] for r in rows(rounds=60) if r["type"] in {"noise", "personal_caption"}
+    }
     absent = sum(kind == "noise" for kind in groups.values()) / len(groups)
     assert 0.4 < absent < 0.75
 
@@ -89,11 +91,11 @@ def test_recognition_says_yes_for_the_subject_and_no_for_noise():
 
 
 def test_a_noise_dog_has_another_colour_than_the_dog_in_the_photo():
-    subject = data._subject(DOG)
-    assert not data._contradicts(phrases.subject("A brown dog runs."), subject)
-    assert not data._contradicts(phrases.subject("A dog runs."), subject)
-    assert data._contradicts(phrases.subject("A black dog runs."), subject)
-    assert data._contradicts(phrases.subject("A man runs."), subject)
+    subject = data.subject_of(DOG)
+    assert not data.contradicts(phrases.subject("A brown dog runs."), subject)
+    assert not data.contradicts(phrases.subject("A dog runs."), subject)
+    assert data.contradicts(phrases.subject("A black dog runs."), subject)
+    assert data.contradicts(phrases.subject("A man runs."), subject)
 
 
 def test_the_right_option_is_a_as_often_as_b():

@@ -97,7 +97,13 @@ def test_rows_of_one_photo_share_their_beginning_and_all_survive(layout):
 def test_only_the_answer_and_its_end_are_to_be_learnt():
     tree = pack([Tokens((5, 6, 7, 8, 9), 3)], [])
     assert tree.ids == [5, 6, 7, 8]
-    assert tree.targets == [(2, 8), (3, 9)]
+    assert tree.targets == {(2, 8): 1, (3, 9): 1}
+
+
+def test_where_a_name_may_be_said_the_first_token_weighs_more(layout):
+    plain, personal = (layout.tree([row("What?", "A dog.", extra=extra)]) for extra in ({}, EXTRA))
+    assert list(plain.targets.values()) == [1, 1, 1, 1]
+    assert list(personal.targets.values()) == [3, 1, 1, 1]
 
 
 def test_a_token_attends_to_its_ancestors_alone_and_its_position_is_its_depth():
@@ -109,3 +115,4 @@ def test_a_token_attends_to_its_ancestors_alone_and_its_position_is_its_depth():
     assert batch.ids[1].tolist() == [1, 0, 0, 0]
     assert batch.nodes.tolist() == [0, 1, 2, 1, 3, 4]
     assert batch.labels.tolist() == [2, 3, 4, 5, 6, 2]
+    assert batch.counts.tolist() == [2, 1, 1, 1, 1, 1]

@@ -60,7 +60,9 @@ def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
     for colour in COLOURS:
         Image.new("RGB", (64, 64), colour).save(folder / f"{colour}.png")
-    lines = [json.dumps({"image": f"{c}.png", "captions": [text, "Someone is outside."]}) for c, text in COLOURS.items()]
+    lines = [
+        json.dumps({"image": f"{c}.png", "captions": [text, "Someone is outside."]}) for c, text in COLOURS.items()
+    ]
     (folder / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return Photos(folder)
 
@@ -123,28 +125,10 @@ def test_rows_in_a_tree_have_the_loss_of_the_same_rows_one_by_one(rows, checkpoi
 
     def total(*trees):
         batch = collate(trees, pad)
-        maps = torch.stack([torch.from_numpy(features[p]) for p in batch.pictures])
-        return learner.loss(batch, maps).item() * len(batch.labels), len(batch.labels)
+        maps = torch.stack([torch.tensor(features[p]) for p in batch.pictures])
+        return learner.loss(batch, maps).item() * batch.counts.sum().item()
 
-    single = [layout.tree([row]) for row in group]
-    shared = {(*path(tree, node), label): None for tree in single for node, label in tree.targets}
-    packed, count = total(layout.tree(group))
-    assert count == len(shared)
-    apart = sum(total(replace(tree, targets=[t for t in tree.targets if first(shared, tree, t)]))[0] for tree in single)
-    assert packed == pytest.approx(apart, rel=1e-4)
-
-
-def path(tree, node):
-    found = []
-    while node >= 0:
-        found.append(tree.ids[node])
-        node = tree.parents[node]
-    return found[::-1]
-
-
-def first(shared, tree, target):
-    """Tell whether this target was not counted yet, and count it."""
-    return shared.pop((*path(tree, target[0]), target[1]), 0) is None
+    assert total(layout.tree(group)) == pytest.approx(sum(total(layout.tree([row])) for row in group), rel=1e-4)
 
 
 def test_what_was_trained_is_exported_merged_loaded_and_answers(trained, checkpoint, features, tmp_path):
@@ -170,7 +154,7 @@ def test_the_merged_model_computes_what_the_trained_one_computed(trained, checkp
     learner.model.float()
     layout = Layout(checkpoint)
     batch = collate([layout.tree([next(row for row in rows if row["type"] == "caption")])], 0)
-    maps = torch.stack([torch.from_numpy(features[p]) for p in batch.pictures])
+    maps = torch.stack([torch.tensor(features[p]) for p in batch.pictures])
     export.merge(checkpoint, export.deltas(trained / CHECKPOINT), tmp_path)
     merged = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32)
     with torch.inference_mode():

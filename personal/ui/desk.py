@@ -25,7 +25,7 @@ Screen = dict[Any, Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-CLICKS = "personal.clicks(element, trigger)"
+CLICKS = "(function wait() { window.personal ? personal.clicks(element, trigger) : setTimeout(wait, 30); })()"
 """Hands clicks on `data-act` to the component's `select` event (`assets/app.js`)."""
 
 
