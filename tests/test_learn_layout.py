@@ -103,7 +103,7 @@ def test_only_the_answer_and_its_end_are_to_be_learnt():
 def test_where_a_name_may_be_said_the_first_token_weighs_more(layout):
     plain, personal = (layout.tree([row("What?", "A dog.", extra=extra)]) for extra in ({}, EXTRA))
     assert list(plain.targets.values()) == [1, 1, 1, 1]
-    assert list(personal.targets.values()) == [3, 1, 1, 1]
+    assert list(personal.targets.values()) == [4, 1, 1, 1]
 
 
 def test_a_token_attends_to_its_ancestors_alone_and_its_position_is_its_depth():

@@ -21,7 +21,7 @@ from personal.learn.curves import draw
 from personal.learn.features import Features, picture
 from personal.learn.layout import Layout, collate
 from personal.learn.model import Learner
-from personal.learn.photos import Captioned, Photos
+from personal.learn.photos import Photos
 from personal.learn.train import CHECKPOINT, LOG, Recipe, rate, train
 from personal.settings import load
 from personal.tiny.assemble import assemble, mllm_dir

@@ -1,0 +1,151 @@
+"""Export and import: our .zip, RAP's `database.json` folder, and a folder of folders, one concept each.
+
+`read` (of `incoming.py`) checks everything before anything is written, `plan` says what would change, `apply` does it.
+Our .zip: manifest.json {"format": "personal", "version": 1}, concepts/<n>/concept.json and views/<sha256>.jpg.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from personal.concepts import Concept, Photo, Progress
+from personal.errors import ExchangeError
+from personal.remember import disk
+from personal.remember.incoming import FORMAT, VERSION, Incoming, read
+from personal.remember.library import MAX_VIEWS, Library, folded
+
+__all__ = ["Change", "Incoming", "Keeper", "apply", "export", "plan", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What importing one concept would do, in a word and in words; `views` is how many it would gain."""
+
+    name: str
+    kind: str
+    views: int
+    words: str
+
+
+class Keeper(Protocol):
+    """What `apply` writes with: an Assistant."""
+
+    def concepts(self, owner: str) -> list[Concept]: ...
+    def remember(
+        self, owner: str, name: str, photos: Sequence[Photo], category: str = "", info: str = ""
+    ) -> Concept: ...
+    def revise(self, owner: str, concept_id: str, *, avatar: str | None = None) -> Concept: ...
+
+
+# -- out -------------------------------------------------------------------------------------------------------------
+
+
+def export(library: Library, owner: str, target: Path | BinaryIO) -> None:
+    """Write all of an owner's concepts as a .zip, the same bytes for the same concepts. Raises ExchangeError.
+
+    A file appears whole or not at all.
+    """
+    if not isinstance(target, Path):
+        _write_zip(library, owner, target)
+        return
+    temporary = target.with_name(target.name + disk.TMP)
+    try:
+        try:
+            with temporary.open("wb") as stream:
+                _write_zip(library, owner, stream)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise ExchangeError(f"{target} cannot be written ({error.strerror or error}). Choose another place.") from error
+
+
+def _write_zip(library: Library, owner: str, stream: BinaryIO) -> None:
+    with zipfile.ZipFile(stream, "w") as archive:
+        _put(archive, "manifest.json", _json({"format": FORMAT, "version": VERSION}))
+        for number, concept in enumerate(library.concepts(owner), 1):
+            record = {
+                "name": concept.name,
+                "category": concept.category,
+                "info": concept.info,
+                "avatar": concept.avatar,
+                "created": concept.created,
+                "updated": concept.updated,
+                "views": [view.sha256 for view in concept.views],
+            }
+            _put(archive, f"concepts/{number}/concept.json", _json(record))
+            for view in concept.views:
+                photo = library.photo(owner, concept.id, view.sha256)
+                _put(archive, f"concepts/{number}/views/{view.sha256}.jpg", photo.jpeg)
+
+
+def _put(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    info = zipfile.ZipInfo(name)
+    info.create_system = 3
+    info.external_attr = 0o600 << 16
+    info.compress_type = zipfile.ZIP_DEFLATED if name.endswith(".json") else zipfile.ZIP_STORED
+    archive.writestr(info, data)
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode()
+
+
+# -- in -----------------------------------------------------------------------------------------------------
+
+
+def plan(library: Library, owner: str, incoming: Sequence[Incoming]) -> list[Change]:
+    """Say for each concept what importing it would do: new, adds, unchanged or refused. Nothing is changed."""
+    known = {folded(concept.name): concept for concept in library.concepts(owner)}
+    return [_change(concept, known.get(folded(concept.name))) for concept in incoming]
+
+
+def apply(keeper: Keeper, owner: str, incoming: Sequence[Incoming]) -> Iterator[Progress]:
+    """Import what `plan` does not refuse, and yield where it stands; the last `total` is how many concepts changed.
+
+    An existing concept gains views, and info and category only where it has none.
+    """
+    known = {folded(concept.name): concept for concept in keeper.concepts(owner)}
+    todo = []
+    for concept in incoming:
+        old = known.get(folded(concept.name))
+        if _change(concept, old).kind in {"new", "adds"}:
+            todo.append((concept, old))
+    for done, (concept, old) in enumerate(todo):
+        yield Progress(f"Importing <{concept.name}>", done, len(todo))
+        if old is None:
+            new = keeper.remember(owner, concept.name, concept.photos, concept.category, concept.info)
+            if concept.avatar and concept.avatar != new.avatar:
+                keeper.revise(owner, new.id, avatar=concept.avatar)
+        else:
+            category = "" if old.category else concept.category
+            keeper.remember(owner, old.name, _fresh(concept, old), category, "" if old.info else concept.info)
+    yield Progress("Imported", len(todo), len(todo))
+
+
+def _fresh(concept: Incoming, old: Concept) -> list[Photo]:
+    present = {view.sha256 for view in old.views}
+    return [photo for photo in concept.photos if photo.sha256 not in present]
+
+
+def _change(concept: Incoming, old: Concept | None) -> Change:
+    if concept.refused:
+        return Change(concept.name, "refused", 0, f"refused: {concept.refused}")
+    if old is None:
+        return Change(concept.name, "new", len(concept.photos), f"new, {_count(len(concept.photos))}")
+    fresh = len(_fresh(concept, old))
+    if len(old.views) + fresh > MAX_VIEWS:
+        return Change(old.name, "refused", 0, f"refused: it would have more than {MAX_VIEWS} photos")
+    gains = [f"adds {_count(fresh)}"] if fresh else []
+    gains += ["adds its category"] if concept.category and not old.category else []
+    gains += ["adds its info"] if concept.info and not old.info else []
+    return Change(old.name, "adds" if gains else "unchanged", fresh, ", ".join(gains) or "unchanged")
+
+
+def _count(views: int) -> str:
+    return f"{views} photo{'' if views == 1 else 's'}"

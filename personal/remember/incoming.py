@@ -1,0 +1,195 @@
+"""Reading what is to be imported: our .zip, RAP's `database.json` folder, a folder of folders; of folders also a .zip.
+
+Everything is read and checked here before anything is written; `personal.remember.exchange` does the writing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from personal.concepts import Photo
+from personal.errors import ConceptError, ExchangeError, ImageError
+from personal.images import read_photo
+from personal.remember.archive import Archive, opened
+from personal.remember.library import MAX_VIEWS, clean_category, clean_info, clean_name, folded
+from personal.settings import Settings
+
+FORMAT = "personal"
+VERSION = 1
+MAX_JSON = 16 * 2**20
+PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A concept as it arrives. `problems` lists what was left out; `refused` says why it cannot come in, if so."""
+
+    name: str
+    category: str = ""
+    info: str = ""
+    photos: tuple[Photo, ...] = ()
+    avatar: str = ""
+    problems: tuple[str, ...] = ()
+    refused: str = ""
+
+
+def read(source: Path, settings: Settings | None = None) -> list[Incoming]:
+    """Read our .zip, RAP's folder (or its database.json), or a folder of folders; of folders also a .zip.
+
+    Photos are taken in by `personal.images` within the limits of `settings`; a damaged one is left out and listed.
+    Raises ExchangeError where nothing can be imported.
+    """
+    if source.name == "database.json" and source.is_file():
+        source = source.parent
+    with opened(source) as archive:
+        reader = _Reader(archive, settings or Settings())
+        incoming = _once_each(list(reader.concepts()))
+    if incoming and archive.skipped:
+        incoming[0] = replace(incoming[0], problems=(*incoming[0].problems, *archive.skipped))
+    if not any(not concept.refused for concept in incoming):
+        reasons = " ".join(f"<{c.name}>: {c.refused}" for c in incoming[:3])
+        raise ExchangeError(
+            f"Nothing in {archive.label} can be imported. {reasons}".strip()
+            if incoming
+            else f"There are no concepts in {archive.label}: a folder of photos for each is what is needed."
+        )
+    return incoming
+
+
+class _Reader:
+    """Finds out which of the three forms an archive has, and reads its concepts."""
+
+    def __init__(self, archive: Archive, settings: Settings) -> None:
+        self.archive = archive
+        self.settings = settings
+
+    def concepts(self) -> Iterator[Incoming]:
+        root = self._root("manifest.json")
+        if root is not None:
+            return self._ours(root)
+        root = self._root("database.json")
+        if root is not None:
+            return self._rap(root)
+        return self._folders()
+
+    def _root(self, name: str) -> str | None:
+        """Find the folder that holds `name`: the archive itself, or the only folder in it."""
+        if name in self.archive.files:
+            return ""
+        tops = {path.split("/", 1)[0] for path in self.archive.files}
+        top = tops.pop() if len(tops) == 1 else ""
+        return f"{top}/" if f"{top}/{name}" in self.archive.files else None
+
+    def _ours(self, root: str) -> Iterator[Incoming]:
+        manifest = self._json_object(f"{root}manifest.json")
+        version = manifest.get("version")
+        if manifest.get("format") != FORMAT or type(version) is not int:
+            raise ExchangeError(f"{self.archive.label} has a manifest.json that is not Personal's. Choose an export.")
+        if version > VERSION:
+            raise ExchangeError(f"{self.archive.label} was written by a newer version. Update Personal.")
+        paths = [path for path in self.archive.files if path.startswith(f"{root}concepts/")]
+        records = [path for path in paths if path.endswith("/concept.json") and path.count("/") == root.count("/") + 2]
+        for path in sorted(records, key=lambda path: (len(path), path)):
+            record = self._json_object(path)
+            views = record.get("views")
+            if not isinstance(views, list) or not all(isinstance(view, str) for view in views):
+                raise ExchangeError(f"{path} in {self.archive.label} has a list of views that makes no sense.")
+            folder = path.removesuffix("concept.json") + "views/"
+            yield self._incoming(record, [f"{folder}{view}.jpg" for view in views], record.get("avatar"))
+
+    def _rap(self, root: str) -> Iterator[Incoming]:
+        """RAP's database (github.com/Hoar012/RAP-MLLM): concept_dict {"<bo>": {name, image, info, category}}."""
+        path = f"{root}database.json"
+        database = self._json_object(path).get("concept_dict")
+        if not isinstance(database, dict):
+            raise ExchangeError(f"{path} in {self.archive.label} has no concept_dict: it is not RAP's.")
+        for key, record in database.items():
+            if not isinstance(record, dict):
+                raise ExchangeError(f"{key[:80]!r} in {path} is not of RAP's form.")
+            images = record.get("image", [])
+            images = [images] if isinstance(images, str) else images
+            if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
+                raise ExchangeError(f"{key[:80]!r} in {path} has an image that is no path.")
+            named = {**record, "name": record.get("name") or key}
+            yield self._incoming(named, [self._suffix(root, image) or image for image in images], None)
+
+    def _suffix(self, root: str, image: str) -> str | None:
+        """Find a photo whose path is relative to the database's folder, or to any folder above it."""
+        parts = PurePosixPath(image.replace("\\", "/")).parts
+        tails = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next((root + tail for tail in tails if root + tail in self.archive.files), None)
+
+    def _folders(self) -> Iterator[Incoming]:
+        photos = [path for path in self.archive.files if path.lower().endswith(PHOTOS)]
+        depth = 0
+        while photos and all(path.count("/") > depth + 1 for path in photos) and len(_at(photos, depth)) == 1:
+            depth += 1
+        named = [path for path in photos if path.count("/") > depth]
+        self.archive.skipped += [
+            f"{path} is no photo in a concept's folder and was skipped."
+            for path in self.archive.files
+            if path not in set(named)
+        ]
+        for name in _at(named, depth):
+            inside = [path for path in named if path.split("/")[depth] == name]
+            yield self._incoming({"name": name}, sorted(inside), None)
+
+    def _incoming(self, record: dict[str, Any], paths: list[str], avatar: object) -> Incoming:
+        name = record.get("name")
+        try:
+            name = clean_name(name)  # type: ignore[arg-type]
+            category = clean_category(record.get("category") or "")
+            info = clean_info(record.get("info") or "")
+        except ConceptError as error:
+            return Incoming(str(name)[:64], refused=str(error))
+        photos: dict[str, Photo] = {}
+        problems: list[str] = []
+        for path in paths:
+            if len(photos) == MAX_VIEWS:
+                problems.append(f"<{name}> has more than {MAX_VIEWS} photos; the others were left out.")
+                break
+            try:
+                photos[path] = self._photo(path)
+            except (ImageError, ExchangeError) as error:
+                problems.append(f"{path} was left out: {error}")
+        chosen = next((photo.sha256 for path, photo in photos.items() if PurePosixPath(path).stem == avatar), "")
+        unique = tuple({photo.sha256: photo for photo in photos.values()}.values())
+        refused = "" if photos else " ".join(["None of its photos can be used.", *problems[:1]])
+        return Incoming(name, category, info, unique, chosen, tuple(problems), refused)
+
+    def _photo(self, path: str) -> Photo:
+        if path not in self.archive.files:
+            raise ExchangeError(f"it is not in {self.archive.label}.")
+        limits = self.settings
+        data = self.archive.read(path, limits.max_bytes)
+        return read_photo(data, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, max_side=limits.max_side)
+
+    def _json_object(self, path: str) -> dict[str, Any]:
+        try:
+            value = json.loads(self.archive.read(path, MAX_JSON))
+        except (ValueError, RecursionError) as error:
+            raise ExchangeError(f"{path} in {self.archive.label} is no JSON. Export it again.") from error
+        if not isinstance(value, dict):
+            raise ExchangeError(f"{path} in {self.archive.label} is not of a form that can be imported.")
+        return value
+
+
+def _at(paths: list[str], depth: int) -> list[str]:
+    return sorted({path.split("/")[depth] for path in paths})
+
+
+def _once_each(incoming: list[Incoming]) -> list[Incoming]:
+    """Refuse a concept whose name came before."""
+    seen: set[str] = set()
+    checked = []
+    for concept in incoming:
+        if not concept.refused and folded(concept.name) in seen:
+            concept = replace(concept, refused="Its name is there twice. Rename one.")
+        if not concept.refused:
+            seen.add(folded(concept.name))
+        checked.append(concept)
+    return checked

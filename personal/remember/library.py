@@ -1,0 +1,390 @@
+"""Library: concepts on disk, the truth, readable without the app.
+
+    library.json                                        {"schema": 1}
+    owners/<owner>/concepts/<id>/concept.json           written last: a folder without one is an unconfirmed add
+    owners/<owner>/concepts/<id>/views/<sha256>.jpg     written first
+    owners/<owner>/trash/<token>/                       what was forgotten; the token holds the time
+    owners/<owner>/preferences.json
+    gone/                                               on its way to being erased
+
+Nothing that a person wrote is in a path. A call that has returned survives a crash; one that raised changed nothing.
+Knows nothing of vectors. Thread-safe; one process holds a folder, others may read beside it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+import secrets
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock
+
+from personal.concepts import Concept, Photo, Preferences, View
+from personal.errors import ConceptError, StoreError
+from personal.remember import disk, record
+from personal.remember.mend import mend
+from personal.remember.names import MAX_NAME, clean_category, clean_info, clean_name, folded
+from personal.remember.record import FILE, MAX_VIEWS, SCHEMA, VIEWS, view_file
+from personal.remember.shelf import Forgotten, Shelf, forgotten, forgotten_at, load, new_token
+
+__all__ = ["MAX_VIEWS", "Forgotten", "Library", "clean_category", "clean_info", "clean_name", "folded"]
+
+_OWNER = re.compile(r"[a-z0-9-]{1,64}")
+
+
+class Library:
+    """All owners' concepts under `data_dir`. ConceptError is for what a method is given, StoreError for the disk."""
+
+    def __init__(self, data_dir: Path, *, read_only: bool = False, holder: str = "the app") -> None:
+        """Open a data folder, making it if need be, hold it for this process and mend what a crash left.
+
+        With `read_only` nothing is held, made or mended. Raises StoreError: in use, of a newer version, unusable.
+        """
+        self.data_dir = data_dir
+        self._read_only = read_only
+        self._owners = data_dir / "owners"
+        self._gone = data_dir / "gone"
+        self._shelves: dict[str, Shelf] = {}
+        self._mutex = threading.RLock()
+        self._lock: FileLock | None = None
+        with disk.in_words(data_dir):
+            if not read_only:
+                disk.make_dir(data_dir)
+                self._lock = disk.hold(data_dir, holder)
+            try:
+                self._check_schema()
+                if not read_only:
+                    self.mend()
+            except (OSError, StoreError):
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Let other processes have the folder. Closing twice is harmless."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+            self._read_only = True
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def owners(self) -> list[str]:
+        """List the owners that have a folder."""
+        with disk.in_words(self._owners):
+            return [path.name for path in disk.entries(self._owners) if _OWNER.fullmatch(path.name) and path.is_dir()]
+
+    def concepts(self, owner: str) -> list[Concept]:
+        """List an owner's concepts, oldest first, then by name."""
+        with self._mutex:
+            shelf = self._shelf(owner)
+            if shelf.ordered is None:
+                shelf.ordered = sorted(shelf.concepts.values(), key=lambda c: (c.created, c.name))
+            return list(shelf.ordered)
+
+    def lookup(self, owner: str, name: str) -> Concept | None:
+        """Return the concept that `name` (with or without `<>`) stands for, or None."""
+        with self._mutex:
+            shelf = self._shelf(owner)
+            concept_id = shelf.names.get(folded(clean_name(name)))
+            return shelf.concepts[concept_id] if concept_id else None
+
+    def find(self, owner: str, name: str) -> Concept:
+        """Return the concept that `name` stands for. Raises ConceptError, with what was perhaps meant."""
+        with self._mutex:
+            concept = self.lookup(owner, name)
+            if concept is None:
+                shelf = self._shelf(owner)
+                near = difflib.get_close_matches(folded(clean_name(name)), shelf.names, n=1)
+                hint = f" Did you mean {shelf.concepts[shelf.names[near[0]]].tag}?" if near else ""
+                raise ConceptError(f"Nothing is remembered under the name <{clean_name(name)}>.{hint}")
+            return concept
+
+    def get(self, owner: str, concept_id: str) -> Concept:
+        """Return a concept by its id. Raises ConceptError where it is not (or no longer) there."""
+        with self._mutex:
+            concept = self._shelf(owner).concepts.get(concept_id)
+        if concept is None:
+            raise ConceptError("This concept is no longer there. Reload to see what is.")
+        return concept
+
+    def path(self, owner: str, concept_id: str, view: str) -> Path:
+        """Tell where a view's file lies."""
+        if view not in {v.sha256 for v in self.get(owner, concept_id).views}:
+            raise ConceptError("This photo is no longer there. Reload to see what is.")
+        return view_file(self._folder(owner, concept_id), view)
+
+    def photo(self, owner: str, concept_id: str, view: str) -> Photo:
+        """Read a view. Raises StoreError where its file is gone or damaged."""
+        path = self.path(owner, concept_id, view)
+        size = next(v for v in self.get(owner, concept_id).views if v.sha256 == view)
+        with disk.in_words(path):
+            jpeg = path.read_bytes()
+        if hashlib.sha256(jpeg).hexdigest() != view:
+            raise StoreError(f"The photo {path} is damaged. Remove it from its concept and add it again.")
+        return Photo(jpeg, view, size.width, size.height)
+
+    def preferences(self, owner: str) -> Preferences:
+        """Return an owner's wishes; none where the file is absent or damaged (`problems` tells)."""
+        path = self._owner(owner) / "preferences.json"
+        with disk.in_words(path):
+            try:
+                return record.read_preferences(path)
+            except ValueError:
+                return Preferences()
+
+    def problems(self) -> list[str]:
+        """List in words what is damaged on disk: concepts that are skipped, preferences that are ignored."""
+        found: list[str] = []
+        with self._mutex, disk.in_words(self.data_dir):
+            for owner in self.owners():
+                found += load(self._owner(owner)).problems
+                path = self._owner(owner) / "preferences.json"
+                try:
+                    record.read_preferences(path)
+                except ValueError as error:
+                    found.append(f"{path} is ignored: {error}.")
+        return found
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def check_name(name: str) -> str:
+        """Return the name as it would be stored, or raise ConceptError."""
+        return clean_name(name)
+
+    def add(self, owner: str, name: str, photos: Sequence[Photo], category: str = "", info: str = "") -> Concept:
+        """Remember a new concept; the first photo is its avatar. The same photo twice is one view."""
+        name, views = clean_name(name), _views(photos)
+        with self._writing(owner) as shelf:
+            self._check_free(shelf, name)
+            _check_count(views)
+            now = _now()
+            concept = Concept(
+                id=uuid.uuid4().hex,
+                name=name,
+                category=clean_category(category),
+                info=clean_info(info),
+                views=views,
+                avatar=views[0].sha256,
+                created=now,
+                updated=now,
+            )
+            folder = self._folder(owner, concept.id)
+            try:
+                self._write(folder, concept, photos)
+            except OSError:
+                disk.remove(folder)
+                raise
+            shelf.put(concept)
+        return concept
+
+    def revise(
+        self,
+        owner: str,
+        concept_id: str,
+        *,
+        name: str | None = None,
+        category: str | None = None,
+        info: str | None = None,
+        add: Sequence[Photo] = (),
+        remove: Sequence[str] = (),
+        avatar: str | None = None,
+    ) -> Concept:
+        """Change what is given and leave the rest. Views are removed before others are added; one must remain."""
+        with self._writing(owner) as shelf:
+            old = self.get(owner, concept_id)
+            present = {view.sha256 for view in old.views}
+            if not present.issuperset(remove):
+                raise ConceptError("A photo to be removed is no longer there. Reload to see what is.")
+            kept = tuple(view for view in old.views if view.sha256 not in set(remove))
+            views = kept + tuple(view for view in _views(add) if view not in kept)
+            _check_count(views)
+            hashes = [view.sha256 for view in views]
+            if avatar is not None and avatar not in hashes:
+                raise ConceptError("The avatar must be one of the concept's photos. Choose another.")
+            new = replace(
+                old,
+                name=old.name if name is None else clean_name(name),
+                category=old.category if category is None else clean_category(category),
+                info=old.info if info is None else clean_info(info),
+                views=views,
+                avatar=avatar or (old.avatar if old.avatar in hashes else hashes[0]),
+            )
+            self._check_free(shelf, new.name, concept_id)
+            if new == old:
+                return old
+            new = replace(new, updated=_now())
+            folder = self._folder(owner, concept_id)
+            fresh = [photo for photo in add if photo.sha256 not in present]
+            try:
+                self._write(folder, new, fresh)
+            except OSError:
+                for photo in fresh:
+                    view_file(folder, photo.sha256).unlink(missing_ok=True)
+                raise
+            shelf.put(new)
+            for sha in present.difference(hashes):
+                view_file(folder, sha).unlink(missing_ok=True)
+            disk.sync_dir(folder / VIEWS)
+        return new
+
+    def forget(self, owner: str, concept_id: str) -> str:
+        """Move a concept to the trash, and return the token that brings it back."""
+        with self._writing(owner) as shelf:
+            self.get(owner, concept_id)
+            token = new_token()
+            disk.make_dir(self._owner(owner) / "trash")
+            disk.move(self._folder(owner, concept_id), self._owner(owner) / "trash" / token)
+            shelf.take(concept_id)
+        return token
+
+    def trash(self, owner: str) -> list[Forgotten]:
+        """List what was forgotten and can be brought back, oldest first."""
+        with self._mutex, disk.in_words(self._owner(owner)):
+            return forgotten(self._owner(owner) / "trash")
+
+    def restore(self, owner: str, token: str) -> Concept:
+        """Undo a `forget`. Where its name was given away meanwhile it comes back as `name-2` (or -3 …)."""
+        with self._writing(owner) as shelf:
+            concept = next((item.concept for item in self.trash(owner) if item.token == token), None)
+            if concept is None or concept.id in shelf.concepts:
+                raise ConceptError("This can no longer be brought back: its time is over. Add it again.")
+            folder = self._owner(owner) / "trash" / token
+            if folded(concept.name) in shelf.names:
+                concept = replace(concept, name=_free_name(shelf, concept.name), updated=_now())
+                disk.write_json(folder / FILE, record.as_json(concept))
+            disk.move(folder, self._folder(owner, concept.id))
+            shelf.put(concept)
+        return concept
+
+    def empty_trash(self, owner: str, older_than_s: float = 0.0) -> None:
+        """Erase for good what was forgotten at least that many seconds ago."""
+        with self._writing(owner):
+            for folder in disk.entries(self._owner(owner) / "trash"):
+                if time.time() - forgotten_at(folder) >= older_than_s:
+                    self._bury(folder)
+
+    def erase(self, owner: str) -> None:
+        """Erase everything of an owner: concepts, trash, preferences. There is no undo."""
+        with self._writing(owner):
+            if self._owner(owner).exists():
+                self._bury(self._owner(owner))
+            self._shelves.pop(owner, None)
+
+    def prefer(self, owner: str, preferences: Preferences) -> None:
+        """Keep an owner's wishes. Raises ConceptError where they are out of range."""
+        try:
+            record.checked(preferences)
+        except (ValueError, TypeError) as error:
+            raise ConceptError(f"This cannot be kept: {error}.") from error
+        with self._writing(owner):
+            disk.make_dir(self._owner(owner))
+            value = {"threshold": preferences.threshold, "top_k": preferences.top_k}
+            disk.write_json(self._owner(owner) / "preferences.json", value)
+
+    def mend(self) -> None:
+        """Finish erasures and remove what an interrupted write left. What is damaged otherwise is left alone."""
+        with self._mutex, disk.in_words(self.data_dir):
+            mend(self._gone, [self._owner(owner) for owner in self.owners()])
+            self._shelves.clear()
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _check_schema(self) -> None:
+        path = self.data_dir / "library.json"
+        if not path.is_file():
+            if not self._read_only:
+                disk.write_json(path, {"schema": SCHEMA})
+            return
+        try:
+            schema = json.loads(path.read_text("utf-8"))["schema"]
+            if type(schema) is not int or schema < 1:
+                raise ValueError
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f'{path} is damaged: it should hold {{"schema": {SCHEMA}}}. Mend or move it.') from error
+        if schema > SCHEMA:
+            raise StoreError(
+                f"The library in {self.data_dir} was written by a newer version (schema {schema}, this one knows "
+                f"{SCHEMA}). Update Personal, or use another --data-dir."
+            )
+
+    @contextmanager
+    def _writing(self, owner: str) -> Iterator[Shelf]:
+        folder = self._owner(owner)
+        with self._mutex, disk.in_words(folder):
+            if self._read_only:
+                raise StoreError(f"The library in {self.data_dir} is open for reading only. Nothing was changed.")
+            yield self._shelf(owner)
+
+    def _write(self, folder: Path, concept: Concept, photos: Sequence[Photo]) -> None:
+        """Put views, then the record, each durable before the next."""
+        disk.make_dir(folder / VIEWS)
+        for photo in photos:
+            disk.write(view_file(folder, photo.sha256), photo.jpeg)
+        disk.sync_dir(folder / VIEWS)
+        disk.write_json(folder / FILE, record.as_json(concept))
+
+    def _bury(self, path: Path) -> None:
+        """Erase a folder so that a crash midway is finished by `mend`: out of sight first, then the bytes."""
+        disk.make_dir(self._gone)
+        grave = self._gone / secrets.token_hex(16)
+        disk.move(path, grave)
+        disk.remove(grave)
+        disk.sync_dir(self._gone)
+
+    def _shelf(self, owner: str) -> Shelf:
+        if owner not in self._shelves:
+            with disk.in_words(self._owner(owner)):
+                self._shelves[owner] = load(self._owner(owner))
+        return self._shelves[owner]
+
+    def _owner(self, owner: str) -> Path:
+        if not _OWNER.fullmatch(owner):
+            raise StoreError("This owner cannot be: an owner's id is 1 to 64 of a-z, 0-9 and -.")
+        return self._owners / owner
+
+    def _folder(self, owner: str, concept_id: str) -> Path:
+        return self._owner(owner) / "concepts" / concept_id
+
+    @staticmethod
+    def _check_free(shelf: Shelf, name: str, concept_id: str = "") -> None:
+        holder = shelf.names.get(folded(name), concept_id)
+        if holder != concept_id:
+            raise ConceptError(f"{shelf.concepts[holder].tag} is already remembered. Choose another name.")
+
+
+def _views(photos: Sequence[Photo]) -> tuple[View, ...]:
+    return tuple({photo.sha256: View(photo.sha256, photo.width, photo.height) for photo in photos}.values())
+
+
+def _check_count(views: tuple[View, ...]) -> None:
+    if not views:
+        raise ConceptError("A concept needs at least one photo. To remove the last one, forget the concept instead.")
+    if len(views) > MAX_VIEWS:
+        raise ConceptError(f"A concept has at most {MAX_VIEWS} photos, this would be {len(views)}. Leave some out.")
+
+
+def _free_name(shelf: Shelf, name: str) -> str:
+    number = 2
+    while folded(free := f"{name[: MAX_NAME - 6]}-{number}") in shelf.names:
+        number += 1
+    return free
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,48 @@
+"""What start-up does about an interrupted write: finish erasures, remove the unconfirmed; leave all else alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from personal.remember import disk, record
+from personal.remember.record import FILE, VIEWS
+from personal.remember.shelf import ID
+
+_VIEW = re.compile(r"[0-9a-f]{64}\.jpg")
+
+
+def mend(gone: Path, owners: Sequence[Path]) -> None:
+    """Empty `gone` and mend each owner's folder. Damaged concepts are left as they are. Raises OSError."""
+    for path in disk.entries(gone):
+        disk.remove(path)
+    for owner in owners:
+        _sweep(owner)
+        for folder in disk.entries(owner / "trash"):
+            _sweep(folder)
+        for folder in disk.entries(owner / "concepts"):
+            if ID.fullmatch(folder.name) and folder.is_dir():
+                _mend_concept(folder)
+
+
+def _mend_concept(folder: Path) -> None:
+    if not (folder / FILE).exists():
+        disk.remove(folder)
+        return
+    _sweep(folder)
+    _sweep(folder / VIEWS)
+    try:
+        known = {f"{view.sha256}.jpg" for view in record.read(folder, folder.name).views}
+    except (ValueError, OSError):
+        return
+    for path in disk.entries(folder / VIEWS):
+        if path.name not in known and _VIEW.fullmatch(path.name):
+            disk.remove(path)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove temporaries that were never renamed."""
+    for path in disk.entries(folder):
+        if path.name.endswith((".json" + disk.TMP, ".jpg" + disk.TMP)):
+            disk.remove(path)

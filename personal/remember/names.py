@@ -1,0 +1,85 @@
+"""What a person may write: the rules for names, categories and infos, and when two names are the same.
+
+Pure functions over text; every refusal is a ConceptError that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from personal.errors import ConceptError
+
+MAX_NAME = 64
+MAX_CATEGORY = 64
+MAX_INFO = 4000
+
+_JOINERS = "\u200c\u200d\ufe0e\ufe0f"
+"""Invisible, yet part of scripts (ZWNJ, ZWJ) and of emoji (ZWJ, variation selectors 15 and 16)."""
+
+_BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters and signs that show nothing, good for nothing but names that look alike."""
+
+_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]+\U000e007f")
+"""Flags of England, Scotland and the like: the one honest use of tag characters (UTS #51, annex C)."""
+
+
+def clean_name(text: str) -> str:
+    """Return a name as it is stored: stripped of surrounding white space and of one pair of `<>`, in NFC.
+
+    1 to 64 characters of any script, and emoji. Raises ConceptError for anything else.
+    """
+    name = unicodedata.normalize("NFC", _text(text, "A name")).strip()
+    if len(name) > 1 and name[0] == "<" and name[-1] == ">":
+        name = name[1:-1].strip()
+    plain = _FLAG.sub("\U0001f3f4", name)
+    if any(sign in unicodedata.normalize("NFKC", plain) for sign in "<>"):
+        raise ConceptError("A name cannot hold < or >, save one pair around it. Leave them out.")
+    for sign in plain:
+        if unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} or _nonsense(sign):
+            raise ConceptError(f"A name cannot hold line breaks or control characters (U+{ord(sign):04X}). Retype it.")
+        if (unicodedata.category(sign) == "Cf" and sign not in _JOINERS) or sign in _BLANKS:
+            raise ConceptError(f"A name cannot hold invisible characters (U+{ord(sign):04X}). Retype it.")
+    if not any(unicodedata.category(sign)[0] in "LNPSC" for sign in plain.translate(dict.fromkeys(map(ord, _JOINERS)))):
+        raise ConceptError("A name is needed: 1 to 64 characters, in any script.")
+    if len(name) > MAX_NAME:
+        raise ConceptError(f"This name has {len(name)} characters; {MAX_NAME} are the most. Shorten it.")
+    return name
+
+
+def folded(name: str) -> str:
+    """Return what two names share when they count as the same: case, width, spacing and joiners aside."""
+    text = unicodedata.normalize("NFKC", name).casefold()
+    text = unicodedata.normalize("NFKC", text).translate(dict.fromkeys(map(ord, _JOINERS)))
+    return " ".join(text.split())
+
+
+def clean_category(text: str) -> str:
+    """Return a category as it is stored: one line of at most 64 characters, maybe none. Raises ConceptError."""
+    category = unicodedata.normalize("NFC", _text(text, "A category")).strip()
+    if any(unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} for sign in category):
+        raise ConceptError("A category is one line without control characters. Retype it.")
+    if len(category) > MAX_CATEGORY:
+        raise ConceptError(f"This category has {len(category)} characters; {MAX_CATEGORY} are the most. Shorten it.")
+    return category
+
+
+def clean_info(text: str) -> str:
+    """Return an info as it is stored: word for word, at most 4000 characters. Raises ConceptError."""
+    info = _text(text, "An info")
+    if any(sign == "\0" or unicodedata.category(sign) == "Cs" for sign in info):
+        raise ConceptError("This info holds characters that are no text (NUL or half of a pair). Retype it.")
+    if len(info) > MAX_INFO:
+        raise ConceptError(f"This info has {len(info)} characters; {MAX_INFO} are the most. Shorten it.")
+    return info
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise ConceptError(f"{what} must be text.")
+    return value
+
+
+def _nonsense(sign: str) -> bool:
+    """Tell the code points that Unicode promises never to assign."""
+    return ord(sign) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(sign) <= 0xFDEF

@@ -1,0 +1,89 @@
+"""One owner's concepts as they come off the disk: the shelf in memory, and the trash.
+
+Reads only; `personal.remember.library` does the writing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from personal.concepts import Concept
+from personal.remember import disk, record
+from personal.remember.names import folded
+from personal.remember.record import FILE
+
+ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(slots=True)
+class Shelf:
+    """One owner's concepts in memory: by id, ids by folded name, in order (None: not sorted yet); what is damaged."""
+
+    concepts: dict[str, Concept] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    ordered: list[Concept] | None = None
+    problems: list[str] = field(default_factory=list)
+
+    def put(self, concept: Concept) -> None:
+        self.take(concept.id)
+        self.concepts[concept.id] = concept
+        self.names[folded(concept.name)] = concept.id
+        self.ordered = None
+
+    def take(self, concept_id: str) -> None:
+        old = self.concepts.pop(concept_id, None)
+        if old is not None:
+            del self.names[folded(old.name)]
+            self.ordered = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A concept in the trash: the token that brings it back, and when it was forgotten (seconds since the epoch)."""
+
+    token: str
+    concept: Concept
+    forgotten_at: float
+
+
+def load(folder: Path) -> Shelf:
+    """Read an owner's folder; what is damaged is skipped and listed, unconfirmed adds are passed over."""
+    shelf = Shelf()
+    for path in disk.entries(folder / "concepts"):
+        if not (path / FILE).exists() and ID.fullmatch(path.name):
+            continue
+        try:
+            concept = record.read(path, path.name)
+            if folded(concept.name) in shelf.names:
+                raise ValueError(f"another one is called <{concept.name}> too")
+            shelf.put(concept)
+        except (ValueError, OSError) as error:
+            shelf.problems.append(f"{path} is skipped: {error}. Mend its {FILE}, or remove the folder.")
+    return shelf
+
+
+def forgotten(trash: Path) -> list[Forgotten]:
+    """Read a trash folder, oldest first; what is damaged in it is passed over."""
+    found = []
+    for folder in disk.entries(trash):
+        try:
+            concept = record.read(folder, json.loads((folder / FILE).read_text("utf-8"))["id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        found.append(Forgotten(folder.name, concept, forgotten_at(folder)))
+    return found
+
+
+def new_token() -> str:
+    """Make a token for the trash: 12 hex digits of milliseconds since the epoch, 20 that nobody guesses."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def forgotten_at(folder: Path) -> float:
+    """Read the time out of a trash token; a folder that is none is as old as can be."""
+    return int(folder.name[:12], 16) / 1000 if ID.fullmatch(folder.name) else 0.0
