@@ -52,7 +52,7 @@ def room(path):
 
 def test_every_room_has_a_level():
     rooms = {room(path) for path in modules()} - {"__init__", "__main__"}
-    assert rooms == set(LEVEL)
+    assert rooms <= set(LEVEL)
 
 
 def test_no_import_points_up():

@@ -1,4 +1,4 @@
-"""Training from data to an answer, on a model small enough for seconds; killed and resumed it gives the same weights."""
+"""Training from data to an answer, on a model small enough for seconds; a killed and resumed run equals an unbroken."""
 
 from __future__ import annotations
 
