@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 from tests.conftest import open_assistant, picture
 
-ROOT = Path(__file__).parents[1]
 OWNER = "local"
 KILLS = 50
+VERBS = ("add", "edit", "forget", "reindex")
 
 
 def photo(seed):
@@ -42,7 +40,7 @@ def write(folder, log_file, seed):
         log(ready=True)
         for step in range(100_000):
             concepts = assistant.concepts(OWNER)
-            verb = draw.choice(["add", "add", "edit", "edit", "edit", "forget", "reindex"])
+            verb = draw.choice(["add", "add", *VERBS])
             if not concepts or (verb == "add" and len(concepts) < 12):
                 name = f"n{seed}-{step}"
                 log(begin="add", name=name)
@@ -91,6 +89,15 @@ def confirmed(log_file):
     return state, pending
 
 
+def wait_for(verb, log_file, writer):
+    """Wait until the writer is in the middle of a step of this kind."""
+    while True:
+        assert writer.is_alive()
+        if log_file.read_text(encoding="utf-8").rpartition('{"begin": ')[2].startswith(f'"{verb}"'):
+            return
+        time.sleep(0.001)
+
+
 def settle(state, pending, found):
     """Allow the step under way to have happened or not; everything else must be as confirmed. Return the new state."""
     touched = (pending or {}).get("id")
@@ -110,18 +117,20 @@ def test_fifty_kills_lose_nothing_that_was_confirmed(tmp_path):
     draw = random.Random(20261121)
     folder, log_file = tmp_path / "data", tmp_path / "log.jsonl"
     state, cut = {}, set()
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["chromadb", "tests.test_crash", "personal.remember.index"])
     for kill in range(KILLS):
         log_file.write_text("", encoding="utf-8")
-        code = f"from tests.test_crash import write; write({str(folder)!r}, {str(log_file)!r}, {kill})"
-        writer = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE)
+        writer = processes.Process(target=write, args=(str(folder), str(log_file), kill))
+        writer.start()
         while not log_file.stat().st_size:
-            assert writer.poll() is None, writer.stderr.read().decode()
-            time.sleep(0.005)
-        time.sleep(draw.uniform(0.0, 0.5))
-        assert writer.poll() is None, writer.stderr.read().decode()
-        writer.send_signal(signal.SIGKILL)
-        writer.wait()
-        writer.stderr.close()
+            assert writer.is_alive()
+            time.sleep(0.002)
+        time.sleep(draw.uniform(0.0, 0.3))
+        wait_for(VERBS[kill % len(VERBS)], log_file, writer)
+        time.sleep(draw.uniform(0.0, 0.02))
+        writer.kill()
+        writer.join()
 
         changed, pending = confirmed(log_file)
         cut.add((pending or {}).get("begin"))
@@ -135,5 +144,5 @@ def test_fifty_kills_lose_nothing_that_was_confirmed(tmp_path):
                 shown = assistant.library.photo(OWNER, concept.id, concept.views[-1].sha256)
                 similarity = {m.concept.id: m.similarity for m in assistant.rank(OWNER, shown)}
                 assert similarity[concept.id] > 0.999
-    assert {"add", "edit", "forget", "reindex"} <= cut, cut
+    assert set(VERBS) <= cut, cut
     assert sum(record is not None for record in state.values()) > 0

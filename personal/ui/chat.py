@@ -378,7 +378,7 @@ class Chat:
             return
         concept = self._desk.assistant.library.get(session.owner, concept_id)
         if name == "open":
-            session.open_concept = concept.id
+            session.side, session.open_concept = "", concept.id
             yield {self._tabs: gr.Tabs(selected="concepts"), **self._desk.draw_concepts(session)}
         elif name == "is":
             yield self._add_view(session, photo, concept, _box_of(data.get("box")))

@@ -123,14 +123,14 @@ class Concepts:
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
-    def draw(self, session: Session, search: str = "", *, everything: bool = False, side: str = "") -> Screen:
-        """Everything the tab shows; `side` is "new", "import" or "" (the open concept, if there is one)."""
+    def draw(self, session: Session, search: str = "", *, everything: bool = False) -> Screen:
+        """Everything the tab shows, from the session."""
         assistant, owner = self._desk.assistant, session.owner
         concepts = assistant.concepts(owner)
         wanted = search.strip().casefold()
         found = [c for c in concepts if wanted in f"{c.name}\n{c.category}\n{c.info}".casefold()]
         concept = next((c for c in concepts if c.id == session.open_concept), None)
-        session.open_concept = concept.id if concept and not side else None
+        session.open_concept = concept.id if concept and not session.side else None
         shown = found if everything else found[: render.PAGE]
         screen: Screen = {
             self.cards: render.cards(
@@ -142,11 +142,11 @@ class Concepts:
             ),
             self.forgotten: render.forgotten(self._forgotten(owner)),
             self.notice: "",
-            self.creator: gr.Column(visible=side == "new"),
-            self.importer: gr.Column(visible=side == "import"),
+            self.creator: gr.Column(visible=session.side == "new"),
+            self.importer: gr.Column(visible=session.side == "import"),
             self.editor: gr.Column(visible=bool(session.open_concept)),
         }
-        return {**screen, **self._draw_open(session, concept)} if concept and not side else screen
+        return {**screen, **self._draw_open(session, concept)} if session.open_concept and concept else screen
 
     def _draw_open(self, session: Session, concept: Concept) -> Screen:
         library = self._desk.assistant.library
@@ -181,12 +181,13 @@ class Concepts:
 
     def draw_new(self, session: Session) -> Screen:
         """Show the form for a new concept."""
-        return {**self.draw(session, side="new"), self.photos: render.new_photos(session.new_photos)}
+        session.side = "new"
+        return {**self.draw(session), self.photos: render.new_photos(session.new_photos)}
 
     @words
     def close(self, request: gr.Request) -> Screen:
         session = self._desk.session(request)
-        session.open_concept, session.new_photos, session.incoming = None, [], []
+        session.side, session.open_concept, session.new_photos, session.incoming = "", None, [], []
         return {**self.draw(session), **self._blank()}
 
     def _blank(self) -> Screen:
@@ -263,7 +264,7 @@ class Concepts:
         if not session.new_photos:
             raise ConceptError("Add at least one photo: that is what it is recognised by.")
         concept = self._desk.assistant.remember(session.owner, name, session.new_photos, category or "", info)
-        session.new_photos, session.open_concept = [], None
+        session.new_photos, session.side = [], ""
 
         def undo() -> str:
             self._desk.assistant.forget(session.owner, concept.id)
@@ -280,7 +281,7 @@ class Concepts:
         """A card was opened, everything asked for, or a first step chosen."""
         session, data = self._desk.session(request), event._data
         if data.get("act") == "open":
-            session.open_concept = str(data.get("concept"))
+            session.side, session.open_concept = "", str(data.get("concept"))
             yield self.draw(session, search)
         elif data.get("act") == "all":
             yield self.draw(session, search, everything=True)
@@ -371,7 +372,9 @@ class Concepts:
 
     @words
     def open_import(self, request: gr.Request) -> Screen:
-        return self.draw(self._desk.session(request), side="import")
+        session = self._desk.session(request)
+        session.side = "import"
+        return self.draw(session)
 
     @words
     def inspect(self, file: str | None, request: gr.Request) -> Screen:
@@ -399,7 +402,7 @@ class Concepts:
     @streaming_words
     def carry_in(self, request: gr.Request) -> Iterator[Screen]:
         session = self._desk.session(request)
-        incoming, session.incoming = session.incoming, []
+        incoming, session.incoming, session.side = session.incoming, [], ""
         step = Progress("Importing")
         for step in exchange.apply(self._desk.assistant, session.owner, incoming):
             yield {self.preview: render.busy(step.text, step)}

@@ -162,7 +162,7 @@ class Settings:
             conversation.stop.set()
         self._desk.assistant.erase(session.owner)
         session.conversations, session.undo = [Conversation()], None
-        session.open_concept, session.new_photos, session.incoming = None, [], []
+        session.side, session.open_concept, session.new_photos, session.incoming = "", None, [], []
         return {
             **self._desk.draw_all(session),
             self.word: "",

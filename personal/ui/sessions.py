@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from personal.compose import LOCAL
 from personal.concepts import Answer, Box, Match, Photo, Turn
@@ -73,11 +73,15 @@ class Conversation:
 
 @dataclass
 class Session:
-    """One visitor's browser: whose concepts it works on, its conversations, and what it is in the middle of."""
+    """One visitor's browser: whose concepts it works on, its conversations, and what it is in the middle of.
+
+    `side` is the form that stands beside the cards; where there is none, the concept `open_concept` does.
+    """
 
     owner: str
     conversations: list[Conversation] = field(default_factory=lambda: [Conversation()])
     current: str = ""
+    side: Literal["", "new", "import"] = ""
     open_concept: str | None = None
     new_photos: list[Photo] = field(default_factory=list)
     incoming: list[Any] = field(default_factory=list)
