@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -26,6 +27,7 @@ from personal.concepts import (
     Turn,
     Waiting,
 )
+from personal.errors import StoreError
 
 UNDO_S = 600.0
 """How long a forgotten concept can be brought back, seconds."""
@@ -237,9 +239,12 @@ class Assistant:
             yield Progress("Learning your photos again", len(missing), len(missing))
 
     def _index_views(self, owner: str, views: Sequence[tuple[Concept, str]]) -> None:
-        photos = [self.library.photo(owner, concept.id, view) for concept, view in views]
-        vectors = self.retriever.embed(photos)
-        self.index.put(owner, [(c.id, view, vector) for (c, view), vector in zip(views, vectors, strict=True)])
+        readable = []
+        for concept, view in views:
+            with suppress(StoreError):  # a damaged file: the library lists it among its problems
+                readable.append((concept.id, view, self.library.photo(owner, concept.id, view)))
+        vectors = self.retriever.embed([photo for _, _, photo in readable])
+        self.index.put(owner, [(cid, view, v) for (cid, view, _), v in zip(readable, vectors, strict=True)])
 
     # -- preferences ---------------------------------------------------------------------------------------------
 

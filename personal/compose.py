@@ -111,6 +111,7 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
             top_k=settings.top_k,
         )
         for owner in concepts.owners():
+            concepts.empty_trash(owner)  # undoing a forget ends with the process
             yield from assistant.reindex(owner)
             index.drop_stale(owner)
         if warm:

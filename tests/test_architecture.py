@@ -75,7 +75,7 @@ def test_no_import_points_up():
 
 def test_the_assistant_imports_none_of_its_parts():
     taken = {name for name in imports(ROOT / "personal" / "assistant.py") if name.startswith("personal")}
-    assert taken == {"personal.concepts"}
+    assert taken == {"personal.concepts", "personal.errors"}
 
 
 def test_the_nouns_import_nothing_third_party():

@@ -60,6 +60,20 @@ def test_a_lost_index_is_mended_at_the_start(tmp_path):
         assert names(assistant.look(ME, picture(RED, dot=3))) == ["bo"]
 
 
+def test_a_damaged_photo_harms_nothing_else(tmp_path):
+    import shutil
+
+    with open_assistant(tmp_path / "data") as assistant:
+        bo = assistant.remember(ME, "bo", [picture(RED)])
+        assistant.remember(ME, "cup", [picture(GREEN)])
+        damaged = assistant.library.path(ME, bo.id, bo.avatar)
+    damaged.write_bytes(b"no picture")
+    shutil.rmtree(tmp_path / "data" / "index")
+    with open_assistant(tmp_path / "data") as assistant:
+        assert names(assistant.look(ME, picture(GREEN, dot=3))) == ["cup"]
+        assert names(assistant.look(ME, picture(RED, dot=3))) == []
+
+
 def test_the_index_holds_no_view_that_the_disk_does_not(tmp_path):
     with open_assistant(tmp_path / "data") as assistant:
         concept = assistant.remember(ME, "bo", [picture(RED), picture(GREEN)])

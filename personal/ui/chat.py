@@ -127,19 +127,15 @@ class Chat:
 
     def _panel(self, session: Session, talk: Conversation, concepts: dict[str, Concept]) -> str:
         assistant = self._desk.assistant
-        matches = [m for m in talk.looks.get(talk.active or "", ()) if m.concept.id in concepts]
+        held = talk.looks.get(talk.active or "", ())
+        matches = tuple(replace(m, concept=concepts[m.concept.id]) for m in held if m.concept.id in concepts)
         if talk.active:
-            talk.looks[talk.active] = tuple(replace(m, concept=concepts[m.concept.id]) for m in matches)
-        library, owner = assistant.library, session.owner
+            talk.looks[talk.active] = matches
         return render.panel(
             talk,
-            {m.concept.id: library.photo(owner, m.concept.id, concepts[m.concept.id].avatar) for m in matches},
-            {
-                m.view: library.photo(owner, m.concept.id, m.view)
-                for m in matches
-                if m.view and any(view.sha256 == m.view for view in concepts[m.concept.id].views)
-            },
-            threshold=assistant.preferences(owner).threshold or 0.0,
+            {m.concept.id: self._desk.picture(session, m.concept.id, m.concept.avatar) for m in matches},
+            {m.view: self._desk.picture(session, m.concept.id, m.view) for m in matches if m.view},
+            threshold=assistant.preferences(session.owner).threshold or 0.0,
             any_concepts=bool(concepts),
         )
 

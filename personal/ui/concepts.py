@@ -135,7 +135,7 @@ class Concepts:
         screen: Screen = {
             self.cards: render.cards(
                 found,
-                {c.id: assistant.library.photo(owner, c.id, c.avatar) for c in shown},
+                {c.id: self._desk.picture(session, c.id, c.avatar) for c in shown},
                 total=len(concepts),
                 chosen=session.open_concept,
                 everything=everything,
@@ -149,15 +149,15 @@ class Concepts:
         return {**screen, **self._draw_open(session, concept)} if session.open_concept and concept else screen
 
     def _draw_open(self, session: Session, concept: Concept) -> Screen:
-        library = self._desk.assistant.library
-        photos = [library.photo(session.owner, concept.id, view.sha256) for view in concept.views]
+        found = [self._desk.picture(session, concept.id, view.sha256) for view in concept.views]
+        photos = [photo for photo in found if photo]
         return {
             self.heading: f"<h2 dir='auto'>{escape(concept.name)}</h2>",
             self.views: render.views_strip(concept, photos),
             self.edit_name: concept.name,
             self.edit_category: gr.Dropdown(value=concept.category or None),
             self.edit_info: concept.info,
-            self.forget: gr.Button(f"Forget {concept.name} and {render.plural(len(photos), 'photo')}"),
+            self.forget: gr.Button(f"Forget {concept.name} and {render.plural(len(concept.views), 'photo')}"),
         }
 
     def _forgotten(self, owner: str) -> list[tuple[str, str, int]]:

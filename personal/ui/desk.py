@@ -64,6 +64,13 @@ class Desk:
         """The visitor's session, from the server's own table."""
         return self.sessions.of(cast(Any, request))
 
+    def picture(self, session: Session, concept_id: str, view: str) -> Photo | None:
+        """A view of a concept, or None where its file is damaged or gone."""
+        try:
+            return self.assistant.library.photo(session.owner, concept_id, view)
+        except PersonalError:
+            return None
+
     def take(self, upload: Any) -> Photo:
         """Read an uploaded picture and delete the upload: the web server keeps no copy. Raises ImageError."""
         path = Path(upload if isinstance(upload, str) else upload["path"])

@@ -198,8 +198,8 @@ def drafts(conversation: Conversation) -> str:
 
 def panel(
     conversation: Conversation,
-    avatars: Mapping[str, Photo],
-    views: Mapping[str, Photo],
+    avatars: Mapping[str, Photo | None],
+    views: Mapping[str, Photo | None],
     *,
     threshold: float,
     any_concepts: bool,
@@ -260,8 +260,8 @@ def _marked(box: Box) -> str:
 def _match(
     match: Match,
     conversation: Conversation,
-    avatars: Mapping[str, Photo],
-    views: Mapping[str, Photo],
+    avatars: Mapping[str, Photo | None],
+    views: Mapping[str, Photo | None],
     threshold: float,
 ) -> str:
     concept = match.concept
@@ -296,7 +296,12 @@ def _match(
 
 
 def cards(
-    concepts: Sequence[Concept], avatars: Mapping[str, Photo], *, total: int, chosen: str | None, everything: bool
+    concepts: Sequence[Concept],
+    avatars: Mapping[str, Photo | None],
+    *,
+    total: int,
+    chosen: str | None,
+    everything: bool,
 ) -> str:
     """The gallery: one card a concept, equal in size."""
     if not total:

@@ -1,0 +1,60 @@
+"""The weights that this project trained, as they are shipped: differences to the parts, verified before use.
+
+`lora_A` and `lora_B` of a linear layer stand for `lora_B @ lora_A`, added to its weight; every other tensor replaces
+the one of its name. A folder of deltas has a `manifest.json` that names the files, their sha256, and what they belong
+to.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from personal.errors import ModelError
+from personal.tiny.parts import digest
+
+if TYPE_CHECKING:
+    import torch
+
+SHIPPED = Path(__file__).parents[2] / "assets" / "weights"
+MANIFEST = "manifest.json"
+MLLM, ENCODER = "mllm.safetensors", "encoder.safetensors"
+
+
+def whole(folder: Path, name: str) -> str | None:
+    """Return the sha256 that the manifest records for a file, None unless the file is there at its size."""
+    try:
+        facts = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"][name]
+        return str(facts["sha256"]) if (folder / name).stat().st_size == facts["size"] else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def read(folder: Path, name: str) -> dict[str, torch.Tensor]:
+    """Read a file of deltas. Raises ModelError where it is missing or not what the manifest says."""
+    from safetensors.torch import load_file
+
+    path, expected = folder / name, whole(folder, name)
+    if expected is None or digest(path) != expected:
+        raise ModelError(
+            f"{path} is missing or damaged: it is not what {MANIFEST} beside it says. Fetch it again and delete the "
+            "folder personal-tiny in the cache; until then the model does not see photos."
+        )
+    return load_file(path)
+
+
+def applied(weights: dict[str, torch.Tensor], deltas: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the weights, in float32 where they change. Raises ModelError where the deltas belong to another model."""
+    changed = dict(weights)
+    for name, tensor in deltas.items():
+        if name.endswith(".lora_B.weight"):
+            continue
+        target, difference = name, tensor.float()
+        if name.endswith(".lora_A.weight"):
+            stem = name.removesuffix(".lora_A.weight")
+            target, difference = f"{stem}.weight", deltas[f"{stem}.lora_B.weight"].float() @ difference
+        if target not in weights or weights[target].shape != difference.shape:
+            raise ModelError(f"The trained weights do not fit the model: {target}.")
+        changed[target] = weights[target].float() + difference if target != name else difference
+    return changed
