@@ -1,0 +1,238 @@
+"""Make personalised instruction data from captioned photos, in RAP's published format (Hao et al., CVPR 2025).
+
+One row is one question and its answer: `{"id", "image", "conversations", "extra", "type"}`, where `extra` maps the
+avatar of every supplied concept to its name, info and category. All of it comes from the captions: where one begins
+with "a brown dog", the dog gets a random name, the phrase goes into its info and the name into the answer. A photo that
+is supplied with a concept in it is also supplied with others alone: RAP's noise concepts. Rows of one photo and one
+`extra` stand together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from personal.learn import names, phrases, templates
+from personal.learn.features import CROP, THINGS
+from personal.learn.photos import Captioned
+from personal.learn.phrases import PEOPLE, Mention
+
+Row = dict[str, Any]
+PLAIN, UNKNOWN, TEXT_ONLY = 0.35, 0.4, 0.2
+"""Shares of photos: with a subject, described plainly too; without one, given noise; with text-only questions."""
+BESIDE = 0.6
+"""Share of the photos with a concept in them that are supplied with one more, which is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the captions of a photo say of its subject and the things in it."""
+
+    image: str
+    captions: tuple[str, ...]
+    mentions: tuple[Mention | None, ...]
+    words: frozenset[str]
+
+    @property
+    def kind(self) -> str | None:
+        """The kind most captions agree on."""
+        kinds = [m.kind for m in self.mentions if m]
+        return max(sorted(set(kinds)), key=kinds.count) if kinds else None
+
+
+@dataclass(slots=True)
+class Supplied:
+    """A concept in a row's `extra`, with the question its info alone answers."""
+
+    tag: str
+    path: str
+    info: str
+    category: str
+    phrase: str
+    facts: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def record(self) -> dict[str, str]:
+        """What RAP's `extra` holds of it."""
+        return {"name": self.tag[1:-1], "info": self.info, "category": self.category}
+
+
+def rows(photos: Sequence[Captioned], seed: int, rounds: int = 1) -> Iterator[Row]:
+    """Yield the rows of a split: for a photo plain ones, `rounds` pairs of personalised ones, text-only ones."""
+    random = Random(seed)
+    subjects = [subject_of(photo) for photo in photos]
+    number = 0
+    for subject in subjects:
+        groups = [_plain(subject, random)] if subject.kind is None or random.random() < PLAIN else []
+        for _ in range(rounds):
+            if subject.kind is not None:
+                groups.append(_present(subject, subjects, random))
+            if subject.kind is not None or random.random() < UNKNOWN:
+                groups.append(_absent(subject, subjects, random))
+        if random.random() < TEXT_ONLY:
+            groups.append(_text_only(random.choice(subjects).image, random))
+        for image, supplied, pairs in groups:
+            extra = {s.path: s.record for s in supplied}
+            for question, answer, kind in dict.fromkeys(pairs):
+                human = f"<image>\n{question}" if image else question
+                yield {
+                    "id": number,
+                    "image": image,
+                    "conversations": [{"from": "human", "value": human}, {"from": "gpt", "value": answer}],
+                    "extra": extra,
+                    "type": kind,
+                }
+                number += 1
+
+
+Pair = tuple[str, str, str]
+Group = tuple[str | None, list[Supplied], list[Pair]]
+
+
+def subject_of(photo: Captioned) -> Subject:
+    captions = tuple(dict.fromkeys(c for c in map(phrases.clean, photo.captions) if c))
+    mentions = tuple(phrases.subject(caption) for caption in captions)
+    return Subject(photo.image, captions, mentions, phrases.words(captions))
+
+
+def _plain(subject: Subject, random: Random) -> Group:
+    question = templates.caption_question(random)
+    pairs = [(question, caption, "caption") for caption in subject.captions]
+    return subject.image, [], pairs + templates.about_photo(subject.captions, subject.words, random)
+
+
+def _present(subject: Subject, others: Sequence[Subject], random: Random) -> Group:
+    """One concept that is there, perhaps a thing beside it, perhaps a noise concept."""
+    kind = subject.kind
+    chosen = {i: m for i, m in enumerate(subject.mentions) if m and (m.kind == kind or {m.kind, kind} <= PEOPLE)}
+    tag = f"<{names.draw(random)}>"
+    phrase = random.choice(list(chosen.values())).phrase
+    concept = introduced(tag, f"{CROP}{subject.image}", str(kind), phrase, random)
+    supplied = [concept]
+    tags: dict[int, dict[str, Mention]] = {i: {tag: m} for i, m in chosen.items()}
+    if random.random() < 0.2:
+        _add_thing(subject, supplied, tags, random)
+    if random.random() < BESIDE:
+        supplied += noise(subject, others, 1, random)
+    random.shuffle(supplied)
+    supplied = _distinct(supplied)
+    if concept not in supplied:
+        supplied = [concept]
+    question = templates.caption_question(random)
+    captions = [phrases.named(subject.captions[i], _kept(found, supplied)) for i, found in tags.items()]
+    captions = [c for c in captions if "<" in c]
+    pairs = [(question, caption, "personal_caption") for caption in captions]
+    pairs += templates.doing(captions, [s.tag for s in supplied], random)
+    there = {tag for found in tags.values() for tag in found}
+    for s in supplied:
+        pairs += templates.recognition(s.tag, s.tag in there, random)
+        pairs += [(q, a, "qa") for q, a in s.facts]
+    if random.random() < 0.3 and len(captions) < len(subject.captions):
+        rest = [c for i, c in enumerate(subject.captions) if i not in tags]
+        pairs.append((templates.describe_question(random), " ".join((captions + rest)[:3]), "description"))
+    return subject.image, supplied, pairs
+
+
+def _absent(subject: Subject, others: Sequence[Subject], random: Random) -> Group:
+    """Only concepts that are not there: the captions stay as people wrote them."""
+    supplied = noise(subject, others, 1 if random.random() < 0.7 else 2, random)
+    question = templates.caption_question(random)
+    pairs = [(question, caption, "noise") for caption in subject.captions]
+    for s in supplied:
+        pairs += templates.recognition(s.tag, False, random)
+        pairs += [(q, a, "qa") for q, a in s.facts]
+        if random.random() < 0.3:
+            pairs.append((f"What is {s.tag} doing?", f"{s.tag} is not in the photo.", "recognition"))
+    return subject.image, supplied, pairs
+
+
+def _text_only(image: str, random: Random) -> Group:
+    """A described concept and two-option questions about it, no photo."""
+    tag = f"<{names.draw(random)}>"
+    kind, info, questions = templates.described(tag, random)
+    supplied = Supplied(tag, f"{CROP}{image}", info, kind, kind)
+    pairs: list[Pair] = []
+    for question, right, wrong in questions:
+        if random.random() < 0.75:
+            pairs.append((*templates.choice(question, right, wrong, random), "choice"))
+        else:
+            pairs.append((question, templates.sentence(right), "qa"))
+    return None, [supplied], pairs
+
+
+def _add_thing(subject: Subject, supplied: list[Supplied], tags: dict[int, dict[str, Mention]], random: Random) -> None:
+    for i, caption in enumerate(subject.captions):
+        for thing in phrases.things(caption):
+            if all(thing.start >= m.end for m in tags.get(i, {}).values()):
+                tag = f"<{names.draw(random)}>"
+                supplied.append(introduced(tag, f"{CROP}{THINGS}{subject.image}", thing.kind, thing.phrase, random))
+                tags.setdefault(i, {})[tag] = thing
+                return
+
+
+def noise(subject: Subject, others: Sequence[Subject], count: int, random: Random) -> list[Supplied]:
+    """Draw concepts that are certainly not in the photo: another kind, or a dog of another colour."""
+    found: list[Supplied] = []
+    while len(found) < count:
+        tag = f"<{names.draw(random)}>"
+        if random.random() < 0.3:
+            kind, info, _ = templates.described(tag, random)
+            if not subject.words & set(kind.split()):
+                info = info if random.random() < 0.8 else ""  # as often as where the concept is there
+                found.append(Supplied(tag, f"{CROP}{random.choice(others).image}", info, kind, kind))
+            continue
+        other = random.choice(others)
+        mention = random.choice(other.mentions) if other.mentions else None
+        if mention is None or other.image == subject.image or not contradicts(mention, subject):
+            continue
+        alike = mention.kind == subject.kind  # then its looks alone tell that it is not there
+        found.append(introduced(tag, f"{CROP}{other.image}", mention.kind, mention.phrase, random, described=alike))
+    return _distinct(found)
+
+
+def contradicts(mention: Mention, subject: Subject) -> bool:
+    """Tell whether what is mentioned cannot be in the photo, by the words of its captions."""
+    words = set(phrases.KINDS[mention.kind].split())
+    words |= {w + "s" for w in words}
+    if mention.kind in PEOPLE:
+        vague = {
+            "person",
+            "people",
+            "player",
+            "players",
+            "someone",
+            "child",
+            "children",
+            "group",
+            "crowd",
+            "kids",
+            "men",
+        }
+        same = {"man": {"men", "boy"}, "boy": {"man", "men"}, "woman": {"women", "girl"}, "girl": {"woman", "women"}}
+        return mention.kind not in {"person", "child"} and not subject.words & (words | vague | same[mention.kind])
+    if not subject.words & (words | {"animal", "animals"}):
+        return True
+    theirs = {c for m in subject.mentions if m and m.kind == mention.kind for c in m.colours}
+    return bool(mention.colours and theirs and not mention.colours & theirs and not mention.colours & subject.words)
+
+
+def introduced(tag: str, path: str, kind: str, phrase: str, random: Random, described: bool = False) -> Supplied:
+    info, facts = templates.info(tag, phrase, kind, random, described=described)
+    category = random.choice((kind, kind, "")) if kind in info else kind
+    return Supplied(tag, path, info, category, phrase, facts)
+
+
+def _kept(found: dict[str, Mention], supplied: Sequence[Supplied]) -> dict[str, Mention]:
+    tags = {s.tag for s in supplied}
+    return {tag: mention for tag, mention in found.items() if tag in tags}
+
+
+def _distinct(supplied: Sequence[Supplied]) -> list[Supplied]:
+    """Drop concepts whose name or avatar another one has, however the names are written."""
+    kept: dict[str, Supplied] = {}
+    for s in supplied:
+        if s.path not in {k.path for k in kept.values()}:
+            kept.setdefault(s.tag.casefold(), s)
+    return list(kept.values())

@@ -1,0 +1,75 @@
+"""Write what was trained: deltas as safetensors, or merged into an ordinary checkpoint."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from personal.learn.model import SCALE
+from personal.learn.train import CHECKPOINT, LOG
+from personal.tiny.deltas import ENCODER, MANIFEST, MLLM, applied
+from personal.tiny.parts import PARTS, digest
+
+if TYPE_CHECKING:
+    import torch
+
+FIRST = "model.multi_modal_projector.linear_1"
+
+
+def deltas(saved: Path) -> dict[str, torch.Tensor]:
+    """Turn a training checkpoint into deltas in bfloat16: LoRA's scale and the maps' standardisation are folded in."""
+    import torch
+
+    run = torch.load(saved, map_location="cpu", weights_only=True)
+    mean, deviation = run["mean"], run["deviation"]
+    found = {}
+    for name, value in run["master"].items():
+        plain = name.replace(".default.", ".")
+        found[plain] = value * SCALE if ".lora_B." in plain else value
+    weight = found[f"{FIRST}.weight"] / deviation
+    found[f"{FIRST}.bias"] = found[f"{FIRST}.bias"] - weight @ mean
+    found[f"{FIRST}.weight"] = weight
+    return {name: value.to(torch.bfloat16).contiguous() for name, value in found.items()}
+
+
+def merge(checkpoint: Path, found: dict[str, torch.Tensor], out: Path) -> None:
+    """Write a copy of a checkpoint with the deltas added to its weights."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(checkpoint, out, dirs_exist_ok=True)
+    weights = applied(load_file(checkpoint / "model.safetensors"), found)
+    weights = {k: v.to(torch.bfloat16).contiguous() if v.is_floating_point() else v for k, v in weights.items()}
+    save_file(weights, str(out / "model.safetensors"), metadata={"format": "pt"})
+    (out / "personal.json").write_text(json.dumps({"sees": True}), encoding="utf-8")
+
+
+def ship(folder: Path, name: str, found: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+    """Write deltas into a folder and note their sha256, size and where they come from in its manifest."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(found, str(folder / name), metadata={"format": "pt"})
+    (folder / name).chmod(0o644)
+    path = folder / MANIFEST
+    manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"files": {}}
+    manifest["parts"] = [{"package": p.package, "version": p.version, "sha256": p.sha256} for p in PARTS]
+    manifest["files"][name] = {"sha256": digest(folder / name), "size": (folder / name).stat().st_size, **facts}
+    path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def ship_mllm(run: Path, folder: Path) -> None:
+    """Ship a training run's deltas, with its last step and loss."""
+    lines = [json.loads(line) for line in (run / LOG).read_text(encoding="utf-8").splitlines()]
+    last = next(line for line in reversed(lines) if "loss" in line)
+    held_out = next((line["held_out"] for line in reversed(lines) if "held_out" in line), None)
+    ship(folder, MLLM, deltas(run / CHECKPOINT), {"steps": last["step"], "held_out_loss": held_out})
+
+
+def ship_encoder(weights: dict[str, torch.Tensor], folder: Path, facts: dict[str, Any]) -> None:
+    """Ship the encoder's trained heads in half precision."""
+    import torch
+
+    ship(folder, ENCODER, {name: w.to(torch.float16).contiguous() for name, w in weights.items()}, facts)

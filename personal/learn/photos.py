@@ -1,0 +1,72 @@
+"""Read a folder of captioned photos: `captions.jsonl` (image, captions, split) beside image files or one .tar."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from personal.errors import PersonalError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Captioned:
+    """One photo's file name and what people wrote about it; `split` is train or test."""
+
+    image: str
+    split: str
+    captions: tuple[str, ...]
+
+
+class Photos:
+    """A folder of captioned photos. Raises PersonalError where it holds no `captions.jsonl` or an image is missing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            lines = (folder / "captions.jsonl").read_text(encoding="utf-8").splitlines()
+            rows = [json.loads(line) for line in lines if line.strip()]
+            self.rows = [Captioned(r["image"], r.get("split", "train"), tuple(r["captions"])) for r in rows]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise PersonalError(
+                f"{folder} needs a captions.jsonl with a line for each photo: "
+                '{"image": FILE, "captions": [TEXT, …], "split": "train" or "test"}.'
+            ) from error
+        self._members: dict[str, tuple[Path, int, int]] = {}
+        for archive in sorted(folder.glob("*.tar")):
+            with tarfile.open(archive) as tar:
+                for member in tar:
+                    if member.isfile():
+                        self._members[member.name.removeprefix("./")] = (archive, member.offset_data, member.size)
+
+    def split(self, name: str) -> list[Captioned]:
+        """Return the photos of a split, in the file's order."""
+        return [row for row in self.rows if row.split == name]
+
+    def open(self, image: str) -> Image.Image:
+        """Return a photo's pixels: RGB."""
+        from PIL import Image
+
+        with Image.open(BytesIO(self.read(image))) as picture:
+            return picture.convert("RGB")
+
+    def read(self, image: str) -> bytes:
+        """Return a photo's bytes as they are in its file or in the .tar."""
+        try:
+            if image in self._members:
+                archive, start, size = self._members[image]
+                with archive.open("rb") as file:
+                    file.seek(start)
+                    return file.read(size)
+            for path in (self.folder / image, self.folder / "images" / image):
+                if path.is_file():
+                    return path.read_bytes()
+        except OSError as error:
+            raise PersonalError(f"{image} cannot be read: {error}.") from error
+        raise PersonalError(f"{image} is named in captions.jsonl, but neither {self.folder} nor its .tar holds it.")

@@ -1,0 +1,221 @@
+"""Training from data to an answer, on a model small enough for seconds; a killed and resumed run equals an unbroken."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from dataclasses import replace
+from itertools import groupby
+
+import pytest
+import torch
+from PIL import Image
+
+from personal.concepts import Piece, Turn
+from personal.errors import ModelError
+from personal.generate import prompt
+from personal.generate.local import LocalGenerator
+from personal.learn import data, export
+from personal.learn.__main__ import main
+from personal.learn.curves import draw
+from personal.learn.features import Features, picture
+from personal.learn.layout import Layout, collate
+from personal.learn.model import Learner
+from personal.learn.optimiser import Recipe, rate
+from personal.learn.photos import Photos
+from personal.learn.train import CHECKPOINT, LOG, train
+from personal.settings import load
+from personal.tiny import deltas
+from personal.tiny.assemble import assemble, mllm_dir
+from tests.conftest import RED
+from tests.conftest import picture as drawn
+
+pytestmark = pytest.mark.model
+COLOURS = {"red": "A red dog runs through the grass.", "blue": "A blue dog sits.", "green": "A man rides a green bike."}
+RECIPE = Recipe(steps=6, trees=2, rank=4, warm_up=2, avatars=0.5, save_every=3, validate_every=6)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A FastVLM with two thin layers and a test-sized tower, and personal-tiny's own processor."""
+    from transformers import AutoConfig, AutoModelForImageTextToText, TimmWrapperConfig
+
+    cache_dir = load().cache_dir
+    for _ in assemble(cache_dir):
+        pass
+    source, folder = mllm_dir(cache_dir), tmp_path_factory.mktemp("checkpoint")
+    config = AutoConfig.from_pretrained(source)
+    thin = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config.text_config.update({**thin, "num_key_value_heads": 2, "head_dim": 16})
+    config.vision_config = TimmWrapperConfig(
+        architecture="test_efficientnet", do_pooling=False, num_labels=0, hidden_size=256
+    )
+    torch.manual_seed(0)
+    AutoModelForImageTextToText.from_config(config).to(torch.bfloat16).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "processor_config.json", "chat_template.jinja"):
+        shutil.copy(source / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for colour in COLOURS:
+        Image.new("RGB", (64, 64), colour).save(folder / f"{colour}.png")
+    lines = [
+        json.dumps({"image": f"{c}.png", "captions": [text, "Someone is outside."]}) for c, text in COLOURS.items()
+    ]
+    (folder / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return Photos(folder)
+
+
+@pytest.fixture(scope="module")
+def rows(photos):
+    return list(data.rows(photos.rows, 0, rounds=2))
+
+
+@pytest.fixture(scope="module")
+def features(checkpoint, photos, rows, tmp_path_factory):
+    paths = dict.fromkeys(path for row in rows for path in (row["image"], *row["extra"]) if path)
+    features = Features(tmp_path_factory.mktemp("features"), [picture(path) for path in paths], checkpoint)
+    list(features.fill(photos))
+    return features
+
+
+def run(rows, checkpoint, features, out, recipe=RECIPE):
+    return list(train(rows, rows, checkpoint, features, out, recipe))
+
+
+@pytest.fixture(scope="module")
+def trained(rows, checkpoint, features, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    run(rows, checkpoint, features, out, replace(RECIPE, steps=30, lora_rate=5e-3, connector_rate=5e-3))
+    return out
+
+
+def test_training_lowers_the_loss_and_logs_every_step(trained):
+    lines = [json.loads(line) for line in (trained / LOG).read_text(encoding="utf-8").splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert len(losses) == 30
+    assert sum(losses[-5:]) < sum(losses[:5]) - 0.4
+    assert "held_out" in lines[-1]
+
+
+def test_a_run_that_was_killed_and_resumed_equals_an_unbroken_one(rows, checkpoint, features, tmp_path):
+    run(rows, checkpoint, features, tmp_path / "unbroken")
+    broken = train(rows, rows, checkpoint, features, tmp_path / "broken", RECIPE)
+    for _ in range(4):  # one step after the last that was saved
+        next(broken)
+    broken.close()
+    done = run(rows, checkpoint, features, tmp_path / "broken")
+    assert [progress.done for progress in done] == [4, 5, 6]
+    one, other = (torch.load(tmp_path / name / CHECKPOINT) for name in ("unbroken", "broken"))
+    for name, value in one["master"].items():
+        assert torch.equal(value, other["master"][name]), name
+
+
+def test_a_finished_run_goes_on_when_more_steps_are_asked_for(rows, checkpoint, features, tmp_path):
+    run(rows, checkpoint, features, tmp_path, replace(RECIPE, steps=2))
+    assert [p.done for p in run(rows, checkpoint, features, tmp_path, replace(RECIPE, steps=4))] == [3, 4]
+
+
+def test_rows_in_a_tree_have_the_loss_of_the_same_rows_one_by_one(rows, checkpoint, features):
+    learner, layout = Learner(checkpoint, features.statistics(), rank=4), Layout(checkpoint)
+    learner.model.float()
+    group = max((list(g) for _, g in groupby(rows, key=lambda r: (r["image"], str(r["extra"])))), key=len)
+    pad = layout.processor.tokenizer.pad_token_id
+
+    def total(*trees):
+        batch = collate(trees, pad)
+        maps = torch.stack([torch.tensor(features[p]) for p in batch.pictures])
+        return learner.loss(batch, maps).item() * batch.counts.sum().item()
+
+    assert total(layout.tree(group)) == pytest.approx(sum(total(layout.tree([row])) for row in group), rel=1e-4)
+
+
+def test_what_was_trained_is_exported_merged_loaded_and_answers(trained, checkpoint, features, tmp_path):
+    found = export.deltas(trained / CHECKPOINT)
+    assert not any(".default." in name for name in found)
+    export.merge(checkpoint, found, tmp_path / "merged")
+    generator = LocalGenerator(str(tmp_path / "merged"), quantization="none")
+    photo = drawn(RED)
+    messages = prompt.lay_out([Turn("Give a caption of the photo.", (photo,))], avatars={}, sees=generator.sees)
+    said = [p for p in generator.stream(messages, max_new_tokens=5, stop=threading.Event()) if isinstance(p, Piece)]
+    assert generator.sees
+    assert said
+
+
+def test_the_merged_model_computes_what_the_trained_one_computed(trained, checkpoint, features, rows, tmp_path):
+    from transformers import AutoModelForImageTextToText
+
+    saved = torch.load(trained / CHECKPOINT)
+    learner = Learner(checkpoint, (saved["mean"], saved["deviation"]), rank=RECIPE.rank)
+    with torch.no_grad():
+        for name, parameter in learner.trained.items():
+            parameter.copy_(saved["master"][name])
+    learner.model.float()
+    layout = Layout(checkpoint)
+    batch = collate([layout.tree([rows[0]])], 0)
+    maps = torch.stack([torch.tensor(features[p]) for p in batch.pictures])
+    export.merge(checkpoint, export.deltas(trained / CHECKPOINT), tmp_path)
+    merged = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32)
+    with torch.inference_mode():
+        expected = learner.hidden(batch, maps)
+        embedded = merged.get_input_embeddings()(batch.ids)
+        place = (batch.ids == layout.image_id).unsqueeze(-1)
+        embedded = embedded.masked_scatter(place, merged.model.multi_modal_projector(maps.float()))
+        found = merged.model.language_model(inputs_embeds=embedded).last_hidden_state
+    assert torch.nn.functional.cosine_similarity(expected, found, dim=-1).min() > 0.99
+
+
+def test_deltas_for_another_model_are_refused(trained, checkpoint, tmp_path):
+    found = export.deltas(trained / CHECKPOINT)
+    name = next(n for n in found if n.endswith("lora_A.weight"))
+    found[name] = found[name][:, :-1]
+    with pytest.raises(ModelError, match="do not fit"):
+        export.merge(checkpoint, found, tmp_path)
+
+
+def test_features_that_were_cut_off_are_gone_on_with(checkpoint, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("personal.learn.features.BATCH", 1)
+    monkeypatch.setattr("personal.learn.features.SAVE_EVERY", 1)
+    pictures = [picture(f"{c}.png") for c in COLOURS] + [picture("crop/red.png")]
+    whole = Features(tmp_path / "whole", pictures, checkpoint)
+    list(whole.fill(photos))
+    cut_off = Features(tmp_path / "cut", pictures, checkpoint)
+    started = cut_off.fill(photos)
+    next(started), next(started)
+    started.close()
+    assert [p.done for p in Features(tmp_path / "cut", pictures, checkpoint).fill(photos)] == [3, 4]
+    assert all((cut_off[p] == whole[p]).all() for p in pictures)
+
+
+def test_three_commands_lead_from_photos_to_deltas(photos, checkpoint, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PERSONAL_CACHE_DIR", str(tmp_path / "cache"))
+    data_dir, run_dir, weights = (str(tmp_path / name) for name in ("data", "run", "weights"))
+    thin = ["--checkpoint", str(checkpoint), "--trees", "2", "--rank", "2"]
+    assert main(["data", str(photos.folder), data_dir]) == 0
+    assert main(["train", data_dir, str(photos.folder), run_dir, *thin, "--steps", "2"]) == 0
+    assert main(["export", run_dir, weights]) == 0
+    assert capsys.readouterr().out.split() == [data_dir, run_dir, weights]
+    assert (tmp_path / "run" / "curves.png").is_file()
+    assert deltas.read(tmp_path / "weights", deltas.MLLM)
+
+
+def test_a_folder_that_holds_no_photos_is_told_in_words(tmp_path, capsys):
+    assert main(["data", str(tmp_path), str(tmp_path / "out")]) == 1
+    assert "captions.jsonl" in capsys.readouterr().err
+
+
+def test_the_rate_rises_stays_and_falls_to_nothing():
+    recipe = Recipe(steps=100, warm_up=10, decay=0.4)
+    assert rate(0, recipe) == pytest.approx(0.1)
+    assert rate(30, recipe) == 1
+    assert rate(80, recipe) == pytest.approx(0.5)
+    assert rate(100, recipe) == 0
+
+
+def test_the_learning_curves_are_drawn(trained, tmp_path):
+    draw(trained / LOG, tmp_path / "curves.png")
+    assert Image.open(tmp_path / "curves.png").width > 300
