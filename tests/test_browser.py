@@ -332,3 +332,22 @@ def test_erasing_everything_wants_the_word_typed(tmp_path, chromium):
         page.locator("#cards [data-act=samples]").wait_for()
         assert b"soon gone" not in everything(tmp_path / "data")
         page.context.close()
+
+
+def test_what_is_exported_can_be_imported_again(tmp_path, chromium):
+    with served(tmp_path / "data") as address:
+        page = visit(chromium.new_context(accept_downloads=True), address)
+        create(page, "traveller", *[SAMPLES / file for file in samples()["concepts"][0]["views"]])
+        with page.expect_download() as download:
+            page.locator("#export").click()
+        archive = tmp_path / "personal.zip"
+        download.value.save_as(archive)
+        page.locator("#cards .card", has_text="traveller").click()
+        page.locator("#forget").click()
+        page.locator("#cards .card").wait_for(state="detached")
+        page.locator("#import").click()
+        upload(page, "#archive", archive)
+        page.locator("#preview td", has_text="new, 3 photos").wait_for()
+        page.locator("#apply").click()
+        page.locator("#cards .card", has_text="traveller").wait_for()
+        page.context.close()

@@ -175,7 +175,9 @@ def rap(**records: object) -> bytes:
     return json.dumps({"concept_dict": {f"<{k}>": v for k, v in records.items()}, "path_to_concept": {}}).encode()
 
 
-@pytest.mark.parametrize("where", ["db/bo.png", "./db/bo.png", "bo.png", "C:\\data\\db\\bo.png", "/home/somebody/db/bo.png"])
+@pytest.mark.parametrize(
+    "where", ["db/bo.png", "./db/bo.png", "bo.png", "C:\\data\\db\\bo.png", "/home/somebody/db/bo.png"]
+)
 def test_raps_database_comes_in_from_a_folder_its_json_or_a_zip(library: Library, tmp_path: Path, where: str) -> None:
     record = {"name": "bo", "image": where, "info": "<bo> is a Shiba Inu.", "category": "dog"}
     files = {"db/database.json": rap(bo=record), "db/bo.png": picture(1, form="PNG")}
