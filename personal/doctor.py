@@ -66,8 +66,10 @@ def _library(settings: Settings) -> dict[str, Any]:
 def _models(settings: Settings) -> dict[str, Any]:
     if TINY not in (settings.model, settings.encoder):
         return _row("models", True, f"{settings.model} and {settings.encoder}, opened when needed")
-    from personal.tiny.assemble import ready
+    from personal.tiny.assemble import damaged, ready
 
     if ready(settings.cache_dir):
-        return _row("models", True, f"the embedded default is in {settings.cache_dir}")
+        wrong = damaged(settings.cache_dir)
+        told = f"damaged: {', '.join(wrong)}; delete them and start again" if wrong else "every file as it was made"
+        return _row("models", not wrong, f"the embedded default is in {settings.cache_dir}, {told}")
     return _row("models", True, "the embedded default is put together at the first start (or by make setup)")

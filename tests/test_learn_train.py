@@ -90,7 +90,7 @@ def run(rows, checkpoint, features, out, recipe=RECIPE):
 @pytest.fixture(scope="module")
 def trained(rows, checkpoint, features, tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
-    run(rows, checkpoint, features, out, replace(RECIPE, steps=30, lora_rate=5e-3, connector_rate=5e-3))
+    run(rows, checkpoint, features, out, replace(RECIPE, steps=30, trees=6, lora_rate=5e-3, connector_rate=5e-3))
     return out
 
 
@@ -98,7 +98,7 @@ def test_training_lowers_the_loss_and_logs_every_step(trained):
     lines = [json.loads(line) for line in (trained / LOG).read_text(encoding="utf-8").splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
     assert len(losses) == 30
-    assert sum(losses[-5:]) < sum(losses[:5]) - 0.4
+    assert sum(losses[-5:]) < sum(losses[:5]) - 1
     assert "held_out" in lines[-1]
 
 
