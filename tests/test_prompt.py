@@ -80,6 +80,25 @@ def test_a_concept_that_was_only_named_is_introduced_and_not_claimed_to_be_in_th
     )
 
 
+def test_of_a_concept_that_was_named_and_not_recognised_a_model_that_sees_is_told_so():
+    asked = Turn("Is bo here?", (photo("park"),), (seen(MOCHI, "park"), Match(BO, "named")), "No.")
+    again = Turn("And is mochi here?", (photo("sofa"),), (Match(MOCHI, "named"),))
+    messages = lay_out([asked, again], avatars=avatars, sees=True)
+    assert spelled(messages[1]) == (
+        "[1. [mochi-avatar]\nName: <mochi>, Info: cat. <mochi> is white.\n"
+        "2. [bo-avatar]\nName: <bo>, Info: dog. <bo> is a Shiba Inu. Not recognised in the photo.]\n[park]\nIs bo here?"
+    )
+    assert spelled(messages[3]).startswith("[1. <mochi>, as introduced above. Not recognised in the photo.]\n[sofa]")
+
+
+def test_a_name_in_a_question_after_the_photo_it_was_seen_in_is_not_called_missing():
+    first = Turn("Who?", (photo("park"),), (seen(BO, "park"),), "This is <bo>.")
+    messages = lay_out([first, Turn("How old is bo?", (), (Match(BO, "named"),))], avatars=avatars, sees=True)
+    assert "Not recognised" not in spelled(messages[3])
+    alone = lay_out([Turn("How old is bo?", (), (Match(BO, "named"),))], avatars=avatars, sees=True)
+    assert "Not recognised" not in spelled(alone[1])
+
+
 def test_earlier_turns_become_messages_and_a_concept_is_introduced_once():
     turns = [
         Turn("Who is this?", (photo("park"),), (seen(BO, "park"),), "This is <bo>."),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 from personal.concepts import Box, Concept, Match, Photo, Turn
@@ -26,6 +26,7 @@ BLIND = (
     "Write names in angle brackets, as the notes do. You cannot see the photo."
 )
 """Short, because a small model that is told much of what it cannot see talks of that instead of the notes."""
+MISSING = " Not recognised in the photo."
 CAPTIONS = {f"give a caption of the {word}" for word in ("photo", "image", "picture")}
 
 _WORDS = (
@@ -58,15 +59,23 @@ def lay_out(
     """Turn a conversation, whose last turn is the open question, into chat messages.
 
     `avatars` gives a concept's avatar, or maps concept ids to them. A concept is introduced once, again only where its
-    record has changed. Where the model does not see (`sees` false) it is told in words who was recognised where, and
-    every message brings its notes: such a model is too small to look for them further up.
+    record has changed; of one that was named, but not recognised in the photos last shown, that is said. Where the
+    model does not see (`sees` false) it is told in words who was recognised where, and every message brings its notes:
+    such a model is too small to look for them further up.
     """
     avatar_of = avatars if callable(avatars) else lambda concept: avatars[concept.id]
     messages: list[Message] = [{"role": "system", "content": [_text(SEEING if sees else BLIND)]}]
     introduced: dict[str, str] = {}
+    seen: set[str] = set()
     photos_before = 0
     for turn in turns:
-        content = _introductions(turn.matches, introduced if sees else {}, avatar_of if sees else None)
+        if turn.photos:
+            seen = {match.concept.id for match in turn.matches if match.reason == "seen"}
+        missing = {m.concept.id for m in turn.matches} - seen if photos_before or turn.photos else set()
+        if sees:
+            content = _introductions(turn.matches, introduced, missing, avatar_of)
+        else:
+            content = _introductions(turn.matches, {}, set(), None)
         for number, photo in enumerate(turn.photos, photos_before + 1):
             label = "the photo" if number == 1 and len(turn.photos) == 1 else f"photo {number}"
             if sees:
@@ -96,14 +105,21 @@ def forget_oldest(messages: Sequence[Message]) -> list[Message] | None:
 
 
 def _introductions(
-    matches: Sequence[Match], introduced: dict[str, str], avatar_of: Callable[[Concept], Photo] | None
+    matches: Sequence[Match],
+    introduced: dict[str, str],
+    missing: Set[str],
+    avatar_of: Callable[[Concept], Photo] | None,
 ) -> list[dict[str, Any]]:
-    """Number the retrieved concepts, in RAP's brackets; `introduced` remembers what was said of whom."""
+    """Number the retrieved concepts, in RAP's brackets; `introduced` remembers what was said of whom.
+
+    Of those in `missing` it is said that retrieval did not find them: a name in a question is no sighting.
+    """
     concepts = list({match.concept.id: match.concept for match in matches}.values())
     parts: list[dict[str, Any]] = []
     for number, concept in enumerate(concepts, 1):
         opening, closing = "[" if number == 1 else "", "]\n" if number == len(concepts) else "\n"
         record = f"Name: {neutral(concept.tag)}, Info: {_info(concept)}"
+        closing = f"{MISSING}{closing}" if concept.id in missing else closing
         known = f"{record} {concept.avatar}"
         if introduced.get(concept.id) == known:
             parts.append(_text(f"{opening}{number}. {neutral(concept.tag)}, as introduced above.{closing}"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from personal.concepts import Progress
 from personal.learn.data import Row
-from personal.learn.features import CROP, cut, picture
+from personal.learn.features import CROP, MOSAIC, picture, shown
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,20 +23,22 @@ SIDE, TEXT = 224, 330
 
 
 def write(folder: Path, splits: Mapping[str, Sequence[Row]], photos: Photos, seed: int) -> Iterator[Progress]:
-    """Write `<split>.json`, `crop/`, `card.md` and `sheet.png` into a folder, yielding progress."""
+    """Write `<split>.json`, `crop/`, `mosaic/`, `card.md` and `sheet.png` into a folder, yielding progress."""
     folder.mkdir(parents=True, exist_ok=True)
     everything = [row for rows in splits.values() for row in rows]
-    avatars = sorted({path for row in everything for path in row["extra"]})
-    for number, path in enumerate(avatars, 1):
-        _write_avatar(folder / path, path, photos)
-        if number % 100 == 0 or number == len(avatars):
-            yield Progress("Cutting out the avatars", number, len(avatars))
+    made = sorted(
+        {p for row in everything for p in (row["image"], *row["extra"]) if p and p.startswith((CROP, MOSAIC))}
+    )
+    for number, path in enumerate(made, 1):
+        _write_picture(folder / path, path, photos)
+        if number % 100 == 0 or number == len(made):
+            yield Progress("Cutting out avatars, joining photos", number, len(made))
     for name, rows in splits.items():
         lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
         (folder / f"{name}.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     (folder / "card.md").write_text(card(splits, photos.folder.name, seed), encoding="utf-8")
     sheet(_one_of_each(splits["train"]), photos).save(folder / "sheet.png")
-    yield Progress("The data is written", len(avatars), len(avatars))
+    yield Progress("The data is written", len(made), len(made))
 
 
 def read(path: Path) -> list[Row]:
@@ -72,7 +74,7 @@ def sheet(rows: Sequence[Row], photos: Photos) -> Image.Image:
     for number, row in enumerate(rows):
         x, y = number % 3 * (SIDE + TEXT), number // 3 * (SIDE + 8)
         if row["image"]:
-            page.paste(photos.open(row["image"]).resize((SIDE, SIDE)), (x, y))
+            page.paste(shown(photos, picture(row["image"])).resize((SIDE, SIDE)), (x, y))
         people = [f"<{c['name']}> [{c['category']}] {c['info']}" for c in row["extra"].values()]
         asked, answered = (turn["value"] for turn in row["conversations"])
         text = [row["type"].upper(), *people, f"Q: {asked.removeprefix('<image>')}".strip(), f"A: {answered}"]
@@ -90,8 +92,7 @@ def _one_of_each(rows: Iterable[Row], each: int = 3) -> list[Row]:
     return [row for kind in sorted(chosen) for row in chosen[kind]]
 
 
-def _write_avatar(file: Path, path: str, photos: Photos) -> None:
-    if path.startswith(CROP) and not file.is_file():
-        image, box = picture(path)
+def _write_picture(file: Path, path: str, photos: Photos) -> None:
+    if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        cut(photos.open(image), box).save(file, "WEBP", quality=90)
+        shown(photos, picture(path)).save(file, "WEBP", quality=90)

@@ -10,18 +10,26 @@ is supplied with a concept in it is also supplied with others alone: RAP's noise
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
 from personal.learn import names, phrases, templates
-from personal.learn.features import CROP, THINGS
+from personal.learn.features import CROP, MOSAIC, THINGS
 from personal.learn.photos import Captioned
 from personal.learn.phrases import PEOPLE, Mention
 
 Row = dict[str, Any]
-PLAIN, UNKNOWN, TEXT_ONLY = 0.35, 0.4, 0.2
-"""Shares of photos: with a subject, described plainly too; without one, given noise; with text-only questions."""
+PLAIN, UNKNOWN, TEXT_ONLY, JOINED = 0.5, 0.4, 0.15, 0.3
+"""Shares of photos: with a subject, described plainly too; without one, given noise; with text-only questions; with a
+subject, put beside another."""
+FOUND, MISTAKEN, INVENTED = 0.95, 0.6, 0.2
+"""Shares of concepts that retrieval is said to have recognised: there; not there, from another photo; made up."""
+THING = 0.35
+"""Share of the photos with a concept in which a thing beside it has a name too."""
+UNNAMED, NOTHING, TRUSTED = 0.3, 0.15, 0.1
+"""Shares: of groups that ask for a name nobody supplied; of concepts of which nothing is known; of these, where they
+are not there, those that retrieval is said to have recognised."""
 BESIDE = 0.6
 """Share of the photos with a concept in them that are supplied with one more, which is not."""
 
@@ -52,11 +60,13 @@ class Supplied:
     category: str
     phrase: str
     facts: list[tuple[str, str]] = field(default_factory=list)
+    recognised: bool = True
 
     @property
-    def record(self) -> dict[str, str]:
-        """What RAP's `extra` holds of it."""
-        return {"name": self.tag[1:-1], "info": self.info, "category": self.category}
+    def record(self) -> dict[str, Any]:
+        """What RAP's `extra` holds of it, and where retrieval did not recognise it, that."""
+        record: dict[str, Any] = {"name": self.tag[1:-1], "info": self.info, "category": self.category}
+        return record if self.recognised else {**record, "recognised": False}
 
 
 def rows(photos: Sequence[Captioned], seed: int, rounds: int = 1) -> Iterator[Row]:
@@ -71,10 +81,14 @@ def rows(photos: Sequence[Captioned], seed: int, rounds: int = 1) -> Iterator[Ro
                 groups.append(_present(subject, subjects, random))
             if subject.kind is not None or random.random() < UNKNOWN:
                 groups.append(_absent(subject, subjects, random))
+        if subject.kind is not None and random.random() < JOINED:
+            groups += _joined(subject, random.choice(subjects), subjects, random)
         if random.random() < TEXT_ONLY:
             groups.append(_text_only(random.choice(subjects).image, random))
         for image, supplied, pairs in groups:
             extra = {s.path: s.record for s in supplied}
+            if image and random.random() < UNNAMED:
+                pairs += _unknown(supplied, random)
             for question, answer, kind in dict.fromkeys(pairs):
                 human = f"<image>\n{question}" if image else question
                 yield {
@@ -97,6 +111,12 @@ def subject_of(photo: Captioned) -> Subject:
     return Subject(photo.image, captions, mentions, phrases.words(captions))
 
 
+def _unknown(supplied: Sequence[Supplied], random: Random) -> list[Pair]:
+    """Ask for a name that was not supplied."""
+    tag = f"<{names.draw(random)}>"
+    return [] if tag in {s.tag for s in supplied} else templates.recognition(tag, False, random)
+
+
 def _plain(subject: Subject, random: Random) -> Group:
     question = templates.caption_question(random)
     pairs = [(question, caption, "caption") for caption in subject.captions]
@@ -105,14 +125,10 @@ def _plain(subject: Subject, random: Random) -> Group:
 
 def _present(subject: Subject, others: Sequence[Subject], random: Random) -> Group:
     """One concept that is there, perhaps a thing beside it, perhaps a noise concept."""
-    kind = subject.kind
-    chosen = {i: m for i, m in enumerate(subject.mentions) if m and (m.kind == kind or {m.kind, kind} <= PEOPLE)}
-    tag = f"<{names.draw(random)}>"
-    phrase = random.choice(list(chosen.values())).phrase
-    concept = introduced(tag, f"{CROP}{subject.image}", str(kind), phrase, random)
+    concept, chosen = _subject(subject, random)
     supplied = [concept]
-    tags: dict[int, dict[str, Mention]] = {i: {tag: m} for i, m in chosen.items()}
-    if random.random() < 0.2:
+    tags: dict[int, dict[str, Mention]] = {i: {concept.tag: m} for i, m in chosen.items()}
+    if random.random() < THING:
         _add_thing(subject, supplied, tags, random)
     if random.random() < BESIDE:
         supplied += noise(subject, others, 1, random)
@@ -133,6 +149,51 @@ def _present(subject: Subject, others: Sequence[Subject], random: Random) -> Gro
         rest = [c for i, c in enumerate(subject.captions) if i not in tags]
         pairs.append((templates.describe_question(random), " ".join((captions + rest)[:3]), "description"))
     return subject.image, supplied, pairs
+
+
+def _subject(subject: Subject, random: Random) -> tuple[Supplied, dict[int, Mention]]:
+    """Give a photo's subject a name, and tell where the captions mention it."""
+    kind = subject.kind
+    chosen = {i: m for i, m in enumerate(subject.mentions) if m and (m.kind == kind or {m.kind, kind} <= PEOPLE)}
+    phrase = random.choice(list(chosen.values())).phrase
+    concept = introduced(f"<{names.draw(random)}>", f"{CROP}{subject.image}", str(kind), phrase, random)
+    concept.recognised = random.random() < FOUND
+    if random.random() < NOTHING:
+        concept = _unexplained(concept)
+    return concept, chosen
+
+
+def _unexplained(concept: Supplied) -> Supplied:
+    return replace(concept, info="", category="", facts=[])
+
+
+def _joined(subject: Subject, other: Subject, others: Sequence[Subject], random: Random) -> list[Group]:
+    """Two photos side by side, whose subjects cannot be taken for one another: both supplied, or one."""
+    kind, its = subject.kind, other.kind
+    if kind is None or its is None or {kind, its} <= PEOPLE:
+        return []
+    if subject.words & _words(its) or other.words & _words(kind):
+        return []
+    sides = [(each, *_subject(each, random)) for each in (subject, other)]
+    random.shuffle(sides)
+    kept = sides if random.random() < 0.7 else sides[:1]
+    supplied = _distinct([concept for _, concept, _ in kept])
+    if random.random() < BESIDE / 2:
+        both = Subject("", (), (*subject.mentions, *other.mentions), subject.words | other.words)
+        supplied = _distinct(supplied + noise(both, others, 1, random))
+    random.shuffle(supplied)
+    tags = {s.tag for s in supplied}
+    random.shuffle(sides)
+    told = []
+    for each, concept, mentions in sides:
+        named = [phrases.named(each.captions[i], {concept.tag: m}) for i, m in mentions.items()]
+        told.append(named if concept.tag in tags else list(each.captions))
+    question = templates.caption_question(random)
+    pairs = [(question, templates.side_by_side(a, b), "personal_caption") for a, b in zip(*told, strict=False)]
+    there = {concept.tag for _, concept, _ in sides}
+    for s in supplied:
+        pairs += templates.recognition(s.tag, s.tag in there, random)
+    return [(f"{MOSAIC}{sides[0][0].image}+{sides[1][0].image}", supplied, pairs)]
 
 
 def _absent(subject: Subject, others: Sequence[Subject], random: Random) -> Group:
@@ -181,7 +242,9 @@ def noise(subject: Subject, others: Sequence[Subject], count: int, random: Rando
             kind, info, _ = templates.described(tag, random)
             if not subject.words & set(kind.split()):
                 info = info if random.random() < 0.8 else ""  # as often as where the concept is there
-                found.append(Supplied(tag, f"{CROP}{random.choice(others).image}", info, kind, kind))
+                avatar = f"{CROP}{random.choice(others).image}"
+                recognised = random.random() < INVENTED
+                found.append(Supplied(tag, avatar, info, kind, kind, recognised=recognised))
             continue
         other = random.choice(others)
         mention = random.choice(other.mentions) if other.mentions else None
@@ -189,13 +252,15 @@ def noise(subject: Subject, others: Sequence[Subject], count: int, random: Rando
             continue
         alike = mention.kind == subject.kind  # then its looks alone tell that it is not there
         found.append(introduced(tag, f"{CROP}{other.image}", mention.kind, mention.phrase, random, described=alike))
+        found[-1].recognised = random.random() < MISTAKEN
+        if random.random() < NOTHING:
+            found[-1] = replace(_unexplained(found[-1]), recognised=random.random() < TRUSTED)
     return _distinct(found)
 
 
 def contradicts(mention: Mention, subject: Subject) -> bool:
     """Tell whether what is mentioned cannot be in the photo, by the words of its captions."""
-    words = set(phrases.KINDS[mention.kind].split())
-    words |= {w + "s" for w in words}
+    words = _words(mention.kind)
     if mention.kind in PEOPLE:
         vague = {
             "person",
@@ -216,6 +281,11 @@ def contradicts(mention: Mention, subject: Subject) -> bool:
         return True
     theirs = {c for m in subject.mentions if m and m.kind == mention.kind for c in m.colours}
     return bool(mention.colours and theirs and not mention.colours & theirs and not mention.colours & subject.words)
+
+
+def _words(kind: str) -> set[str]:
+    words = phrases.KINDS[kind].split()
+    return {*words, *(w + "s" for w in words)}
 
 
 def introduced(tag: str, path: str, kind: str, phrase: str, random: Random, described: bool = False) -> Supplied:

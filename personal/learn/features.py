@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     from personal.learn.photos import Photos
 
 BATCH = 32
+HALF = 224
 SAVE_EVERY = 16
 """Batches between two notes of how far a pass has come."""
 CROP = "crop/"
 THINGS = "things/"
 """Before a photo's name, an avatar's path in RAP's `extra`: the part that `avatar_box` gives; of a thing in it too."""
+MOSAIC = "mosaic/"
+"""Before the names of two photos joined by `+`: the one left of the other."""
 Picture = tuple[str, Box]
-"""An image's file name and the part of it that is shown."""
+"""An image's file name (or a mosaic's) and the part of it that is shown."""
 
 
 def avatar_box(image: str) -> Box:
@@ -54,6 +57,19 @@ def cut(image: Image.Image, box: Box) -> Image.Image:
     width, height = image.size
     x0, y0, x1, y1 = box
     return image.crop((round(x0 * width), round(y0 * height), round(x1 * width), round(y1 * height)))
+
+
+def shown(photos: Photos, picture: Picture) -> Image.Image:
+    """Return what a picture shows: a photo, a part of one, or two squashed side by side."""
+    from PIL import Image
+
+    image, box = picture
+    if not image.startswith(MOSAIC):
+        return cut(photos.open(image), box)
+    mosaic = Image.new("RGB", (2 * HALF, HALF))
+    for number, name in enumerate(image.removeprefix(MOSAIC).split("+")):
+        mosaic.paste(photos.open(name).resize((HALF, HALF)), (number * HALF, 0))
+    return mosaic
 
 
 class Features:
@@ -111,8 +127,9 @@ class Features:
         maps: Any = np.load(self._file, mmap_mode="r+") if done else None
         for start in range(done, len(self._order), BATCH):
             batch = self._order[start : start + BATCH]
-            shown = [cut(photos.open(name), box) for name, box in batch]
-            pixels = processor(shown, return_tensors="pt")["pixel_values"].to(device, torch.bfloat16)
+            pixels = processor([shown(photos, each) for each in batch], return_tensors="pt")["pixel_values"].to(
+                device, torch.bfloat16
+            )
             pixels = pixels.contiguous(memory_format=torch.channels_last)
             with torch.inference_mode():
                 model.model.get_image_features(pixels)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from personal.concepts import Concept, Match, Photo, Turn, View
 from personal.generate import prompt
 from personal.learn.data import Row
-from personal.learn.features import Picture, picture
+from personal.learn.features import MOSAIC, Picture, picture
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +82,7 @@ class Layout:
         sequences = []
         for row in group:
             chat, pictures = messages(row, avatars=avatars)
-            decisive = DECISIVE if row["extra"] and row["image"] else 1
+            decisive = DECISIVE if row["extra"] and row["image"] and not row["image"].startswith(MOSAIC) else 1
             sequences.append(self._sequence(chat, row["conversations"][1]["value"], decisive))
         return pack(sequences, pictures)
 
@@ -96,7 +96,10 @@ class Layout:
 
 def messages(row: Row, *, avatars: bool = True) -> tuple[list[dict[str, Any]], list[Picture]]:
     """Lay a row out as the app would, and list its pictures in order."""
-    matches = tuple(Match(_concept(path, record), "seen") for path, record in row["extra"].items())
+    matches = tuple(
+        Match(_concept(path, record), "seen" if record.get("recognised", True) else "named")
+        for path, record in row["extra"].items()
+    )
     photos = (_photo(row["image"]),) if row["image"] else ()
     question = row["conversations"][0]["value"].removeprefix("<image>\n")
     turn = Turn(question, photos, matches)
@@ -116,7 +119,7 @@ def messages(row: Row, *, avatars: bool = True) -> tuple[list[dict[str, Any]], l
     return chat, pictures
 
 
-def _concept(path: str, record: dict[str, str]) -> Concept:
+def _concept(path: str, record: dict[str, Any]) -> Concept:
     view = View(path, 224, 224)
     return Concept(path, record["name"], record["category"], record["info"], (view,), path, "", "")
 

@@ -96,6 +96,16 @@ def info(
     return " ".join(said), facts
 
 
+def side_by_side(left: str, right: str) -> str:
+    """Join the captions of two photos that stand side by side."""
+    return f"On the left, {_within(left)} On the right, {_within(right)}"
+
+
+def _within(caption: str) -> str:
+    first, *rest = caption.split(" ", 1)
+    return " ".join([first.lower() if first in {"A", "An", "The", "Two", "Three", "Some"} else first, *rest])
+
+
 def doing(captions: Sequence[str], tags: Sequence[str], random: Random) -> list[Pair]:
     """Ask what a named concept is doing, or where it is, where a caption says so."""
     pairs: list[Pair] = []
