@@ -19,12 +19,13 @@ from personal.generate.local import LocalGenerator
 from personal.learn import data, export
 from personal.learn.__main__ import main
 from personal.learn.curves import draw
+from personal.learn.direct import Direct
 from personal.learn.features import Features, picture
 from personal.learn.layout import Layout, collate
-from personal.learn.model import Learner
+from personal.learn.model import Cached, Learner
 from personal.learn.optimiser import Recipe, rate
 from personal.learn.photos import Photos
-from personal.learn.train import CHECKPOINT, LOG, train
+from personal.learn.train import BEST, CHECKPOINT, LOG, Studied, train
 from personal.settings import load
 from personal.tiny import deltas
 from personal.tiny.assemble import assemble, mllm_dir
@@ -83,8 +84,12 @@ def features(checkpoint, photos, rows, tmp_path_factory):
     return features
 
 
+def cached(rows, checkpoint, features):
+    return lambda fresh: Cached(rows, checkpoint, features, rank=RECIPE.rank, seed=RECIPE.seed, fresh=fresh)
+
+
 def run(rows, checkpoint, features, out, recipe=RECIPE):
-    return list(train(rows, rows, checkpoint, features, out, recipe))
+    return list(train(rows, rows, cached(rows, checkpoint, features), out, recipe))
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +109,7 @@ def test_training_lowers_the_loss_and_logs_every_step(trained):
 
 def test_a_run_that_was_killed_and_resumed_equals_an_unbroken_one(rows, checkpoint, features, tmp_path):
     run(rows, checkpoint, features, tmp_path / "unbroken")
-    broken = train(rows, rows, checkpoint, features, tmp_path / "broken", RECIPE)
+    broken = train(rows, rows, cached(rows, checkpoint, features), tmp_path / "broken", RECIPE)
     for _ in range(4):  # one step after the last that was saved
         next(broken)
     broken.close()
@@ -118,6 +123,32 @@ def test_a_run_that_was_killed_and_resumed_equals_an_unbroken_one(rows, checkpoi
 def test_a_finished_run_goes_on_when_more_steps_are_asked_for(rows, checkpoint, features, tmp_path):
     run(rows, checkpoint, features, tmp_path, replace(RECIPE, steps=2))
     assert [p.done for p in run(rows, checkpoint, features, tmp_path, replace(RECIPE, steps=4))] == [3, 4]
+
+
+class Stubborn:
+    """Learns nothing; its held-out losses are given."""
+
+    def __init__(self, held_out):
+        self.trained = {"lora_a": torch.nn.Parameter(torch.zeros(1))}
+        self.standard = (torch.zeros(0), torch.ones(0))
+        self.held_out = iter(held_out)
+
+    def study(self, lessons, *, learn=True):
+        if not learn:
+            return Studied(next(self.held_out), 1, 1)
+        self.trained["lora_a"].grad = torch.ones(1)
+        return Studied(1.0, 1, 1)
+
+
+def test_training_stops_where_the_held_out_loss_falls_no_more_and_keeps_the_best(rows, tmp_path):
+    recipe = replace(RECIPE, steps=20, validate_every=1, save_every=2, patience=2)
+    losses = [loss for loss in (3.0, 2.0, 2.5, 2.4) for _ in range(3)]
+    done = list(train(rows, rows, lambda _: Stubborn(losses), tmp_path, recipe))
+    assert [p.done for p in done] == [1, 2, 3, 4, 4]
+    assert "falls no more" in done[-1].text
+    assert torch.load(tmp_path / BEST)["step"] == 2
+    assert export.saved(tmp_path) == tmp_path / BEST
+    assert [p.done for p in train(rows, rows, lambda _: Stubborn([]), tmp_path, recipe)] == [4]
 
 
 def test_rows_in_a_tree_have_the_loss_of_the_same_rows_one_by_one(rows, checkpoint, features):
@@ -219,3 +250,57 @@ def test_the_rate_rises_stays_and_falls_to_nothing():
 def test_the_learning_curves_are_drawn(trained, tmp_path):
     draw(trained / LOG, tmp_path / "curves.png")
     assert Image.open(tmp_path / "curves.png").width > 300
+
+
+def family(folder, source):
+    """A random Idefics3 of two thin layers with its own processor, over personal-tiny's tokenizer."""
+    from transformers import AutoTokenizer, Idefics3Config, Idefics3ForConditionalGeneration
+    from transformers.models.idefics3 import Idefics3ImageProcessor, Idefics3Processor
+
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    tokenizer.add_tokens(["<fake_token_around_image>", "<global-img>"], special_tokens=True)
+    side = {"longest_edge": 64}
+    images = Idefics3ImageProcessor(do_image_splitting=False, size=side, max_image_size=side)
+    template = (
+        "{% for m in messages %}{{ m.role }}: {% for p in m.content %}{{ '<image>' if p.type == 'image' else p.text }}"
+        "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    processor = Idefics3Processor(images, tokenizer, image_seq_len=16, chat_template=template)
+    processor.save_pretrained(folder)
+    thin = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = Idefics3Config(
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        vision_config={**thin, "image_size": 64, "patch_size": 8},
+        text_config={"model_type": "llama", **thin, "num_key_value_heads": 2, "vocab_size": len(tokenizer)},
+        scale_factor=2,
+        tie_word_embeddings=True,
+    )
+    torch.manual_seed(0)
+    Idefics3ForConditionalGeneration(config).to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("bits", ["16", "4"])
+def test_another_family_is_trained_merged_and_answers(checkpoint, photos, tmp_path, monkeypatch, bits):
+    monkeypatch.setenv("PERSONAL_CACHE_DIR", str(tmp_path / "cache"))
+    data_dir, run_dir, merged = (str(tmp_path / name) for name in ("data", "run", "merged"))
+    source = str(family(tmp_path / "family", checkpoint))
+    options = ["--checkpoint", source, "--trees", "2", "--rank", "2", "--steps", "2", "--bits", bits]
+    assert main(["data", str(photos.folder), data_dir]) == 0
+    assert main(["train", data_dir, str(photos.folder), run_dir, *options]) == 0
+    assert main(["merge", run_dir, source, merged]) == 0
+    trained = torch.load(tmp_path / "run" / CHECKPOINT)["master"]
+    assert any("connector" in name for name in trained)
+    assert any(value.abs().sum() > 0 for name, value in trained.items() if "lora_B" in name)
+    generator = LocalGenerator(merged, quantization="none")
+    messages = prompt.lay_out([Turn("What is it?", (drawn(RED),))], avatars={}, sees=generator.sees)
+    assert [p for p in generator.stream(messages, max_new_tokens=5, stop=threading.Event()) if isinstance(p, Piece)]
+
+
+def test_read_row_by_row_the_loss_is_that_of_the_cached_trees(rows, checkpoint, features, photos):
+    row = next(row for row in rows if row["image"] and not row["extra"])
+    both = Cached([row], checkpoint, features, rank=2, seed=0, fresh=False), Direct(checkpoint, photos, rank=2, seed=0)
+    one, other = (teacher.study([([row], True)], learn=False) for teacher in both)
+    assert one.targets == other.targets
+    assert one.tokens + 1 == other.tokens
+    assert one.loss == pytest.approx(other.loss, rel=0.02)

@@ -18,7 +18,7 @@ from typing import Any
 
 from personal.concepts import Piece, Progress, Waiting
 from personal.errors import ModelError
-from personal.generate.prompt import Message, forget_oldest
+from personal.generate.prompt import Message, forget_oldest, without_system
 from personal.generate.streaming import Tokens, Turnstile, pieces, runs_in_circles
 from personal.images import open_photo
 
@@ -151,16 +151,21 @@ class LocalGenerator:
         chat = [{**m, "content": [_for_transformers(part) for part in m["content"]]} for m in messages]
         if not self._multimodal:
             chat = [{**m, "content": "".join(part["text"] for part in m["content"])} for m in chat]
-        options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
         try:
-            inputs = self._reader.apply_chat_template(chat, sanitize_control_tokens=True, **options)
+            inputs = self._templated(chat)
         except TemplateError:  # a template without a system role
-            system, first, *rest = chat
-            newline = "\n" if isinstance(system["content"], str) else [{"type": "text", "text": "\n"}]
-            first = {**first, "content": system["content"] + newline + first["content"]}
-            inputs = self._reader.apply_chat_template([first, *rest], sanitize_control_tokens=True, **options)
+            inputs = self._templated(without_system(chat))
         device, dtype = self._model.device, self._model.dtype
         return {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in inputs.items()}
+
+    def _templated(self, chat: list[Message]) -> Any:
+        options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
+        try:
+            return self._reader.apply_chat_template(chat, sanitize_control_tokens=True, **options)
+        except ValueError as error:  # the processors of Idefics3 and SmolVLM find no images in text cleaned so
+            if "char_to_token" not in str(error):
+                raise
+            return self._reader.apply_chat_template(chat, **options)  # prompt.neutral has cleaned it already
 
     @cached_property
     def _config(self) -> Any:

@@ -104,6 +104,14 @@ def forget_oldest(messages: Sequence[Message]) -> list[Message] | None:
     return [*system, {**following, "content": [*kept, *following["content"]]}, *others]
 
 
+def without_system(messages: Sequence[Message]) -> list[Message]:
+    """Put the system's words at the head of the first question, for chat templates that know no system."""
+    system, first, *rest = messages
+    head = system["content"]
+    newline = "\n" if isinstance(head, str) else [_text("\n")]
+    return [{**first, "content": head + newline + first["content"]}, *rest]
+
+
 def _introductions(
     matches: Sequence[Match],
     introduced: dict[str, str],

@@ -1,4 +1,4 @@
-"""`python -m personal.learn data|train|export|align …`: make the embedded default's weights, or train another model."""
+"""`python -m personal.learn data|train|export|merge|align …`: make personal-tiny's weights, or train another model."""
 
 from __future__ import annotations
 
@@ -49,14 +49,21 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--checkpoint", type=Path, help="the model to train (default: personal-tiny's untrained parts)")
     train.add_argument("--steps", type=int, default=2000, help="all in all; with more than before, it goes on")
     train.add_argument("--trees", type=int, default=8, help="photos with their rows in a batch")
-    train.add_argument("--avatars", type=float, default=0.3, help="share of the rows that show their concepts' avatars")
+    train.add_argument("--avatars", type=float, default=0.5, help="share of the rows that show their concepts' avatars")
     train.add_argument("--rank", type=int, default=32)
+    train.add_argument("--bits", type=int, choices=(16, 4), default=16, help="4: QLoRA, the checkpoint in nf4")
+    train.add_argument("--patience", type=int, default=8, help="looks at the held-out loss without a lower one; 0: any")
     train.add_argument("--seed", type=int, default=0)
     train.set_defaults(run=_train)
     export = commands.add_parser("export", help="write the deltas of a training run")
     export.add_argument("run_folder", type=Path, metavar="run", help="what `train` wrote")
     export.add_argument("out", type=Path, help="a folder of deltas, assets/weights for the shipped ones")
     export.set_defaults(run=_export)
+    merge = commands.add_parser("merge", help="add a training run's deltas to its checkpoint")
+    merge.add_argument("run_folder", type=Path, metavar="run", help="what `train` wrote")
+    merge.add_argument("checkpoint", type=Path, help="the checkpoint it was trained from")
+    merge.add_argument("out", type=Path, help="an ordinary checkpoint, for PERSONAL_MODEL")
+    merge.set_defaults(run=_merge)
     align = commands.add_parser("align", help="train the encoder's text side")
     align.add_argument("photos", type=Path)
     align.add_argument("out", type=Path, help="a folder of deltas, assets/weights for the shipped ones")
@@ -82,10 +89,12 @@ def _data(options: argparse.Namespace) -> Iterator[Progress]:
 def _train(options: argparse.Namespace) -> Iterator[Progress]:
     from personal.learn import card
     from personal.learn.curves import draw
+    from personal.learn.direct import Direct
     from personal.learn.features import Features, picture
+    from personal.learn.model import Cached, cacheable
     from personal.learn.optimiser import Recipe
     from personal.learn.photos import Photos
-    from personal.learn.train import LOG, train
+    from personal.learn.train import LOG, Teacher, train
 
     checkpoint = options.checkpoint
     if checkpoint is None:
@@ -93,13 +102,26 @@ def _train(options: argparse.Namespace) -> Iterator[Progress]:
 
         checkpoint = yield from untrained(load().cache_dir)
     rows, held_out = (card.read(options.data / f"{name}.json") for name in card.SPLITS)
-    shown = [path for row in (*rows, *held_out) for path in (row["image"], *row["extra"]) if path]
-    features = Features(load().cache_dir / "features", [picture(path) for path in dict.fromkeys(shown)], checkpoint)
-    yield from features.fill(Photos(options.photos))
+    photos = Photos(options.photos)
     recipe = Recipe(
-        steps=options.steps, trees=options.trees, rank=options.rank, avatars=options.avatars, seed=options.seed
+        steps=options.steps,
+        trees=options.trees,
+        rank=options.rank,
+        avatars=options.avatars,
+        seed=options.seed,
+        patience=options.patience,
     )
-    yield from train(rows, held_out, checkpoint, features, options.out, recipe)
+    if cacheable(checkpoint) and options.bits == 16:
+        shown = [path for row in (*rows, *held_out) for path in (row["image"], *row["extra"]) if path]
+        features = Features(load().cache_dir / "features", [picture(path) for path in dict.fromkeys(shown)], checkpoint)
+        yield from features.fill(photos)
+
+    def teacher(fresh: bool) -> Teacher:
+        if cacheable(checkpoint) and options.bits == 16:
+            return Cached(rows, checkpoint, features, rank=options.rank, seed=options.seed, fresh=fresh)
+        return Direct(checkpoint, photos, rank=options.rank, seed=options.seed, bits=options.bits)
+
+    yield from train(rows, held_out, teacher, options.out, recipe)
     draw(options.out / LOG, options.out / "curves.png")
 
 
@@ -108,6 +130,13 @@ def _export(options: argparse.Namespace) -> Iterator[Progress]:
 
     ship_mllm(options.run_folder, options.out)
     yield Progress("The deltas are written", 1, 1)
+
+
+def _merge(options: argparse.Namespace) -> Iterator[Progress]:
+    from personal.learn.export import deltas, merge, saved
+
+    yield Progress("Merging")
+    merge(options.checkpoint, deltas(saved(options.run_folder)), options.out)
 
 
 def _align(options: argparse.Namespace) -> Iterator[Progress]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal.learn.model import SCALE
-from personal.learn.train import CHECKPOINT, LOG
+from personal.learn.train import BEST, CHECKPOINT, LOG
 from personal.tiny.deltas import ENCODER, MANIFEST, MLLM, applied
 from personal.tiny.parts import PARTS, digest
 
@@ -18,31 +17,37 @@ if TYPE_CHECKING:
 FIRST = "model.multi_modal_projector.linear_1"
 
 
-def deltas(saved: Path) -> dict[str, torch.Tensor]:
+def saved(run: Path) -> Path:
+    """Tell which weights of a run to keep: those with the lowest held-out loss, or else the last."""
+    return run / BEST if (run / BEST).is_file() else run / CHECKPOINT
+
+
+def deltas(checkpoint: Path) -> dict[str, torch.Tensor]:
     """Turn a training checkpoint into deltas in bfloat16: LoRA's scale and the maps' standardisation are folded in."""
     import torch
 
-    run = torch.load(saved, map_location="cpu", weights_only=True)
+    run = torch.load(checkpoint, map_location="cpu", weights_only=True)
     mean, deviation = run["mean"], run["deviation"]
     found = {}
     for name, value in run["master"].items():
         plain = name.replace(".default.", ".")
         found[plain] = value * SCALE if ".lora_B." in plain else value
-    weight = found[f"{FIRST}.weight"] / deviation
-    found[f"{FIRST}.bias"] = found[f"{FIRST}.bias"] - weight @ mean
-    found[f"{FIRST}.weight"] = weight
+    if len(mean):
+        weight = found[f"{FIRST}.weight"] / deviation
+        found[f"{FIRST}.bias"] = found[f"{FIRST}.bias"] - weight @ mean
+        found[f"{FIRST}.weight"] = weight
     return {name: value.to(torch.bfloat16).contiguous() for name, value in found.items()}
 
 
 def merge(checkpoint: Path, found: dict[str, torch.Tensor], out: Path) -> None:
-    """Write a copy of a checkpoint with the deltas added to its weights."""
+    """Write a checkpoint with the deltas added to its weights. Raises ModelError where they do not fit."""
     import torch
-    from safetensors.torch import load_file, save_file
+    from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    shutil.copytree(checkpoint, out, dirs_exist_ok=True)
-    weights = applied(load_file(checkpoint / "model.safetensors"), found)
-    weights = {k: v.to(torch.bfloat16).contiguous() if v.is_floating_point() else v for k, v in weights.items()}
-    save_file(weights, str(out / "model.safetensors"), metadata={"format": "pt"})
+    model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.bfloat16, trust_remote_code=False)
+    model.load_state_dict(applied(model.state_dict(), found))
+    model.save_pretrained(out)
+    AutoProcessor.from_pretrained(checkpoint, trust_remote_code=False).save_pretrained(out)
     (out / "personal.json").write_text(json.dumps({"sees": True}), encoding="utf-8")
 
 
@@ -64,8 +69,9 @@ def ship_mllm(run: Path, folder: Path) -> None:
     """Ship a training run's deltas, with its last step and loss."""
     lines = [json.loads(line) for line in (run / LOG).read_text(encoding="utf-8").splitlines()]
     last = next(line for line in reversed(lines) if "loss" in line)
-    held_out = next((line["held_out"] for line in reversed(lines) if "held_out" in line), None)
-    ship(folder, MLLM, deltas(run / CHECKPOINT), {"steps": last["step"], "held_out_loss": held_out})
+    held_out = [line["held_out"] for line in lines if "held_out" in line]
+    facts = {"steps": last["step"], "held_out_loss": min(held_out, default=None)}
+    ship(folder, MLLM, deltas(saved(run)), facts)
 
 
 def ship_encoder(weights: dict[str, torch.Tensor], folder: Path, facts: dict[str, Any]) -> None:

@@ -6,10 +6,14 @@ instructions and on CUDA alike. The vision tower never runs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal.learn.layout import Batch
+from personal.learn.data import Row
+from personal.learn.features import Features
+from personal.learn.layout import Batch, Layout, collate
+from personal.learn.train import Lesson, Studied
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 SCALE = 2
 """What LoRA's product is multiplied by: alpha over rank."""
+ENOUGH = 200
+"""Photos from which on the connector can be fitted before training; with fewer it starts as it is."""
 CHUNK = 512
 HIDDEN = -30000.0
 """Added to the scores of what a token must not see."""
@@ -111,3 +117,51 @@ class Learner:
             use_cache=False,
         )
         return output.last_hidden_state  # type: ignore[no-any-return]
+
+
+def cacheable(checkpoint: Path) -> bool:
+    """Tell whether a checkpoint's connector takes one feature map per image, which can be kept."""
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(checkpoint, trust_remote_code=False).model_type in {"fast_vlm", "llava"}
+
+
+class Cached:
+    """A Teacher for checkpoints whose connector takes a feature map: a photo's lesson is one tree over cached maps."""
+
+    def __init__(
+        self, rows: Sequence[Row], checkpoint: Path, features: Features, *, rank: int, seed: int, fresh: bool
+    ) -> None:
+        import torch
+
+        from personal.learn.connector import prior
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.layout, self._features = Layout(checkpoint), features
+        self.learner = Learner(checkpoint, features.statistics(), rank=rank, device=device, seed=seed)
+        self.trained, self.standard = self.learner.trained, self.learner.standard
+        captions = _captions(rows)
+        if fresh and len(captions) >= ENOUGH:
+            embeddings = self.learner.model.get_input_embeddings().weight
+            self.learner.start(prior(captions, features, embeddings, self.layout.processor.tokenizer))
+
+    def study(self, lessons: Sequence[Lesson], *, learn: bool = True) -> Studied:
+        """Add the gradients of a batch, unless only its loss is asked for."""
+        import numpy as np
+        import torch
+
+        batch = collate([self.layout.tree(rows, avatars=avatars) for rows, avatars in lessons], self.layout.pad)
+        maps = torch.from_numpy(np.stack([self._features[picture] for picture in batch.pictures]))
+        with torch.set_grad_enabled(learn):
+            loss = self.learner.loss(batch, maps)
+            if learn:
+                loss.backward()  # type: ignore[no-untyped-call]
+        return Studied(loss.item(), int(batch.sizes.sum()), int(batch.counts.sum()))
+
+
+def _captions(rows: Sequence[Row]) -> dict[str, list[str]]:
+    captions: dict[str, list[str]] = {}
+    for row in rows:
+        if row["type"] in {"caption", "noise"}:
+            captions.setdefault(row["image"], []).append(row["conversations"][1]["value"])
+    return captions

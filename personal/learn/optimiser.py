@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from personal.learn.model import Learner
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a run is made of; rates are per step of AdamW, `avatars` the share of rows that show them."""
+    """What a run is made of; rates are per step of AdamW, `avatars` the share of rows that show them,
+    `patience` how many looks at the held-out loss may pass without a lower one (0: any number)."""
 
     steps: int = 400
     trees: int = 8
@@ -22,19 +24,25 @@ class Recipe:
     lora_rate: float = 5e-4
     warm_up: int = 20
     decay: float = 0.3
-    avatars: float = 0.3
+    avatars: float = 0.5
     seed: int = 0
     save_every: int = 20
     validate_every: int = 100
+    patience: int = 8
 
 
 class Optimiser:
     """AdamW over float32 copies of the trained weights, which compute in bfloat16."""
 
-    def __init__(self, learner: Learner, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        trained: Mapping[str, torch.nn.Parameter],
+        standard: tuple[torch.Tensor, torch.Tensor],
+        recipe: Recipe,
+    ) -> None:
         import torch
 
-        self._recipe, self._trained, self._standard = recipe, learner.trained, learner.standard
+        self._recipe, self._trained, self._standard = recipe, trained, standard
         self.master = {name: p.detach().float().clone() for name, p in self._trained.items()}
         groups = [
             {"params": [v for n, v in self.master.items() if "lora_" in n], "peak": recipe.lora_rate},

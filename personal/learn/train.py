@@ -8,59 +8,77 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from personal.concepts import Progress
 from personal.errors import PersonalError
 from personal.learn.data import Row
-from personal.learn.features import Features
-from personal.learn.layout import Batch, Layout, Tree, collate
 from personal.learn.optimiser import Optimiser, Recipe
 
 if TYPE_CHECKING:
     import torch
 
-    from personal.learn.model import Learner
-
 SORTED_TOGETHER = 16
 """Batches drawn at once and sorted by length, so that little is padded."""
-ENOUGH = 200
-"""Photos from which on the connector can be fitted before training; with fewer it starts as it is."""
-CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+EXAMINED = 3
+"""Held-out batches whose loss is taken."""
+CHECKPOINT, BEST, LOG = "checkpoint.pt", "best.pt", "log.jsonl"
+
+
+Lesson = tuple[list[Row], bool]
+"""The rows of one photo and one `extra`, and whether the avatars are shown."""
+
+
+class Teacher(Protocol):
+    """What can learn lessons: `personal.learn.model.Cached`, `personal.learn.direct.Direct`."""
+
+    trained: dict[str, torch.nn.Parameter]
+    standard: tuple[torch.Tensor, torch.Tensor]
+
+    def study(self, lessons: Sequence[Lesson], *, learn: bool = True) -> Studied: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Studied:
+    """What a batch gave: mean cross-entropy of its targets, tokens read, tokens that were targets."""
+
+    loss: float
+    tokens: int
+    targets: int
 
 
 class Course:
     """Groups of rows in the order they are learnt, batch by batch, a function of seed and step."""
 
-    def __init__(self, rows: Sequence[Row], layout: Layout, recipe: Recipe) -> None:
-        self._layout, self._recipe = layout, recipe
+    def __init__(self, rows: Sequence[Row], recipe: Recipe) -> None:
+        self._recipe = recipe
         self._groups = [list(g) for _, g in groupby(rows, key=lambda r: (r["image"], list(r["extra"].items())))]
         personal = groupby(range(len(self._groups)), key=lambda g: self._photo(g) or g)
         self._units = [list(unit) for _, unit in personal]
         self._plans: dict[int, list[list[int]]] = {}
 
-    def batch(self, step: int) -> list[Tree]:
-        """Return the trees of a step."""
+    def batch(self, step: int) -> list[Lesson]:
+        """Return the lessons of a step."""
         epoch, number = 0, step
         while number >= len(self._planned(epoch)):
             number -= len(self._planned(epoch))
             epoch += 1
-        return [self._tree(epoch, group) for group in self._planned(epoch)[number]]
+        return [self._lesson(epoch, group) for group in self._planned(epoch)[number]]
 
     def _planned(self, epoch: int) -> list[list[int]]:
         if epoch not in self._plans:
             self._plans[epoch] = self._plan(epoch)
         return self._plans[epoch]
 
-    def _tree(self, epoch: int, group: int) -> Tree:
+    def _lesson(self, epoch: int, group: int) -> Lesson:
         shown = Random(f"{self._recipe.seed} {epoch} {group}").random() < self._recipe.avatars
         rows = self._groups[group]
-        return self._layout.tree(rows, avatars=shown or rows[0]["image"] is None)
+        return rows, shown or rows[0]["image"] is None
 
     def _plan(self, epoch: int) -> list[list[int]]:
         random, size = Random(f"{self._recipe.seed} {epoch}"), self._recipe.trees
@@ -90,83 +108,60 @@ class Course:
 
 
 def train(
-    rows: Sequence[Row], held_out: Sequence[Row], checkpoint: Path, features: Features, out: Path, recipe: Recipe
+    rows: Sequence[Row], held_out: Sequence[Row], teacher: Callable[[bool], Teacher], out: Path, recipe: Recipe
 ) -> Iterator[Progress]:
-    """Train until `recipe.steps`, from the last saved step on if `out` holds one. Raises PersonalError on no rows."""
+    """Train until `recipe.steps`, from the last saved step on if `out` holds one. Raises PersonalError on no rows.
+
+    `teacher(fresh)` opens what learns; `fresh` where nothing is saved yet. Where the loss on `held_out` has not fallen
+    for `recipe.patience` looks at it, training stops; the weights at its lowest are kept beside.
+    """
     if not rows:
         raise PersonalError("There is nothing to train on: the data holds no rows.")
     _keep_memory()
     out.mkdir(parents=True, exist_ok=True)
-    layout = Layout(checkpoint)
-    course, examination = Course(rows, layout, recipe), Course(held_out, layout, recipe)
-    learner = _learner(rows, checkpoint, features, layout, recipe, fresh=not (out / CHECKPOINT).is_file())
-    optimiser = Optimiser(learner, recipe)
+    course, examination = Course(rows, recipe), Course(held_out, recipe)
+    learner = teacher(not (out / CHECKPOINT).is_file())
+    optimiser = Optimiser(learner.trained, learner.standard, recipe)
     step = optimiser.resume(out / CHECKPOINT)
+    marks = _marks(out / LOG, step)
     started = time.monotonic()
     with (out / LOG).open("a", encoding="utf-8") as log:
-        log.write(json.dumps({"step": step, "recipe": asdict(recipe), "device": str(learner.device)}) + "\n")
-        while step < recipe.steps:
-            batch = collate(course.batch(step), layout.pad)
-            loss = learner.loss(batch, _maps(batch, features))
-            loss.backward()  # type: ignore[no-untyped-call]
+        log.write(json.dumps({"step": step, "recipe": asdict(recipe)}) + "\n")
+        while step < recipe.steps and not _stale(marks, recipe.patience):
+            studied = learner.study(course.batch(step))
             norm = optimiser.move(step)
             step += 1
-            line = {
-                "step": step,
-                "loss": round(loss.item(), 4),
-                "norm": round(norm, 3),
-                "nodes": int(batch.sizes.sum()),
-            }
-            line |= {"targets": int(batch.counts.sum()), "seconds": round(time.monotonic() - started, 1)}
+            line: dict[str, float] = {"step": step, "loss": round(studied.loss, 4), "norm": round(norm, 3)}
+            line |= {"tokens": studied.tokens, "targets": studied.targets}
+            line["seconds"] = round(time.monotonic() - started, 1)
             if held_out and (step % recipe.validate_every == 0 or step == recipe.steps):
-                line["held_out"] = round(_examine(learner, examination, features, layout.pad), 4)
+                marks.append(line.setdefault("held_out", round(_examine(learner, examination), 4)))
+                if marks[-1] == min(marks):
+                    optimiser.save(out / BEST, step)
             log.write(json.dumps(line) + "\n")
             log.flush()
-            if step % recipe.save_every == 0 or step == recipe.steps:
+            if step % recipe.save_every == 0 or step == recipe.steps or _stale(marks, recipe.patience):
                 optimiser.save(out / CHECKPOINT, step)
-            yield Progress(f"Training: loss {line['loss']}", step, recipe.steps)
+            yield Progress(f"Training: loss {studied.loss:.3f}", step, recipe.steps)
+    if step < recipe.steps:
+        yield Progress("Stopped: the held-out loss falls no more", step, recipe.steps)
 
 
-def _learner(
-    rows: Sequence[Row], checkpoint: Path, features: Features, layout: Layout, recipe: Recipe, *, fresh: bool
-) -> Learner:
-    import torch
-
-    from personal.learn.connector import prior
-    from personal.learn.model import Learner
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    learner = Learner(checkpoint, features.statistics(), rank=recipe.rank, device=device, seed=recipe.seed)
-    captions = _captions(rows)
-    if fresh and len(captions) >= ENOUGH:
-        embeddings = learner.model.get_input_embeddings().weight
-        learner.start(prior(captions, features, embeddings, layout.processor.tokenizer))
-    return learner
+def _marks(log: Path, step: int) -> list[float]:
+    """Read the held-out losses up to a step; what a killed run logged after its last save does not count."""
+    if not step or not log.is_file():
+        return []
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    found = {line["step"]: line["held_out"] for line in lines if "held_out" in line and line["step"] <= step}
+    return [found[at] for at in sorted(found)]
 
 
-def _captions(rows: Sequence[Row]) -> dict[str, list[str]]:
-    captions: dict[str, list[str]] = {}
-    for row in rows:
-        if row["type"] in {"caption", "noise"}:
-            captions.setdefault(row["image"], []).append(row["conversations"][1]["value"])
-    return captions
+def _stale(marks: Sequence[float], patience: int) -> bool:
+    return patience > 0 and len(marks) > patience and min(marks[-patience:]) > min(marks)
 
 
-def _maps(batch: Batch, features: Features) -> torch.Tensor:
-    import numpy as np
-    import torch
-
-    return torch.from_numpy(np.stack([features[picture] for picture in batch.pictures]))
-
-
-def _examine(learner: Learner, course: Course, features: Features, pad: int) -> float:
-    import torch
-
-    losses = []
-    with torch.inference_mode():
-        for step in range(3):
-            batch = collate(course.batch(step), pad)
-            losses.append(learner.loss(batch, _maps(batch, features)).item())
+def _examine(learner: Teacher, course: Course) -> float:
+    losses = [learner.study(course.batch(step), learn=False).loss for step in range(EXAMINED)]
     return sum(losses) / len(losses)
 
 

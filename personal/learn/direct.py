@@ -1,0 +1,112 @@
+"""Learn on any image-text-to-text checkpoint through its own processor and forward pass; QLoRA in four bits.
+
+LoRA on the linear layers of the language model and a free connector, by peft (Hu et al., ICLR 2022; Dettmers et al.,
+NeurIPS 2023). Every row is read by itself, photos and avatars as the app would send them: what `model.Cached` saves by
+sharing needs to know the model, this does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from personal.errors import ModelError
+from personal.generate.local import UNQUANTISED
+from personal.generate.prompt import without_system
+from personal.learn.data import Row
+from personal.learn.features import Picture, shown
+from personal.learn.layout import messages
+from personal.learn.model import SCALE
+from personal.learn.train import Lesson, Studied
+
+if TYPE_CHECKING:
+    import torch
+
+    from personal.learn.photos import Photos
+
+LAYERS = r".*(language_model|text_model|layers).*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+TOWERS = r"(^|\.)(vision_tower|vision_model|visual|vision_encoder|image_encoder)\."
+CONNECTORS = r"(^|\.)(multi_modal_projector|connector|aligner|mm_projector|visual\.merger)\."
+ANSWER = "§answer§"
+
+
+class Direct:
+    """A Teacher for any checkpoint that transformers opens; `bits` 4 quantises what LoRA is added to."""
+
+    def __init__(self, checkpoint: Path, photos: Photos, *, rank: int, seed: int, bits: int = 16) -> None:
+        import torch
+        from peft import LoraConfig, get_peft_model
+        from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
+
+        torch.manual_seed(seed)
+        self._photos = photos
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        options: dict[str, Any] = {"dtype": torch.bfloat16, "device_map": device}
+        if bits == 4:
+            options["quantization_config"] = BitsAndBytesConfig(
+                load_in_4bit=True,
+                bnb_4bit_quant_type="nf4",
+                bnb_4bit_use_double_quant=True,
+                bnb_4bit_compute_dtype=torch.bfloat16,
+                llm_int8_skip_modules=UNQUANTISED,
+            )
+        base = AutoModelForImageTextToText.from_pretrained(checkpoint, trust_remote_code=False, **options)
+        layers = [n for n, _ in base.named_modules() if re.fullmatch(LAYERS, n) and not re.search(TOWERS, n)]
+        if not layers:
+            raise ModelError(f"{checkpoint} has no language layers of the usual names: it cannot be trained here.")
+        config = LoraConfig(r=rank, lora_alpha=SCALE * rank, target_modules=layers, bias="none")
+        adapted: Any = get_peft_model(base, config, autocast_adapter_dtype=False)
+        self.model: Any = adapted.base_model.model
+        for name, parameter in self.model.named_parameters():
+            if re.search(CONNECTORS, name) and parameter.is_floating_point():
+                parameter.requires_grad_(True)
+        self.trained: dict[str, torch.nn.Parameter] = {
+            name: parameter for name, parameter in self.model.named_parameters() if parameter.requires_grad
+        }
+        self.standard = (torch.zeros(0), torch.ones(0))
+        self._processor: Any = AutoProcessor.from_pretrained(checkpoint, trust_remote_code=False)
+
+    def study(self, lessons: Sequence[Lesson], *, learn: bool = True) -> Studied:
+        """Add the gradients of a batch, row by row, unless only its loss is asked for."""
+        import torch
+
+        read = [self.encode(row, avatars=avatars) for rows, avatars in lessons for row in rows]
+        targets = sum(int((inputs["labels"] >= 0).sum()) for inputs in read)
+        total, tokens = 0.0, 0
+        for inputs in read:
+            share = int((inputs["labels"] >= 0).sum()) / targets
+            with torch.set_grad_enabled(learn):
+                loss = self.model(**inputs, use_cache=False).loss * share
+                if learn:
+                    loss.backward()
+            total += loss.item()
+            tokens += inputs["input_ids"].shape[1]
+        return Studied(total, tokens, targets)
+
+    def encode(self, row: Row, *, avatars: bool = True) -> dict[str, torch.Tensor]:
+        """Return what the model reads of a row, (1, tokens) and its images; labels but the answer's are -100."""
+        chat, pictures = messages(row, avatars=avatars)
+        asked, answered = self._spelled(chat, row["conversations"][1]["value"])
+        inputs = dict(self._processor(text=[asked + answered], images=self._shown(pictures), return_tensors="pt"))
+        count = len(self._processor.tokenizer(answered, add_special_tokens=False)["input_ids"])
+        inputs["labels"] = inputs["input_ids"].clone()
+        inputs["labels"][:, :-count] = -100
+        device, dtype = self.model.device, self.model.dtype
+        return {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in inputs.items()}
+
+    def _spelled(self, chat: list[dict[str, Any]], answer: str) -> tuple[str, str]:
+        """Return the question and the answer as the chat template writes them, the answer with its end."""
+        from jinja2 import TemplateError
+
+        said = {"role": "assistant", "content": [{"type": "text", "text": ANSWER}]}
+        try:
+            whole = self._processor.apply_chat_template([*chat, said], tokenize=False)
+        except TemplateError:  # a template without a system role
+            whole = self._processor.apply_chat_template([*without_system(chat), said], tokenize=False)
+        asked, _, end = whole.rpartition(ANSWER)
+        return asked, answer + end.rstrip("\n")
+
+    def _shown(self, pictures: Sequence[Picture]) -> list[Any] | None:
+        return [shown(self._photos, picture) for picture in pictures] or None
