@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test lint bench
+.PHONY: setup run test lint bench train
 
 setup: .venv/runtime
 	$(BIN)/python -m personal.tiny
@@ -19,6 +19,9 @@ lint: .venv/development
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+train: setup .venv/development
+	$(BIN)/python -m personal.learn all $(or $(PHOTOS),$(error PHOTOS=FOLDER, which holds captions.jsonl and the images))
 
 .venv/runtime: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

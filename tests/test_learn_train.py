@@ -218,8 +218,10 @@ def test_features_that_were_cut_off_are_gone_on_with(checkpoint, photos, tmp_pat
     started = cut_off.fill(photos)
     next(started), next(started)
     started.close()
-    assert [p.done for p in Features(tmp_path / "cut", pictures, checkpoint).fill(photos)] == [3, 4]
-    assert all((cut_off[p] == whole[p]).all() for p in pictures)
+    resumed = Features(tmp_path / "cut", pictures, checkpoint)
+    assert [p.done for p in resumed.fill(photos)] == [3, 4]
+    assert [p.done for p in Features(tmp_path / "cut", pictures[2:], checkpoint).fill(photos)] == []
+    assert all((resumed[p] == whole[p]).all() for p in pictures)
 
 
 def test_three_commands_lead_from_photos_to_deltas(photos, checkpoint, tmp_path, monkeypatch, capsys):

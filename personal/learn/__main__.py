@@ -1,4 +1,4 @@
-"""`python -m personal.learn data|train|export|merge|align …`: make personal-tiny's weights, or train another model."""
+"""`python -m personal.learn all|data|train|export|merge|align …`: make the shipped weights, or train another model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 from personal.concepts import Progress
 from personal.errors import PersonalError
 from personal.settings import load
+from personal.tiny.deltas import SHIPPED
 
+STEPS = 1500
 HELD_OUT = 100
 """The last photos of the training split, on which the loss is watched."""
 
@@ -47,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("photos", type=Path, help="the photos it was made from")
     train.add_argument("out", type=Path, help="checkpoint and log")
     train.add_argument("--checkpoint", type=Path, help="the model to train (default: personal-tiny's untrained parts)")
-    train.add_argument("--steps", type=int, default=2000, help="all in all; with more than before, it goes on")
+    train.add_argument("--steps", type=int, default=STEPS, help="all in all; with more than before, it goes on")
     train.add_argument("--trees", type=int, default=8, help="photos with their rows in a batch")
     train.add_argument("--avatars", type=float, default=0.5, help="share of the rows that show their concepts' avatars")
     train.add_argument("--rank", type=int, default=32)
@@ -64,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     merge.add_argument("checkpoint", type=Path, help="the checkpoint it was trained from")
     merge.add_argument("out", type=Path, help="an ordinary checkpoint, for PERSONAL_MODEL")
     merge.set_defaults(run=_merge)
+    everything = commands.add_parser("all", help="data, train, export and align: what is shipped with the app")
+    everything.add_argument("photos", type=Path, help="a folder with captions.jsonl and the images, or a .tar of them")
+    everything.add_argument("out", type=Path, nargs="?", default=SHIPPED, help="default: assets/weights")
+    everything.add_argument("--steps", type=int, default=STEPS)
+    everything.set_defaults(run=_all)
     align = commands.add_parser("align", help="train the encoder's text side")
     align.add_argument("photos", type=Path)
     align.add_argument("out", type=Path, help="a folder of deltas, assets/weights for the shipped ones")
@@ -137,6 +144,18 @@ def _merge(options: argparse.Namespace) -> Iterator[Progress]:
 
     yield Progress("Merging")
     merge(options.checkpoint, deltas(saved(options.run_folder)), options.out)
+
+
+def _all(options: argparse.Namespace) -> Iterator[Progress]:
+    work = load().cache_dir / "learn" / "shipped"
+    steps = (
+        ["data", str(options.photos), str(work / "data")],
+        ["train", str(work / "data"), str(options.photos), str(work / "run"), "--steps", str(options.steps)],
+        ["export", str(work / "run"), str(options.out)],
+        ["align", str(options.photos), str(options.out)],
+    )
+    for step in steps[(work / "data" / "card.md").is_file() :]:  # training goes on with the data that it began with
+        yield from (parsed := _parser().parse_args(step)).run(parsed)
 
 
 def _align(options: argparse.Namespace) -> Iterator[Progress]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +71,21 @@ def ship_mllm(run: Path, folder: Path) -> None:
     lines = [json.loads(line) for line in (run / LOG).read_text(encoding="utf-8").splitlines()]
     last = next(line for line in reversed(lines) if "loss" in line)
     held_out = [line["held_out"] for line in lines if "held_out" in line]
-    facts = {"steps": last["step"], "held_out_loss": min(held_out, default=None)}
+    facts = {"steps": last["step"], "held_out_loss": min(held_out, default=None), **_effort(lines)}
     ship(folder, MLLM, deltas(saved(run)), facts)
+
+
+def _effort(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Add up what a run read and how long it took, over all its starts; seconds count from each start."""
+    seconds, tokens, before = 0.0, 0, 0.0
+    for line in lines:
+        if "seconds" in line:
+            seconds += line["seconds"] - (before if line["seconds"] >= before else 0.0)
+            tokens, before = tokens + line.get("tokens", 0), line["seconds"]
+        else:
+            before = 0.0
+    machines = dict.fromkeys(line["machine"] for line in lines if "machine" in line)
+    return {"minutes": round(seconds / 60), "tokens": tokens, "machine": ", ".join(machines)}
 
 
 def ship_encoder(weights: dict[str, torch.Tensor], folder: Path, facts: dict[str, Any]) -> None:

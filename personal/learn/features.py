@@ -1,14 +1,15 @@
 """Cache what the frozen vision tower sees: each picture's feature map once, in one memory-mapped file.
 
-A picture is an image file of the captions folder and a box in it. The cache belongs to one checkpoint and one list of
-pictures; an interrupted pass goes on where it stopped.
+A picture is an image file of the captions folder and a box in it. The cache belongs to one checkpoint and grows by the
+pictures that it lacks; an interrupted pass goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,24 +74,29 @@ def shown(photos: Photos, picture: Picture) -> Image.Image:
 
 
 class Features:
-    """The feature maps of a list of pictures: float16, (pictures, tokens, channels), on disk."""
+    """Feature maps of pictures, float16, (pictures, tokens, channels): one growing file for each checkpoint."""
 
     def __init__(self, folder: Path, pictures: Sequence[Picture], checkpoint: Path) -> None:
-        order = list(dict.fromkeys(pictures))
-        key = hashlib.sha256(json.dumps([str(checkpoint), order]).encode()).hexdigest()[:16]
+        weights = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in sorted(checkpoint.glob("*.safetensors"))]
+        key = hashlib.sha256(json.dumps([str(checkpoint), weights]).encode()).hexdigest()[:16]
         self._checkpoint = checkpoint
-        self._order = order
-        self._row = {picture: row for row, picture in enumerate(order)}
-        self._file = folder / f"features-{key}.npy"
-        self._count = folder / f"features-{key}.json"
+        self._wanted = list(dict.fromkeys(pictures))
+        self._file, self._index = folder / f"features-{key}.bin", folder / f"features-{key}.json"
+        self._shape, self._row = self._known()
         self._maps: np.ndarray[Any, Any] | None = None
+
+    def _known(self) -> tuple[tuple[int, ...], dict[Picture, int]]:
+        if not self._index.is_file():
+            return (0, 0), {}
+        noted = json.loads(self._index.read_text(encoding="utf-8"))
+        return tuple(noted["shape"]), {(image, tuple(box)): row for row, (image, box) in enumerate(noted["pictures"])}
 
     def __getitem__(self, picture: Picture) -> np.ndarray[Any, Any]:
         """Return a picture's map, (tokens, channels)."""
         import numpy as np
 
         if self._maps is None:
-            self._maps = np.load(self._file, mmap_mode="r")
+            self._maps = np.memmap(self._file, np.float16, "r", shape=(len(self._row), *self._shape))
         return np.asarray(self._maps[self._row[picture]])
 
     def statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -98,47 +104,58 @@ class Features:
         import numpy as np
         import torch
 
-        every = max(1, len(self._order) // 500)
-        sample = np.stack([self[picture] for picture in self._order[::every]]).astype(np.float32)
+        every = max(1, len(self._wanted) // 500)
+        sample = np.stack([self[picture] for picture in self._wanted[::every]]).astype(np.float32)
         sample = sample.reshape(-1, sample.shape[-1])
         return torch.from_numpy(sample.mean(0)), torch.from_numpy(sample.std(0) + 1e-3)
 
-    def fill(self, photos: Photos, *, compiled: bool = False) -> Iterator[Progress]:
-        """Run the vision tower over every picture not yet done, yielding progress.
-
-        In bfloat16, as the app runs it; `compiled` by torch.compile, which needs a C++ compiler and is twice as fast.
-        """
-        import numpy as np
-        import torch
-        from transformers import AutoImageProcessor, AutoModelForImageTextToText
-
-        done = json.loads(self._count.read_text())["done"] if self._count.is_file() else 0
-        if done == len(self._order):
+    def fill(self, photos: Photos) -> Iterator[Progress]:
+        """Run the vision tower over every picture not yet done, in bfloat16 as the app does, yielding progress."""
+        missing = [picture for picture in self._wanted if picture not in self._row]
+        if not missing:
             return
+        look = _tower(self._checkpoint)
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        model = AutoModelForImageTextToText.from_pretrained(self._checkpoint, dtype=torch.bfloat16).to(device).eval()
-        model.to(memory_format=torch.channels_last)
-        if compiled:
-            model.model.vision_tower.forward = torch.compile(model.model.vision_tower.forward)
-        processor = AutoImageProcessor.from_pretrained(self._checkpoint)
-        kept: list[Any] = []
-        model.model.multi_modal_projector.register_forward_pre_hook(lambda _, given: kept.append(given[0]))
-        maps: Any = np.load(self._file, mmap_mode="r+") if done else None
-        for start in range(done, len(self._order), BATCH):
-            batch = self._order[start : start + BATCH]
-            pixels = processor([shown(photos, each) for each in batch], return_tensors="pt")["pixel_values"].to(
-                device, torch.bfloat16
-            )
-            pixels = pixels.contiguous(memory_format=torch.channels_last)
-            with torch.inference_mode():
-                model.model.get_image_features(pixels)
-            seen = kept.pop().to(torch.float16).cpu().numpy()
-            if maps is None:
-                shape = (len(self._order), *seen.shape[1:])
-                maps = np.lib.format.open_memmap(self._file, mode="w+", dtype=np.float16, shape=shape)
-            maps[start : start + len(batch)] = seen
-            if start // BATCH % SAVE_EVERY == SAVE_EVERY - 1 or start + BATCH >= len(self._order):
-                maps.flush()
-                self._count.write_text(json.dumps({"done": start + len(batch)}))
-            yield Progress("Looking at the photos", start + len(batch), len(self._order))
+        self._file.touch()
+        done = len(self._wanted) - len(missing)
+        with self._file.open("r+b") as file:
+            file.truncate(len(self._row) * 2 * self._shape[0] * self._shape[1])  # what was written and not noted
+            file.seek(0, os.SEEK_END)
+            for start in range(0, len(missing), BATCH):
+                batch = missing[start : start + BATCH]
+                seen = look([shown(photos, picture) for picture in batch])
+                file.write(seen.tobytes())
+                self._shape = seen.shape[1:]
+                self._row |= {picture: len(self._row) + number for number, picture in enumerate(batch)}
+                if start // BATCH % SAVE_EVERY == SAVE_EVERY - 1 or start + BATCH >= len(missing):
+                    file.flush()
+                    self._note()
+                yield Progress("Looking at the photos", done + start + len(batch), len(self._wanted))
+
+    def _note(self) -> None:
+        partial = self._index.with_suffix(".partial")
+        noted = {"shape": self._shape, "pictures": list(self._row)}
+        partial.write_text(json.dumps(noted, ensure_ascii=False), encoding="utf-8")
+        os.replace(partial, self._index)
+
+
+def _tower(checkpoint: Path) -> Callable[[list[Image.Image]], np.ndarray[Any, Any]]:
+    """Open a checkpoint's vision tower: images → maps, float16, (images, tokens, channels)."""
+    import numpy as np
+    import torch
+    from transformers import AutoImageProcessor, AutoModelForImageTextToText
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.bfloat16).to(device).eval()
+    model.to(memory_format=torch.channels_last)
+    processor = AutoImageProcessor.from_pretrained(checkpoint)
+    kept: list[Any] = []
+    model.model.multi_modal_projector.register_forward_pre_hook(lambda _, given: kept.append(given[0]))
+
+    def look(images: list[Image.Image]) -> np.ndarray[Any, Any]:
+        pixels = processor(images, return_tensors="pt")["pixel_values"].to(device, torch.bfloat16)
+        with torch.inference_mode():
+            model.model.get_image_features(pixels.contiguous(memory_format=torch.channels_last))
+        return np.ascontiguousarray(kept.pop().to(torch.float16).cpu().numpy())
+
+    return look

@@ -7,6 +7,7 @@ been. The rate warms up, stays, and falls to zero over the last third of the ste
 from __future__ import annotations
 
 import json
+import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -126,7 +127,7 @@ def train(
     marks = _marks(out / LOG, step)
     started = time.monotonic()
     with (out / LOG).open("a", encoding="utf-8") as log:
-        log.write(json.dumps({"step": step, "recipe": asdict(recipe)}) + "\n")
+        log.write(json.dumps({"step": step, "recipe": asdict(recipe), "machine": machine()}) + "\n")
         while step < recipe.steps and not _stale(marks, recipe.patience):
             studied = learner.study(course.batch(step))
             norm = optimiser.move(step)
@@ -145,6 +146,15 @@ def train(
             yield Progress(f"Training: loss {studied.loss:.3f}", step, recipe.steps)
     if step < recipe.steps:
         yield Progress("Stopped: the held-out loss falls no more", step, recipe.steps)
+
+
+def machine() -> str:
+    """Name what computes here."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{torch.get_num_threads()} threads of {platform.processor() or platform.machine()}"
 
 
 def _marks(log: Path, step: int) -> list[float]:
