@@ -20,7 +20,7 @@ LEVEL = {room: level for level, rooms in LEVELS.items() for room in rooms}
 HOME = {
     "gradio": ("ui/",),
     "chromadb": ("remember/index.py",),
-    "open_clip": ("retrieve/encoder.py", "tiny/", "learn/"),
+    "open_clip": ("retrieve/encoder.py", "tiny/", "learn/", "evaluate/search.py"),
     "transformers": ("generate/local.py", "tiny/", "learn/"),
     "bitsandbytes": ("generate/local.py", "tiny/"),
 }

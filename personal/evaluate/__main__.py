@@ -1,48 +1,91 @@
-"""`python -m personal.evaluate identify DIR …`: published protocols from a shell."""
+"""`python -m personal.evaluate PROTOCOL …`: published protocols from a shell, through the same Assistant as the app."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import sys
-import tempfile
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from personal.errors import PersonalError
-
-if TYPE_CHECKING:
-    from personal.evaluate.identify import Result
+from personal.evaluate import commands
+from personal.evaluate.commands import CAPTIONS
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one protocol. Return the exit code: 0 done, 1 a PersonalError; wrong usage exits with 2."""
     options = _parser().parse_args(arguments)
     try:
-        result = _identify(options)
+        out: Path = options.json
+        if out.is_dir() or not os.access(out.absolute().parent, os.W_OK):
+            raise PersonalError(f"{out} cannot be written: --json takes a file in a folder that can be written to.")
+        notes, summary = options.run(options)
     except PersonalError as error:
         print(error, file=sys.stderr)
         return 1
-    for note in result.report["notes"]:
+    for note in notes:
         print(note, file=sys.stderr)
-    print(_summary(result))
+    print(summary)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m personal.evaluate", description="Measure by published protocols.")
-    data_dir = argparse.ArgumentParser(add_help=False)
-    data_dir.add_argument("--data-dir", default=argparse.SUPPRESS, help="accepted; evaluations use a temporary library")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--data-dir", default=argparse.SUPPRESS, help="accepted; evaluations use a temporary library")
+    shared.add_argument("--json", type=Path, required=True, metavar="OUT", help="figures, settings and all answers")
     parser.add_argument("--data-dir", help=argparse.SUPPRESS)
     protocols = parser.add_subparsers(dest="protocol", required=True, metavar="PROTOCOL")
-    identify = protocols.add_parser("identify", parents=[data_dir], help="who is it, and is it anybody we know?")
-    identify.add_argument("folder", type=Path, metavar="DIR", help="holds a folder of photos for each concept")
-    identify.add_argument("--references", type=_at_least(1), default=1, metavar="K", help="photos registered (1)")
-    identify.add_argument("--seeds", type=_at_least(1), default=20, metavar="N", help="random draws (20)")
+
+    identify = protocols.add_parser("identify", parents=[shared], help="who is it, and is it anybody we know?")
+    _folder(identify, references=1, seeds=20)
     identify.add_argument("--unregistered", type=_at_least(0), default=0, metavar="N", help="concepts left out (0)")
-    identify.add_argument("--json", type=Path, required=True, metavar="OUT", help="figures; the picture lands beside")
+    identify.set_defaults(run=commands.identify)
+
+    caption = protocols.add_parser("caption", parents=[shared], help="are photos described, and concepts named?")
+    _folder(caption, references=3, seeds=1, or_captions=True)
+    caption.add_argument("--unregistered", type=_at_least(0), default=0, metavar="N", help="concepts left out (0)")
+    caption.add_argument("--strangers", type=Path, metavar="DIR", help=f"{CAPTIONS}: photos that should name nobody")
+    caption.add_argument(
+        "--limit", type=_at_least(1), metavar="N", help=f"photos of {CAPTIONS}'s test split (all; 100 strangers)"
+    )
+    caption.add_argument(
+        "--names",
+        type=_at_least(1),
+        nargs="?",
+        const=0,
+        metavar="N",
+        help=f"with {CAPTIONS}: try supplied names too, on N photos each (150 mixed, 40 for each held-out script)",
+    )
+    caption.set_defaults(run=commands.caption)
+
+    recognition = protocols.add_parser("recognition", parents=[shared], help="is <name> in this photo?")
+    _folder(recognition, references=3, seeds=1)
+    recognition.add_argument(
+        "--no-names", action="store_true", help="identification: concepts are not looked up by the question's name"
+    )
+    recognition.set_defaults(run=commands.recognition)
+
+    choice = protocols.add_parser("choice", parents=[shared], help="two-option questions about concepts")
+    choice.add_argument("file", type=Path, metavar="FILE", help="Yo'LLaVA's or RAP's questions, json")
+    choice.add_argument("--database", type=Path, required=True, metavar="DIR", help="holds RAP's database.json")
+    choice.add_argument("--photos", type=Path, metavar="DIR", help="holds CONCEPT/NUMBER.*, for visual questions")
+    choice.set_defaults(run=commands.choice)
+
+    search = protocols.add_parser("search", parents=[shared], help="find photos by their captions")
+    search.add_argument("folder", type=Path, metavar="DIR", help=f"holds {CAPTIONS} and its photos")
+    search.add_argument("--limit", type=_at_least(1), metavar="N", help="photos of the test split (all)")
+    search.set_defaults(run=commands.search)
     return parser
+
+
+def _folder(parser: argparse.ArgumentParser, *, references: int, seeds: int, or_captions: bool = False) -> None:
+    what = "holds a folder of photos for each concept" + (f", or {CAPTIONS}" if or_captions else "")
+    parser.add_argument("folder", type=Path, metavar="DIR", help=what)
+    parser.add_argument(
+        "--references", type=_at_least(1), default=references, metavar="K", help=f"photos registered ({references})"
+    )
+    parser.add_argument("--seeds", type=_at_least(1), default=seeds, metavar="N", help=f"random draws ({seeds})")
 
 
 def _at_least(low: int) -> type[int]:
@@ -53,48 +96,6 @@ def _at_least(low: int) -> type[int]:
 
     parse.__name__ = f"whole number, {low} or more,"
     return parse  # type: ignore[return-value]
-
-
-def _identify(options: argparse.Namespace) -> Result:
-    from tqdm import tqdm
-
-    from personal import compose, settings
-    from personal.evaluate.confusion import draw_confusion
-    from personal.evaluate.identify import identify, read_folder
-
-    out: Path = options.json
-    if out.is_dir() or not out.absolute().parent.is_dir():
-        raise PersonalError(f"{out} cannot be written: --json takes a file in a folder that is there.")
-    folder = read_folder(options.folder, options.references)
-    with tempfile.TemporaryDirectory(prefix="personal-", ignore_cleanup_errors=True) as home:
-        knobs = replace(settings.load(), data_dir=Path(home), chroma_url="")
-        with (
-            compose.build(knobs, holder="an evaluation") as assistant,
-            tqdm(total=options.seeds, desc="identify", unit="seed", file=sys.stderr) as bar,
-        ):
-            result = identify(
-                assistant,
-                folder,
-                references=options.references,
-                seeds=options.seeds,
-                unregistered=options.unregistered,
-                each_seed=bar.update,
-            )
-    out.write_text(json.dumps(result.report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    title = (
-        f"{options.references} references, {options.seeds} seeds, threshold {result.report['threshold']:.2f}, percent"
-    )
-    draw_confusion(result.confusion, title, out.with_suffix(".png"))
-    return result
-
-
-def _summary(result: Result) -> str:
-    rows = ("top1", "auroc", "f1", "threshold", "queries", "concepts", "references", "seeds", "unregistered")
-    return "\n".join(
-        f"{row:<13}{'-' if value is None else f'{value:.4f}' if isinstance(value, float) else value}"
-        for row in rows
-        for value in [result.report[row]]
-    )
 
 
 if __name__ == "__main__":

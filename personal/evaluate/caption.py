@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from personal.concepts import Answer, Concept, Match, Photo, Piece, Turn, View
+from personal.concepts import Concept, Match, Photo, Piece, Turn, View
+from personal.errors import PersonalError
+from personal.evaluate.asking import Report, Watch, ask, read, unwatched
 from personal.generate.prompt import lay_out
 from personal.images import crop, read_photo
 from personal.learn import data, names
 from personal.learn.data import Subject, Supplied
 from personal.learn.features import picture
 from personal.learn.templates import STANDARD
+from personal.retrieve.names import find_names, is_common
 
 if TYPE_CHECKING:
     from personal.assistant import Assistant, Generator
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
 
 OWNER = "evaluation"
 SHIFT = 7
-"""By how many photos captions are moved to shuffle them."""
+"""By how many photos captions are moved to shuffle them; by half of them where there are few."""
+MIXED, OF_SCRIPT = 150, 40
+"""Photos on which supplied names are tried: of all scripts together, of each that was kept out of training."""
 
 
 def words(caption: str) -> str:
@@ -37,55 +42,109 @@ def words(caption: str) -> str:
 
 def score(references: Sequence[Sequence[str]], captions: Sequence[str]) -> dict[str, float]:
     """Score a caption for each photo against its references: CIDEr-D, BLEU-1 to 4, CIDEr-D when shuffled."""
-    from pycocoevalcap.bleu.bleu import Bleu  # type: ignore[import-untyped]
-    from pycocoevalcap.cider.cider import Cider  # type: ignore[import-untyped]
-
+    bleu_scorer, cider_scorer = _scorers()
     known = {i: [words(text) for text in texts] for i, texts in enumerate(references)}
     said = [words(caption) for caption in captions]
-    shift = SHIFT % max(1, len(said))
+    shift = min(SHIFT, len(said) // 2)
     mixed = {i: [text] for i, text in enumerate(said[shift:] + said[:shift])}
     own = {i: [text] for i, text in enumerate(said)}
-    bleu, _ = Bleu(4).compute_score(known, own, verbose=0)
-    found = {"cider_d": Cider().compute_score(known, own)[0]}
+    bleu, _ = bleu_scorer.compute_score(known, own, verbose=0)
+    found = {"cider_d": cider_scorer.compute_score(known, own)[0]}
     found |= {f"bleu_{n}": value for n, value in enumerate(bleu, 1)}
-    found["cider_d_shuffled"] = Cider().compute_score(known, mixed)[0]
+    found["cider_d_shuffled"] = cider_scorer.compute_score(known, mixed)[0]
     return {name: round(float(value), 4) for name, value in found.items()}
 
 
-def captions(assistant: Assistant, photos: Iterable[Photo], each: Callable[[], object] = int) -> list[str]:
-    """Ask the Assistant for a caption of each photo; nothing is registered."""
-    said = []
-    for photo in photos:
-        *_, last = assistant.answer(OWNER, [Turn(STANDARD, (photo,))])
-        assert isinstance(last, Answer)
-        said.append(last.text)
-        each()
-    return said
+def _scorers() -> tuple[Any, Any]:
+    try:
+        from pycocoevalcap.bleu.bleu import Bleu  # type: ignore[import-untyped]
+        from pycocoevalcap.cider.cider import Cider  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise PersonalError("Captions are scored by pycocoevalcap: install it with pip, then try again.") from error
+    return Bleu(4), Cider()
+
+
+def plain(assistant: Assistant, photos: Photos, rows: Sequence[Captioned], *, watch: Watch = unwatched) -> Report:
+    """Ask the Assistant for a caption of each photo, nothing being registered, and score them.
+
+    Raises PersonalError where no photo can be read, or where the scorers are not installed.
+    """
+    _scorers()
+    report = Report()
+    for row in watch(rows, "captions"):
+        photo = read(photos, row, report.notes)
+        if photo is not None:
+            said = ask(assistant, OWNER, STANDARD, photo)
+            report.answers.append({"photo": row.image, "answer": said, "references": list(row.captions)})
+    if not report.answers:
+        raise PersonalError(f"None of the photos of {photos.folder} can be read.\n" + "\n".join(report.notes[:10]))
+    report.figures |= score([a["references"] for a in report.answers], [a["answer"] for a in report.answers])
+    report.figures["captions"] = len(report.answers)
+    return report
+
+
+def with_names(
+    generator: Generator, photos: Photos, rows: Sequence[Captioned], *, count: int | None, watch: Watch = unwatched
+) -> Report:
+    """Try supplied names, mixed and of each script kept out of training, on `count` photos each (MIXED, OF_SCRIPT)."""
+    report = Report()
+    for script in (None, *names.HELD_OUT):
+        some = count or (OF_SCRIPT if script else MIXED)
+        found = supplied(generator, photos, rows, script=script, seed=0, count=some, watch=watch)
+        label = script or "mixed"
+        for name, there in (("named", True), ("false", False)):
+            answers = [answer for answer in found["answers"] if answer["there"] is there]
+            report.measure(f"{name}_{label}", range(len(answers)), [[answer["said"], 1] for answer in answers])
+            report.figures[f"photos_{name}_{label}"] = len(answers)
+        report.answers += [{"script": label, **answer} for answer in found["answers"]]
+    return report
 
 
 def supplied(
-    generator: Generator, photos: Photos, rows: Sequence[Captioned], *, script: str | None, seed: int
+    generator: Generator,
+    photos: Photos,
+    rows: Sequence[Captioned],
+    *,
+    script: str | None,
+    seed: int,
+    count: int | None = None,
+    watch: Watch = unwatched,
 ) -> dict[str, Any]:
-    """Caption photos with one concept supplied that is there, then with one that is not.
+    """Caption photos with one concept supplied that is there, then with one that is not; at most `count` of each.
 
     `script` draws the names from one that was kept out of training, see `personal.learn.names`. `named` is the share of
-    captions that say the name where it belongs, `false` the share that say any name where none does.
+    captions that say the name where it belongs, `false` the share that say any name where none does. Raises
+    PersonalError where no caption begins with anybody who could be named.
     """
     random = Random(seed)
     subjects = [data.subject_of(row) for row in rows]
     there = [s for s in subjects if s.kind]
-    answers = [_ask(generator, photos, s, _present(s, script, random)) for s in there]
-    absent = [_ask(generator, photos, s, _noise(s, subjects, script, random)) for s in subjects]
-    named = [tag in text for tag, text in answers]
-    false = [re.search(r"<[^<>]+>", text) is not None or tag[1:-1] in text for tag, text in absent]
-    wrong = [text for (_, text), bad in zip(absent, false, strict=True) if bad]
+    if not there:
+        raise PersonalError(f"No caption in {photos.folder} is about a person, an animal or a thing that gets a name.")
+    answers: list[dict[str, Any]] = []
+    for some, present in ((there, True), (subjects, False)):
+        drawn = some if count is None or count >= len(some) else random.sample(some, count)
+        for s in watch(drawn, f"{script or 'mixed'} names, {'there' if present else 'not there'}"):
+            known = _present(s, script, random) if present else _noise(s, subjects, script, random)
+            text = _ask(generator, photos, s, known)
+            said = known.tag in text if present else _names_anybody(text, known.tag[1:-1])
+            answer = {"photo": s.image, "name": known.tag, "info": known.info, "answer": text}
+            answers.append({"there": present, "said": said, **answer})
+    told_of, not_told_of = ([a["said"] for a in answers if a["there"] is present] for present in (True, False))
     return {
-        "named": round(sum(named) / max(1, len(named)), 4),
-        "photos_with": len(named),
-        "false": round(sum(false) / max(1, len(false)), 4),
-        "photos_without": len(false),
-        "examples": [text for _, text in answers[:5]] + wrong[:5],
+        "named": round(sum(told_of) / len(told_of), 4),
+        "photos_with": len(told_of),
+        "false": round(sum(not_told_of) / len(not_told_of), 4),
+        "photos_without": len(not_told_of),
+        "answers": answers,
     }
+
+
+def _names_anybody(text: str, name: str) -> bool:
+    """Tell whether a caption holds any `<name>`, or this one bare, unless it is an everyday word or letter."""
+    if re.search(r"<[^<>]+>", text):
+        return True
+    return not is_common(name) and name not in names.WORDS and bool(find_names(text, [name]))
 
 
 def _present(subject: Subject, script: str | None, random: Random) -> Supplied:
@@ -100,14 +159,14 @@ def _noise(subject: Subject, others: Sequence[Subject], script: str | None, rand
     return Supplied(tag, noise.path, noise.info.replace(noise.tag, tag), noise.category, noise.phrase)
 
 
-def _ask(generator: Generator, photos: Photos, subject: Subject, known: Supplied) -> tuple[str, str]:
+def _ask(generator: Generator, photos: Photos, subject: Subject, known: Supplied) -> str:
     image, box = picture(known.path)
     avatar = crop(read_photo(photos.read(image)), box)
     view = View(avatar.sha256, avatar.width, avatar.height)
     concept = Concept("supplied", known.tag[1:-1], known.category, known.info, (view,), view.sha256, "", "")
     photo = read_photo(photos.read(subject.image))
     turn = Turn(STANDARD, (photo,), (Match(concept, "seen", 0.9, (0.0, 0.0, 1.0, 1.0), view.sha256, photo.sha256),))
-    return known.tag, told(generator, [turn], {concept.id: avatar})
+    return told(generator, [turn], {concept.id: avatar})
 
 
 def told(generator: Generator, turns: Sequence[Turn], avatars: Mapping[str, Photo]) -> str:

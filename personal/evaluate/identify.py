@@ -17,6 +17,7 @@ import numpy as np
 
 from personal.concepts import Photo
 from personal.errors import ImageError, PersonalError
+from personal.evaluate.asking import register
 from personal.images import read_photo
 
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ UNNAMED = "—"
 
 @dataclass(frozen=True)
 class Folder:
-    """Photos by concept, sorted by file name, and in words what was left out and why."""
+    """Photos by concept, sorted by file name; what was left out and why, in words; file names by the photo's sha256."""
 
     photos: dict[str, list[Photo]]
     notes: tuple[str, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def read_folder(folder: Path, references: int) -> Folder:
         raise PersonalError(f"{folder} is not a folder: give one that holds a folder of photos for each concept.")
     photos: dict[str, list[Photo]] = {}
     notes: list[str] = []
+    files: dict[str, str] = {}
     for home in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         kept: dict[str, Photo] = {}
         for file in sorted(path for path in home.iterdir() if path.is_file() and not path.name.startswith(".")):
@@ -73,6 +76,7 @@ def read_folder(folder: Path, references: int) -> Folder:
             if photo.sha256 in kept:
                 notes.append(f"{home.name}/{file.name} left out: the same photo is there already.")
             kept.setdefault(photo.sha256, photo)
+            files.setdefault(photo.sha256, f"{home.name}/{file.name}")
         if len(kept) > references:
             photos[home.name] = list(kept.values())
         else:
@@ -82,7 +86,7 @@ def read_folder(folder: Path, references: int) -> Folder:
             f"{folder} holds {len(photos)} concepts with at least {references + 1} usable photos: two or more are "
             "needed, as folders of photos. Fewer references may help." + "".join(f"\n{note}" for note in notes[:10])
         )
-    return Folder(photos, tuple(notes))
+    return Folder(photos, tuple(notes), files)
 
 
 def identify(
@@ -175,8 +179,7 @@ def _ask(
     """Register one seed's references under an owner of its own and rank every query."""
     owner = f"seed-{seed}"
     chosen, queries = draw(photos, references, unregistered, seed)
-    for name, views in chosen.items():
-        assistant.remember(owner, name, views)
+    register(assistant, owner, chosen)
     seen = []
     for truth, asked in queries.items():
         for photo in asked:

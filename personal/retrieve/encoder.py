@@ -64,7 +64,7 @@ class Encoder:
         yield Progress(f"Opening the image encoder {self.source}")
         import torch
 
-        name, pretrained = _address(self.source)
+        name, pretrained = address(self.source)
         try:
             import open_clip
 
@@ -142,7 +142,7 @@ class Encoder:
             self.dimension = int(self._model.encode_image(empty).shape[1])
 
 
-def _address(source: str) -> tuple[str, str | None]:
+def address(source: str) -> tuple[str, str | None]:
     """Turn a source into open_clip's model name and pretrained tag."""
     if Path(source).is_dir():
         return f"local-dir:{source}", None

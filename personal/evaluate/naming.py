@@ -1,0 +1,98 @@
+"""Captions of photos with registered concepts: are they called by their names, and nobody else by them?
+
+RAP's captioning protocol (Hao et al., CVPR 2025) as RePIC counts it, retrieval on: names and photos are registered and
+nothing else, the question names nobody. Stricter than RePIC's scorer: a wrong name costs precision beside a right one
+too. Photos without a registered concept are counted apart, as false names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from personal.concepts import Photo
+from personal.errors import PersonalError
+from personal.evaluate.asking import Report, Watch, ask, register, unwatched
+from personal.evaluate.identify import draw
+from personal.learn.templates import STANDARD
+
+if TYPE_CHECKING:
+    from personal.assistant import Assistant
+    from personal.evaluate.identify import Folder
+
+REGISTERED, UNREGISTERED, STRANGERS = "registered", "unregistered", "strangers"
+"""Where a photo comes from: a registered concept's folder, one left out, another collection."""
+
+
+def naming(
+    assistant: Assistant,
+    folder: Folder,
+    *,
+    references: int,
+    seeds: int,
+    unregistered: int = 0,
+    strangers: Sequence[tuple[str, Photo]] = (),
+    watch: Watch = unwatched,
+) -> Report:
+    """Caption every query of every seed; `strangers`, (file, photo), are shared out among the seeds.
+
+    Raises PersonalError where `unregistered` leaves nobody to register.
+    """
+    if unregistered >= len(folder.photos):
+        raise PersonalError(
+            f"{unregistered} of {len(folder.photos)} concepts cannot stay unregistered: leave one or more."
+        )
+    assistant.retriever.cache_size = sum(map(len, folder.photos.values())) + len(strangers)
+    answers: list[dict[str, Any]] = []
+    for seed in range(seeds):
+        owner = f"seed-{seed}"
+        chosen, queries = draw(folder.photos, references, unregistered, seed)
+        concepts = register(assistant, owner, chosen)
+        asked = [
+            (REGISTERED if name in chosen else UNREGISTERED, folder.files[photo.sha256], name, photo)
+            for name, photos in queries.items()
+            for photo in photos
+        ]
+        asked += [(STRANGERS, file, "", photo) for file, photo in strangers[seed::seeds]]
+        for source, file, name, photo in watch(asked, f"captions, seed {seed}"):
+            text = ask(assistant, owner, STANDARD, photo)
+            named = [other for other, concept in concepts.items() if concept.tag in text]
+            answers.append(
+                {"seed": seed, "source": source, "photo": file, "concept": name, "answer": text, "named": named}
+            )
+    report = score(answers)
+    report.notes = list(folder.notes)
+    return report
+
+
+def score(answers: Sequence[dict[str, Any]]) -> Report:
+    """Count names: recall, precision and F1 over photos of registered concepts, false names over all others.
+
+    An answer has its `source`, `photo`, `concept`, and the registered names that are `named` in it. Nothing named
+    leaves precision None.
+    """
+    report = Report(answers=list(answers))
+    known = [answer for answer in answers if answer["source"] == REGISTERED]
+    photos = [answer["photo"] for answer in known]
+    counts = [[answer["concept"] in answer["named"], 1, len(answer["named"])] for answer in known]
+    report.measure("f1", photos, counts, _f1)
+    report.measure("recall", photos, counts, lambda sums: np.asarray(sums[0] / sums[1]))
+    report.measure("precision", photos, counts, lambda sums: np.asarray(sums[0] / sums[2]))
+    report.figures["captions"] = len(known)
+    for name, sources in (
+        ("false_names", (UNREGISTERED, STRANGERS)),
+        ("false_names_unregistered", (UNREGISTERED,)),
+        ("false_names_strangers", (STRANGERS,)),
+    ):
+        others = [answer for answer in answers if answer["source"] in sources]
+        report.measure(name, [a["photo"] for a in others], [[bool(a["named"]), 1] for a in others])
+        report.figures[f"captions{name.removeprefix('false_names') or '_without'}"] = len(others)
+    return report
+
+
+def _f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    right, targets, named = sums
+    return np.asarray(2 * right / (targets + named))
