@@ -91,7 +91,7 @@
     if (event.key === "Escape") {
       document.querySelectorAll("details.menu[open]").forEach((e) => e.removeAttribute("open"));
       document.querySelectorAll("[data-stage]").forEach((s) => { s.first = null; s.querySelector(".band")?.remove(); });
-      document.querySelector("#ask .stop-button")?.click();
+      document.querySelectorAll("#ask .stop-button, button.stop-writing").forEach((e) => e.click());
     }
   };
 

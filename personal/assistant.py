@@ -27,10 +27,13 @@ from personal.concepts import (
     Turn,
     Waiting,
 )
-from personal.errors import StoreError
+from personal.errors import ModelError, StoreError
 
 UNDO_S = 600.0
 """How long a forgotten concept can be brought back, seconds."""
+
+CAPTION = "Give a caption of the photo."
+"""What is asked for a description; personal-tiny was trained on these words."""
 
 NOBODY: Mapping[str, Set[str]] = {}
 
@@ -364,6 +367,28 @@ class Assistant:
             total_s=time.perf_counter() - began,
             stopped=stop.is_set(),
         )
+
+    def describe(
+        self, owner: str, photo: Photo, *, stop: threading.Event | None = None
+    ) -> Iterator[Waiting | Piece | Answer]:
+        """Draft in a sentence what a photo shows, to be a concept's info; nothing is retrieved and nothing is kept.
+
+        Yields what `answer` does, without the Look; the Answer's text is on one line and begins with a capital.
+        Setting `stop` ends it at the next token. Raises ModelError, also where the model does not see or says nothing.
+        """
+        model = self.generator.name
+        if not self.generator.sees:
+            raise ModelError(
+                f"{model} cannot see photos, so it cannot describe one. Choose a model that does: Settings says how."
+            )
+        for event in self.answer(owner, [Turn(CAPTION, (photo,))], stop=stop, memory=False):
+            if isinstance(event, Answer):
+                text = " ".join(event.text.split())
+                if not text and not event.stopped:
+                    raise ModelError(f"{model} found no words for this photo. Write your own, or try another photo.")
+                yield replace(event, text=text[:1].upper() + text[1:])
+            elif not isinstance(event, Look):
+                yield event
 
     def _as_known_now(self, owner: str, turns: Sequence[Turn]) -> list[Turn]:
         """Bring earlier turns up to date: an edited concept speaks with its new record, a forgotten one is gone."""

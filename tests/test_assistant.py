@@ -246,6 +246,39 @@ def test_a_failing_model_raises_in_words_and_the_next_answer_works(assistant, ge
     assert answer(assistant, Turn("Who?"))[-1].text == "It is <bo>."
 
 
+def test_a_description_is_drafted_from_the_photo_alone(assistant, generator):
+    assistant.remember(ME, "bo", [picture(RED)], info="Afraid of thunder.")
+    generator.words = ("  a dog \n", "in the ", "grass. ")
+    events = list(assistant.describe(ME, picture(RED, dot=2)))
+    assert [type(event) for event in events] == [Waiting, Piece, Piece, Piece, Answer]
+    assert events[-1].text == "A dog in the grass."
+    content = [part for message in generator.asked[0] for part in message["content"]]
+    assert [part["image"].sha256 for part in content if part["type"] == "image"] == [picture(RED, dot=2).sha256]
+    assert "<bo>" not in texts(generator.asked[0])
+    assert "Give a caption of the photo." in texts(generator.asked[0])
+    assert [c.info for c in assistant.concepts(ME)] == ["Afraid of thunder."]
+
+
+def test_a_model_that_does_not_see_or_says_nothing_describes_nothing(assistant, generator):
+    generator.words = (" ", "\n")
+    with pytest.raises(ModelError, match="no words for this photo"):
+        list(assistant.describe(ME, picture(RED)))
+    generator.sees = False
+    with pytest.raises(ModelError, match="scripted cannot see photos"):
+        list(assistant.describe(ME, picture(RED)))
+    assert len(generator.asked) == 1
+
+
+def test_a_stopped_description_keeps_what_came(assistant, generator):
+    stop, came = threading.Event(), []
+    generator.words = ("a ", "dog ", "in ")
+    for event in assistant.describe(ME, picture(RED), stop=stop):
+        came.append(event)
+        if isinstance(event, Piece):
+            stop.set()
+    assert (came[-1].text, came[-1].stopped) == ("A", True)
+
+
 def test_decoding_is_greedy_unless_asked_otherwise(assistant, generator):
     answer(assistant, Turn("Who?"))
     answer(assistant, Turn("Who?"), temperature=0.7)

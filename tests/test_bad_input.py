@@ -339,6 +339,37 @@ def test_the_last_photo_cannot_be_removed(browser):
     browser.fails(browser.concepts, browser.concepts.on_views, event(act="remove", photo=concept.avatar))
 
 
+def test_nothing_is_described_without_a_photo_or_by_a_model_that_does_not_see(browser, monkeypatch):
+    assert "photo first" in browser.fails(browser.concepts, browser.concepts.describe_new.write, "")
+    browser.session.new_photos = [picture(BLUE)]
+    monkeypatch.setattr(browser.desk.assistant.generator, "sees", False)
+    assert "cannot see" in browser.fails(browser.concepts, browser.concepts.describe_new.write, "")
+    assert browser.session.writing is None
+
+
+def test_a_description_is_added_to_what_stands_there_and_saves_nothing(browser):
+    browser.session.open_concept = browser.desk.assistant.concepts(ME)[0].id
+    before = state(browser.folder)
+    steps = list(browser.concepts.describe_open.write("Fond of rain.\n", browser.request))
+    written = [step[browser.concepts.edit_info] for step in steps if browser.concepts.edit_info in step]
+    assert [text for text in written if isinstance(text, str)][-1] == "Fond of rain.\nIt is <bo>."
+    assert browser.session.writing is None
+    assert state(browser.folder) == before
+
+
+def test_a_description_of_one_concept_never_lands_in_the_form_of_another(browser):
+    tab, assistant = browser.concepts, browser.desk.assistant
+    cup = assistant.remember(ME, "cup", [picture(BLUE)], info="From Lisbon.")
+    browser.session.open_concept = assistant.concepts(ME)[0].id
+    steps = tab.describe_open.write("", browser.request)
+    while not isinstance(next(steps).get(tab.edit_info), str):
+        pass
+    browser.session.writing.settled.set()  # it was sent
+    opened = list(tab.on_cards("", event(act="open", concept=cup.id), browser.request))[-1]
+    assert opened[tab.edit_info].value == "From Lisbon."
+    assert not any(isinstance(step.get(tab.edit_info), str) for step in steps)
+
+
 @pytest.mark.parametrize("view", ["", "../../../etc/passwd", "0" * 64, None])
 def test_a_photo_that_is_not_the_concepts_does_nothing(browser, view):
     browser.session.open_concept = browser.desk.assistant.concepts(ME)[0].id

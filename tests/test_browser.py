@@ -197,6 +197,61 @@ def test_the_whole_story(app, chromium, tmp_path):
     context.close()
 
 
+@pytest.fixture
+def seeing(tmp_path):
+    """The embedded model, laid out to look at photos whether or not it was trained to."""
+    from personal.settings import load
+    from personal.tiny.assemble import assemble, mllm_dir
+    from personal.tiny.mllm import SEEING_TEMPLATE
+
+    for _ in assemble(load().cache_dir):
+        pass
+    folder = tmp_path / "seeing"
+    folder.mkdir()
+    for file in mllm_dir(load().cache_dir).iterdir():
+        (folder / file.name).symlink_to(file)
+    for name, text in (("personal.json", '{"sees": true}'), ("chat_template.jinja", SEEING_TEMPLATE)):
+        (folder / name).unlink()
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_description_is_drafted_for_the_user_to_edit(seeing, tmp_path, chromium):
+    from playwright.sync_api import expect
+
+    first = samples()["concepts"][0]
+    with served(tmp_path / "data", PERSONAL_MODEL=str(seeing), PERSONAL_MAX_NEW_TOKENS="24") as address:
+        page = visit(chromium.new_context(viewport={"width": 1440, "height": 1000}), address)
+        tab(page, "Concepts")
+        page.locator("#new").click()
+        page.locator("#new-describing", has_text="Add a photo first").wait_for()
+        assert page.locator("#new-describe").is_disabled()
+
+        # In the form of a new concept, after what stands there already.
+        upload(page, "#files", SAMPLES / first["views"][0])
+        page.locator("#new-describe:enabled").wait_for()
+        info = page.get_by_label("What to know (optional)")
+        info.fill("Mine.")
+        page.locator("#new-describe").click()
+        expect(info).to_have_value(re.compile(r"^Mine\.\n\S"), timeout=60_000)
+        page.locator("#new-describe:enabled").wait_for()
+        page.locator("#new-name textarea, #new-name input").fill("drafted")
+        page.locator("#create").click()
+
+        # In the form of a concept that is there: nothing is kept until it is saved.
+        page.locator("#cards .card", has_text="drafted").click()
+        field = page.locator("#edit-info textarea")
+        expect(field).to_have_value(re.compile(r"^Mine\."))
+        saved = field.input_value()
+        page.locator("#edit-describe").click()
+        expect(field).to_have_value(re.compile(f"^{re.escape(saved)}\n\\S"), timeout=60_000)
+        page.keyboard.press("Escape")
+        page.locator("#edit-describe:enabled").wait_for()
+        page.locator("#cards .card", has_text="drafted").click()
+        expect(field).to_have_value(saved)
+        page.context.close()
+
+
 def test_no_upload_stays_on_the_server(app, chromium, tmp_path_factory):
     data = next(tmp_path_factory.getbasetemp().glob("one*")) / "data"
     page = visit(chromium.new_context(), app)

@@ -20,7 +20,7 @@ from personal.learn.photos import Captioned
 from personal.learn.phrases import PEOPLE, Mention
 
 Row = dict[str, Any]
-PLAIN, UNKNOWN, TEXT_ONLY, JOINED = 0.5, 0.4, 0.15, 0.3
+PLAIN, UNKNOWN, TEXT_ONLY, JOINED = 0.5, 0.4, 0.4, 0.3
 """Shares of photos: with a subject, described plainly too; without one, given noise; with text-only questions; with a
 subject, put beside another."""
 FOUND, MISTAKEN, INVENTED = 0.95, 0.6, 0.2

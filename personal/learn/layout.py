@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     import torch
 
 NOWHERE = -1
-DECISIVE = 4
-"""Weight of an answer's first token where concepts are supplied: there a name, a yes or a no is decided."""
+DECISIVE, LETTER = 4, 8
+"""Weights of an answer's first token: where concepts are supplied, and a name, a yes or a no is decided; where it is the
+letter of an option, and all there is of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,7 @@ class Layout:
         sequences = []
         for row in group:
             chat, pictures = messages(row, avatars=avatars)
-            decisive = DECISIVE if row["extra"] and row["image"] and not row["image"].startswith(MOSAIC) else 1
-            sequences.append(self._sequence(chat, row["conversations"][1]["value"], decisive))
+            sequences.append(self._sequence(chat, row["conversations"][1]["value"], _decisive(row)))
         return pack(sequences, pictures)
 
     def _sequence(self, chat: list[dict[str, Any]], answer: str, decisive: int = 1) -> Tokens:
@@ -92,6 +92,12 @@ class Layout:
         asked = self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
         answered = self.processor.tokenizer(answer + self.end, add_special_tokens=False)["input_ids"]
         return Tokens((*asked, *answered), len(asked), decisive)
+
+
+def _decisive(row: Row) -> int:
+    if row["type"] == "choice":
+        return LETTER
+    return DECISIVE if row["extra"] and row["image"] and not row["image"].startswith(MOSAIC) else 1
 
 
 def messages(row: Row, *, avatars: bool = True) -> tuple[list[dict[str, Any]], list[Picture]]:

@@ -15,6 +15,7 @@ from personal.concepts import Concept, Photo, Progress
 from personal.errors import ConceptError, PersonalError
 from personal.remember import exchange
 from personal.ui import render, samples
+from personal.ui.describe import Describe, supersede
 from personal.ui.desk import Desk, Screen, discard, html, streaming_words, words
 from personal.ui.sessions import Session
 
@@ -28,6 +29,8 @@ class Concepts:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self.describe_new = Describe(desk, lambda session: next(iter(session.new_photos), None))
+        self.describe_open = Describe(desk, self._avatar)
 
     def build(self) -> None:
         with gr.Row(elem_classes="bar"):
@@ -60,6 +63,7 @@ class Concepts:
             self.info = gr.Textbox(
                 label="What to know (optional)", lines=3, placeholder="A Shiba Inu, four years old, afraid of thunder."
             )
+            self.describe_new.build(self.info, "new")
             with gr.Row():
                 self.create = gr.Button("Remember", variant="primary", elem_id="create")
                 self.close_new = gr.Button("Close")
@@ -84,13 +88,15 @@ class Concepts:
             self.edit_name = gr.Textbox(label="Name", max_length=80, elem_id="edit-name")
             self.edit_category = gr.Dropdown(CATEGORIES, label="Kind", allow_custom_value=True)
             self.edit_info = gr.Textbox(label="What to know", lines=4, elem_id="edit-info")
+            self.describe_open.build(self.edit_info, "edit")
             with gr.Row():
                 self.keep = gr.Button("Save", variant="primary", elem_id="keep")
                 self.close_open = gr.Button("Close")
             self.forget = gr.Button("Forget", variant="stop", size="sm", elem_id="forget")
 
         self.drawn = [self.cards, self.forgotten, self.notice, self.creator, self.importer, self.editor, self.photos]
-        self.drawn += [self.heading, self.views, self.edit_name, self.edit_category, self.edit_info, self.forget]
+        self.drawn += [self.heading, self.views, self.edit_name, self.edit_category, self.forget]
+        self.drawn += [*self.describe_new.drawn, *self.describe_open.drawn]
         """What `draw` may return."""
 
     def wire(self) -> None:
@@ -98,7 +104,7 @@ class Concepts:
         desk.draw_concepts, desk.begin_concept = self.draw, self.draw_new
         desk.elsewhere += [*self.drawn]
         outputs = [*self.drawn, self.files, self.more, self.archive, self.preview, self.apply, self.name, self.check]
-        outputs += [self.category, self.info, self.link, desk.toast]
+        outputs += [self.category, self.link, desk.toast]
         quiet: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
         loud: dict[str, Any] = {**quiet, "show_progress": "full", "show_progress_on": [self.cards]}
         self.search.change(self.draw_found, self.search, **quiet)
@@ -107,12 +113,14 @@ class Concepts:
         self.photos.select(self.on_photos, None, **quiet)
         self.name.change(self.validate, self.name, **quiet)
         self.create.click(self.remember, [self.name, self.category, self.info], **quiet)
+        self.describe_new.wire(self.notice, quiet)
         self.close_new.click(self.close, None, **quiet)
         self.cards.select(self.on_cards, self.search, **loud)
         self.forgotten.select(self.on_forgotten, None, **quiet)
         self.views.select(self.on_views, None, **quiet)
         self.more.upload(self.add_views, self.more, **quiet)
         self.keep.click(self.revise, [self.edit_name, self.edit_category, self.edit_info], **quiet)
+        self.describe_open.wire(self.notice, quiet)
         self.forget.click(self.forget_it, None, **quiet)
         self.close_open.click(self.close, None, **quiet)
         self.export.click(self.carry_out, None, **quiet)
@@ -124,7 +132,8 @@ class Concepts:
     # -- drawing -----------------------------------------------------------------------------------------------------
 
     def draw(self, session: Session, search: str = "", *, everything: bool = False) -> Screen:
-        """Everything the tab shows, from the session."""
+        """Everything the tab shows, from the session; a description that is being written ends."""
+        supersede(session)
         assistant, owner = self._desk.assistant, session.owner
         concepts = assistant.concepts(owner)
         wanted = search.strip().casefold()
@@ -145,6 +154,8 @@ class Concepts:
             self.creator: gr.Column(visible=session.side == "new"),
             self.importer: gr.Column(visible=session.side == "import"),
             self.editor: gr.Column(visible=bool(session.open_concept)),
+            **self.describe_new.draw(session),
+            **self.describe_open.draw(session),
         }
         return {**screen, **self._draw_open(session, concept)} if session.open_concept and concept else screen
 
@@ -156,7 +167,7 @@ class Concepts:
             self.views: render.views_strip(concept, photos),
             self.edit_name: concept.name,
             self.edit_category: gr.Dropdown(value=concept.category or None),
-            self.edit_info: concept.info,
+            self.edit_info: gr.Textbox(value=concept.info, interactive=True),
             self.forget: gr.Button(f"Forget {concept.name} and {render.plural(len(concept.views), 'photo')}"),
         }
 
@@ -197,7 +208,7 @@ class Concepts:
             self.name: "",
             self.check: "",
             self.category: None,
-            self.info: "",
+            self.info: gr.Textbox(value="", interactive=True),
             self.archive: None,
             self.preview: "",
             self.apply: gr.Button(interactive=False),
@@ -217,6 +228,7 @@ class Concepts:
             else:
                 session.new_photos.append(photo)
         return {
+            **self.describe_new.draw(session),
             self.photos: render.new_photos(session.new_photos),
             self.files: None,
             self.notice: render.problem(" ".join(dict.fromkeys(problems))),
@@ -236,7 +248,7 @@ class Concepts:
         session = self._desk.session(request)
         if event._data.get("act") == "drop":
             session.new_photos = [p for p in session.new_photos if p.sha256 != event._data.get("photo")]
-        return {self.photos: render.new_photos(session.new_photos)}
+        return {**self.describe_new.draw(session), self.photos: render.new_photos(session.new_photos)}
 
     @words
     def validate(self, name: str, request: gr.Request) -> Screen:
@@ -294,6 +306,12 @@ class Concepts:
 
     def _open(self, session: Session) -> Concept:
         return self._desk.assistant.library.get(session.owner, session.open_concept or "")
+
+    def _avatar(self, session: Session) -> Photo | None:
+        if not session.open_concept:
+            return None
+        concept = self._open(session)
+        return self._desk.picture(session, concept.id, concept.avatar)
 
     @words
     def on_views(self, event: gr.EventData, request: gr.Request) -> Screen:

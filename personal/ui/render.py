@@ -334,6 +334,16 @@ def _card(concept: Concept, picture: Photo | None, chosen: bool) -> str:
     )
 
 
+def describe_hint(model: str, *, sees: bool, any_photo: bool) -> str:
+    """Why a concept cannot be described by the model now, or nothing where it can."""
+    if not sees:
+        return (
+            f'<p class="note">{escape(model)} cannot see photos: to have them described, choose a model that does. '
+            "Settings says how.</p>"
+        )
+    return "" if any_photo else '<p class="note">Add a photo first, to draft it from.</p>'
+
+
 def new_photos(photos: Sequence[Photo]) -> str:
     """Photos chosen for a new concept, each with a cross and what could be better about it."""
     return strip(

@@ -72,6 +72,17 @@ class Conversation:
 
 
 @dataclass
+class Writing:
+    """A description that is being written into a form; `stop` ends it.
+
+    `settled` is cleared while a part of it is on its way to the page: what is drawn once it is set arrives later.
+    """
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    settled: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
 class Session:
     """One visitor's browser: whose concepts it works on, its conversations, and what it is in the middle of.
 
@@ -85,6 +96,7 @@ class Session:
     open_concept: str | None = None
     new_photos: list[Photo] = field(default_factory=list)
     incoming: list[Any] = field(default_factory=list)
+    writing: Writing | None = None
     undo: Callable[[], str] | None = None
     downloads: dict[str, float] = field(default_factory=dict)
     pages: int = 0
@@ -167,6 +179,8 @@ class Sessions:
         for session in gone:
             for conversation in session.conversations:
                 conversation.stop.set()
+            if session.writing:
+                session.writing.stop.set()
             if session.owner != LOCAL:
                 self._erase(session.owner)
 
