@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from personal.evaluate.__main__ import main
-from personal.evaluate.search import rank
+from personal.learn.align import rank
 
 
 def test_the_rank_is_how_many_photos_come_before_a_captions_own():

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from personal.errors import ModelError, PersonalError
 from personal.evaluate.asking import Report, Watch, read, unwatched
 from personal.images import open_photo
+from personal.learn.align import rank
 from personal.retrieve.encoder import address
 from personal.settings import TINY, Settings
 
@@ -58,14 +59,6 @@ def search(settings: Settings, photos: Photos, rows: Sequence[Captioned], *, wat
         report.measure(f"recall@{k}", [row.image for _, row, _ in queries], [[r < k, 1] for r in ranks])
     report.figures |= {"photos": len(images), "queries": len(queries)}
     return report
-
-
-def rank(images: Array, texts: Array, of_text: Sequence[int]) -> NDArray[np.float64]:
-    """Return how many photos are ranked before each text's own, ties counting half; vectors (n, width), unit length."""
-    similarity = texts @ images.T
-    own = similarity[np.arange(len(texts)), list(of_text)][:, None]
-    ties = (similarity == own).sum(axis=1) - 1
-    return np.asarray((similarity > own).sum(axis=1) + ties / 2)
 
 
 def _open(settings: Settings) -> tuple[Any, Any, Any]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from personal.learn.model import SCALE
 from personal.learn.train import BEST, CHECKPOINT, LOG
-from personal.tiny.deltas import ENCODER, MANIFEST, MLLM, applied
-from personal.tiny.parts import PARTS, digest
+from personal.tiny.deltas import ENCODER, MANIFEST, MLLM, applied, parts
+from personal.tiny.parts import digest
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +61,7 @@ def ship(folder: Path, name: str, found: dict[str, torch.Tensor], facts: dict[st
     (folder / name).chmod(0o644)
     path = folder / MANIFEST
     manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"files": {}}
-    manifest["parts"] = [{"package": p.package, "version": p.version, "sha256": p.sha256} for p in PARTS]
+    manifest["parts"] = parts()
     manifest["files"][name] = {"sha256": digest(folder / name), "size": (folder / name).stat().st_size, **facts}
     path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 NOWHERE = -1
 DECISIVE, LETTER = 4, 8
-"""Weights of an answer's first token: where concepts are supplied, and a name, a yes or a no is decided; where it is the
-letter of an option, and all there is of the answer."""
+"""Weights of an answer's first token: where concepts are supplied, and a name, a yes or a no is decided; where it is
+the letter of an option, and all there is of the answer."""
 
 
 @dataclass(frozen=True, slots=True)

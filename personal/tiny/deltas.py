@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal.errors import ModelError
-from personal.tiny.parts import digest
+from personal.tiny.parts import PARTS, digest
 
 if TYPE_CHECKING:
     import torch
@@ -23,12 +23,30 @@ MLLM, ENCODER = "mllm.safetensors", "encoder.safetensors"
 
 
 def whole(folder: Path, name: str) -> str | None:
-    """Return the sha256 that the manifest records for a file, None unless the file is there at its size."""
+    """Return the sha256 that the manifest has for a file, None unless it is there at its size and for our parts."""
     try:
-        facts = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"][name]
-        return str(facts["sha256"]) if (folder / name).stat().st_size == facts["size"] else None
-    except (OSError, ValueError, KeyError):
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        facts = manifest["files"][name]
+        fits = manifest["parts"] == parts() and (folder / name).stat().st_size == facts["size"]
+        return str(facts["sha256"]) if fits else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def parts() -> list[dict[str, str]]:
+    """State what the weights are added to, as manifests do."""
+    return [{"package": part.package, "version": part.version, "sha256": part.sha256} for part in PARTS]
+
+
+def problems(folder: Path) -> list[str]:
+    """Read both files and say what is wrong with them."""
+    found = []
+    for name in (MLLM, ENCODER):
+        try:
+            read(folder, name)
+        except ModelError as error:
+            found.append(str(error))
+    return found
 
 
 def read(folder: Path, name: str) -> dict[str, torch.Tensor]:
@@ -37,9 +55,10 @@ def read(folder: Path, name: str) -> dict[str, torch.Tensor]:
 
     path, expected = folder / name, whole(folder, name)
     if expected is None or digest(path) != expected:
+        lost = "personal-tiny does not see photos" if name == MLLM else "photos cannot be searched by text"
         raise ModelError(
-            f"{path} is missing or damaged: it is not what {MANIFEST} beside it says. Fetch it again and delete the "
-            "folder personal-tiny in the cache; until then the model does not see photos."
+            f"{path} is missing or damaged: it is not what {MANIFEST} beside it says. Fetch it again and start anew; "
+            f"until then {lost}."
         )
     return load_file(path)
 
