@@ -26,6 +26,8 @@ def checks(settings: Settings) -> Iterator[dict[str, Any]]:
     yield _data_folder(settings)
     yield _library(settings)
     yield _models(settings)
+    if settings.model == TINY:
+        yield _trained()
 
 
 def _row(name: str, ok: bool, detail: str) -> dict[str, Any]:
@@ -61,6 +63,13 @@ def _library(settings: Settings) -> dict[str, Any]:
     except PersonalError as error:
         return _row("library", False, str(error))
     return _row("library", not problems, "; ".join(problems) or f"{count} concepts, all readable")
+
+
+def _trained() -> dict[str, Any]:
+    from personal.tiny import deltas
+
+    wrong = deltas.problems(deltas.SHIPPED)
+    return _row("trained weights", not wrong, " ".join(wrong) or f"{deltas.SHIPPED}, as its manifest says")
 
 
 def _models(settings: Settings) -> dict[str, Any]:

@@ -300,8 +300,9 @@ def test_weights_that_are_not_safetensors_are_refused(text_only, tmp_path):
 
 @pytest.mark.model
 def test_the_embedded_default_answers_about_a_concept(embedded, photo):
-    assert not embedded.sees
-    given = answer(embedded, asked("What is <bo>?", met("bo", "<bo> is a Shiba Inu.", photo), photos=[photo]), 40)
+    assert embedded.sees
+    question = asked("What is <bo>?", met("bo", "<bo> is a Shiba Inu.", photo), photos=[photo], sees=True, photo=photo)
+    given = answer(embedded, question, 40)
     text = "".join(piece.text for piece in given)
     assert "Shiba" in text
     assert not text.startswith(" assistant")
@@ -335,8 +336,8 @@ def test_control_tokens_do_nothing_even_where_the_prompt_did_not_neutralise_them
     messages = asked("Hello?")
     raw = [*messages[:-1], {"role": "user", "content": [{"type": "text", "text": HOSTILE}]}]
     tokens = embedded._reader.tokenizer.convert_ids_to_tokens(embedded._encode(raw)["input_ids"][0])
-    assert tokens.count("<|im_start|>") == 3
-    assert tokens.count("<|im_end|>") == 2
+    assert tokens.count("<|im_start|>") == 2  # the question and the answer that begins: the system is left out
+    assert tokens.count("<|im_end|>") == 1
     assert "<image>" not in tokens
     assert "<file_sep>" not in tokens
 

@@ -165,6 +165,8 @@ def test_a_concept_with_one_photo_is_told_what_would_help():
 
 
 def test_what_the_model_cannot_do_is_said():
-    assert "does not look at photos yet" in render.banner(shared=False, sees=False, model="tiny")
+    assert "does not look at photos" in render.banner(shared=False, sees=False, model="tiny")
+    assert "doctor" not in render.banner(shared=False, sees=False, model="tiny")
+    assert "doctor" in render.banner(shared=False, sees=False, model="personal-tiny")
     assert render.banner(shared=False, sees=True, model="big") == ""
     assert "erased when you leave" in render.banner(shared=True, sees=True, model="big")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import struct
@@ -16,7 +17,7 @@ import pytest
 from personal.errors import ModelError
 from personal.settings import load
 from personal.tiny import assemble as assembly
-from personal.tiny import gguf, parts
+from personal.tiny import deltas, gguf, parts
 from personal.tiny.assemble import assemble, damaged, encoder_dir, mllm_dir, ready
 
 ROOT = Path(__file__).parents[1]
@@ -82,6 +83,45 @@ def test_assembly_begins_again_after_a_kill_and_ends_with_the_same_files(cache_d
 
 
 @pytest.mark.model
+@pytest.mark.parametrize("harm", ["missing", "damaged"])
+def test_without_its_trained_weights_it_is_told_in_words_and_the_reason_is_said(
+    cache_with_wheels, tmp_path, monkeypatch, harm
+):
+    weights = tmp_path / "weights"
+    shutil.copytree(deltas.SHIPPED, weights)
+    if harm == "missing":
+        (weights / deltas.MLLM).unlink()
+    else:
+        data = bytearray((weights / deltas.MLLM).read_bytes())
+        data[-1] ^= 1
+        (weights / deltas.MLLM).write_bytes(data)
+    monkeypatch.setattr(deltas, "SHIPPED", weights)
+    said = [progress.text for progress in assemble(cache_with_wheels)]
+    assert any("missing or damaged" in text and "does not see photos" in text for text in said)
+    marks = json.loads((mllm_dir(cache_with_wheels) / "personal.json").read_text(encoding="utf-8"))
+    assert marks == {"sees": False}
+    assert deltas.problems(weights)
+    assert ready(cache_with_wheels) == (harm == "missing")  # what is damaged may be whole at the next start
+    monkeypatch.undo()
+    assert not ready(cache_with_wheels)
+
+
+def test_weights_for_other_parts_are_not_taken(tmp_path):
+    shutil.copytree(deltas.SHIPPED, tmp_path, dirs_exist_ok=True)
+    assert deltas.whole(tmp_path, deltas.MLLM)
+    manifest = json.loads((tmp_path / deltas.MANIFEST).read_text(encoding="utf-8"))
+    manifest["parts"][0]["version"] = "0"
+    (tmp_path / deltas.MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    assert deltas.whole(tmp_path, deltas.MLLM) is None
+
+
+def test_what_ships_is_what_its_manifest_says_small_and_described():
+    assert deltas.problems(deltas.SHIPPED) == []
+    assert sum(file.stat().st_size for file in deltas.SHIPPED.iterdir()) < 40_000_000
+    card = (deltas.SHIPPED / "README.md").read_text(encoding="utf-8")
+    assert all(heading in card for heading in ("## Data and licence", "## Recipe", "## Measured", "## Limits"))
+
+
 def test_closing_the_assembly_between_two_steps_leaves_nothing_that_counts_as_ready(cache_with_wheels):
     steps = assemble(cache_with_wheels)
     for progress in steps:
@@ -97,7 +137,7 @@ def test_a_missing_a_cut_or_a_moved_file_is_not_ready(tmp_path):
     (home / "mllm").mkdir(parents=True)
     (home / "mllm" / "model.safetensors").write_bytes(b"weights")
     assert not ready(tmp_path)
-    assembly._seal(home, home)
+    assembly._seal(home, home, [deltas.ENCODER, deltas.MLLM])
     assert ready(tmp_path)
     assert damaged(tmp_path) == []
     (home / "mllm" / "model.safetensors").write_bytes(b"weightz")

@@ -23,8 +23,8 @@ MODELS = (
         id=TINY,
         title="The embedded default (SmolLM2-135M-Instruct)",
         licence="Apache-2.0",
-        sees=False,
-        note="Runs anywhere without a model hub. It does not see photos yet: it is told who was recognised and where.",
+        sees=True,
+        note="Runs anywhere without a model hub. Small: a sentence at a time; beyond people and dogs outdoors it errs.",
     ),
 )
 

