@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 from personal.concepts import Piece, Waiting
 from personal.errors import ModelError
 
 POLL_S = 0.1
+END = -1
+"""Comes after the last token."""
 STALL_S = 600.0
 """After so long without a token a generation counts as stuck."""
 PATIENCE_S = 60.0
@@ -87,7 +88,8 @@ def pieces(
     thread = ThreadPoolExecutor(1, thread_name_prefix="generate")
     running = thread.submit(generate, tokens)
     try:
-        yield from _texts(_arriving(tokens, running), decode)
+        running.add_done_callback(lambda _: tokens.ids.put(END))
+        yield from _texts(_arriving(tokens), decode)
         running.result()
     finally:
         halt.set()
@@ -107,18 +109,15 @@ def runs_in_circles(ids: Sequence[int]) -> bool:
     return False
 
 
-def _arriving(tokens: Tokens, running: Future[object]) -> Iterator[int]:
-    waited_since = time.monotonic()
+def _arriving(tokens: Tokens) -> Iterator[int]:
     while True:
-        ended = running.done()
         try:
-            yield tokens.ids.get(timeout=0 if ended else POLL_S)
-            waited_since = time.monotonic()
+            token = tokens.ids.get(timeout=STALL_S)
         except queue.Empty:
-            if ended:
-                return
-            if time.monotonic() - waited_since > STALL_S:
-                raise ModelError("The language model gave no token for ten minutes. Restart the app.") from None
+            raise ModelError("The language model gave no token for ten minutes. Restart the app.") from None
+        if token == END:
+            return
+        yield token
 
 
 def _texts(ids: Iterator[int], decode: Callable[[list[int]], str]) -> Iterator[Piece]:
