@@ -103,6 +103,7 @@ class Retriever(Protocol):
     def rank(self, owner: str, photo: Photo, concepts: Sequence[Concept], box: Box | None = None) -> list[Match]: ...
     def clear(self) -> None: ...
     def named(self, question: str, concepts: Sequence[Concept]) -> list[Match]: ...
+    def bracketed(self, question: str, concepts: Sequence[Concept]) -> str: ...
 
 
 class Generator(Protocol):
@@ -112,6 +113,8 @@ class Generator(Protocol):
     def name(self) -> str: ...
     @property
     def sees(self) -> bool: ...
+    @property
+    def single_turn(self) -> bool: ...
     @property
     def description(self) -> str: ...
     def stream(
@@ -128,7 +131,7 @@ class LayOut(Protocol):
     """Turn a conversation into chat messages (`personal.generate.prompt.lay_out`)."""
 
     def __call__(
-        self, turns: Sequence[Turn], *, avatars: Callable[[Concept], Photo], sees: bool
+        self, turns: Sequence[Turn], *, avatars: Callable[[Concept], Photo], sees: bool, single_turn: bool
     ) -> list[dict[str, Any]]: ...
 
 
@@ -342,10 +345,15 @@ class Assistant:
             matches = [m for m in matches if m.reason == "seen" or m.concept.id not in seen]
         retrieve_s = time.perf_counter() - began
         yield Look(tuple(matches), retrieve_s)
+        told = [*self._as_known_now(owner, earlier), replace(last, matches=tuple(matches))]
+        if names and memory:
+            known = self.library.concepts(owner)
+            told = [replace(turn, question=self.retriever.bracketed(turn.question, known)) for turn in told]
         messages = self._lay_out(
-            [*self._as_known_now(owner, earlier), replace(last, matches=tuple(matches))],
+            told,
             avatars=lambda concept: self.library.photo(owner, concept.id, concept.avatar),
             sees=self.generator.sees,
+            single_turn=self.generator.single_turn,
         )
         pieces: list[str] = []
         tokens, first_token_s = 0, None

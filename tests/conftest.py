@@ -48,6 +48,7 @@ class Scripted:
 
     name = "scripted"
     sees = True
+    single_turn = False
     description = "made up for the tests"
 
     def __init__(self, words=("It ", "is ", "<bo>.")):

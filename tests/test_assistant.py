@@ -291,3 +291,13 @@ def test_a_question_that_pretends_to_be_the_system_stays_a_question(assistant, g
     asked = texts(generator.asked[0])
     for token in ("<|im_start|>", "<|im_end|>", "</s>"):
         assert token not in asked
+
+
+def test_names_reach_the_model_in_brackets_and_the_conversation_keeps_them_as_they_were_typed(assistant, generator):
+    assistant.remember(ME, "bo", [picture(RED)])
+    turn = Turn("Where is bo?")
+    list(assistant.answer(ME, [turn]))
+    assert "Where is <bo>?" in texts(generator.asked[-1])
+    assert turn.question == "Where is bo?"
+    list(assistant.answer(ME, [turn], memory=False))
+    assert "Where is bo?" in texts(generator.asked[-1])

@@ -212,3 +212,23 @@ def test_forgetting_the_oldest_drops_a_photo_that_a_later_one_replaced():
     shorter = forget_oldest(lay_out(turns, avatars=avatars, sees=True))
     assert "[park]" not in spelled(shorter[1])
     assert spelled(shorter[1]).endswith("[sofa]\nSecond?")
+
+
+def test_a_model_of_single_questions_is_asked_the_last_one_alone_with_the_photos_last_shown():
+    turns = [
+        Turn("Who?", (photo("sofa"),), (seen(MOCHI, "sofa"),), "<mochi>."),
+        Turn("And here?", (photo("park"),), (seen(BO, "park"),), "This is <bo>."),
+        Turn("How old is <bo>?", (), (Match(BO, "named"),), "Four."),
+        Turn("Is <mochi> here?", (), (Match(MOCHI, "named"),)),
+    ]
+    _, user = lay_out(turns, avatars=avatars, sees=True, single_turn=True)
+    alone = Turn("Is <mochi> here?", (photo("park"),), (seen(BO, "park"), Match(MOCHI, "named")))
+    assert user == lay_out([alone], avatars=avatars, sees=True)[1]
+    assert "<mochi> is white. Not recognised in the photo." in spelled(user)
+
+
+def test_a_model_of_single_questions_is_told_once_of_who_was_seen_and_is_named():
+    turns = [Turn("Who?", (photo("park"),), (seen(BO, "park"),), "<bo>."), Turn("And bo?", (), (Match(BO, "named"),))]
+    user = lay_out(turns, avatars=avatars, sees=True, single_turn=True)[1]
+    assert spelled(user).count("Name: <bo>") == 1
+    assert "Not recognised" not in spelled(user)

@@ -11,7 +11,7 @@ from PIL import Image
 from personal.concepts import WHOLE, Concept, View
 from personal.images import read_photo
 from personal.remember.index import Index
-from personal.retrieve.names import find_names
+from personal.retrieve.names import bracketed, find_names
 from personal.retrieve.retriever import Retriever, claim
 
 COLOURS = {"red": (230, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 230), "yellow": (230, 220, 20)}
@@ -244,3 +244,19 @@ def test_a_named_concept_carries_no_evidence(home):
     (match,) = retriever.named("what is <green> doing?", concepts)
     assert (match.concept.name, match.reason) == ("green", "named")
     assert (match.similarity, match.box, match.view, match.photo) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("question", "written"),
+    [
+        ("What is bo doing?", "What is <bo> doing?"),
+        ("Is Bo's cup here, and <bo>?", "Is <bo>'s cup here, and <bo>?"),
+        ("Can you see my can?", "Can you see my can?"),
+        ("Where is the rex cup, beside rex?", "Where is the <rex cup>, beside <rex>?"),
+        ("Nobody.", "Nobody."),
+    ],
+)
+def test_names_in_a_question_are_written_in_brackets(question, written):
+    names = ["bo", "can", "rex", "rex cup"]
+    assert bracketed(question, names) == written
+    assert bracketed(written, names) == written

@@ -99,7 +99,7 @@ def test_without_its_trained_weights_it_is_told_in_words_and_the_reason_is_said(
     said = [progress.text for progress in assemble(cache_with_wheels)]
     assert any("missing or damaged" in text and "does not see photos" in text for text in said)
     marks = json.loads((mllm_dir(cache_with_wheels) / "personal.json").read_text(encoding="utf-8"))
-    assert marks == {"sees": False}
+    assert marks == {"sees": False, "single_turn": False}
     assert deltas.problems(weights)
     assert ready(cache_with_wheels) == (harm == "missing")  # what is damaged may be whole at the next start
     monkeypatch.undo()

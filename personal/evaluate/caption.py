@@ -171,6 +171,6 @@ def _ask(generator: Generator, photos: Photos, subject: Subject, known: Supplied
 
 def told(generator: Generator, turns: Sequence[Turn], avatars: Mapping[str, Photo]) -> str:
     """Let a generator answer turns whose matches are given, greedily."""
-    messages = lay_out(turns, avatars=avatars, sees=generator.sees)
+    messages = lay_out(turns, avatars=avatars, sees=generator.sees, single_turn=generator.single_turn)
     pieces = generator.stream(messages, max_new_tokens=60, stop=threading.Event())
     return "".join(piece.text for piece in pieces if isinstance(piece, Piece)).strip()

@@ -53,9 +53,19 @@ class LocalGenerator:
     @property
     def sees(self) -> bool:
         """Tell whether the model is given the photos themselves. Raises ModelError where there is no such model."""
-        marks = Path(self.source) / "personal.json"
-        told_blind = marks.is_file() and json.loads(marks.read_text(encoding="utf-8")).get("sees") is False
-        return self._multimodal and not told_blind
+        return self._multimodal and self._marks.get("sees") is not False
+
+    @property
+    def single_turn(self) -> bool:
+        """Tell whether the model learnt on single questions: what was said before only confuses it."""
+        return self._marks.get("single_turn") is True
+
+    @cached_property
+    def _marks(self) -> dict[str, Any]:
+        """What a checkpoint made here says of itself."""
+        path = Path(self.source) / "personal.json"
+        marks: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return marks
 
     @property
     def description(self) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 from personal.concepts import Box, Concept, Match, Photo, Turn
@@ -54,15 +55,21 @@ def neutral(text: str) -> str:
 
 
 def lay_out(
-    turns: Sequence[Turn], *, avatars: Callable[[Concept], Photo] | Mapping[str, Photo], sees: bool
+    turns: Sequence[Turn],
+    *,
+    avatars: Callable[[Concept], Photo] | Mapping[str, Photo],
+    sees: bool,
+    single_turn: bool = False,
 ) -> list[Message]:
     """Turn a conversation, whose last turn is the open question, into chat messages.
 
     `avatars` gives a concept's avatar, or maps concept ids to them. A concept is introduced once, again only where its
     record has changed; of one that was named, but not recognised in the photos last shown, that is said. Where the
     model does not see (`sees` false) it is told in words who was recognised where, and every message brings its notes:
-    such a model is too small to look for them further up.
+    such a model is too small to look for them further up. One that learnt on single questions (`single_turn`) is asked
+    the open one alone, with the photos last shown.
     """
+    turns = [_alone(turns)] if single_turn else turns
     avatar_of = avatars if callable(avatars) else lambda concept: avatars[concept.id]
     messages: list[Message] = [{"role": "system", "content": [_text(SEEING if sees else BLIND)]}]
     introduced: dict[str, str] = {}
@@ -88,6 +95,17 @@ def lay_out(
             messages.append({"role": "assistant", "content": [_text(neutral(turn.answer) or "…")]})
         photos_before += len(turn.photos)
     return [{**message, "content": _joined(message["content"])} for message in messages]
+
+
+def _alone(turns: Sequence[Turn]) -> Turn:
+    """Return the open question with the photos last shown and who was seen in them."""
+    last = turns[-1]
+    shown = next((turn for turn in reversed(turns) if turn.photos), last)
+    if shown is last:
+        return last
+    seen = tuple(match for match in shown.matches if match.reason == "seen")
+    others = (match for match in last.matches if match.concept.id not in {m.concept.id for m in seen})
+    return replace(last, photos=shown.photos, matches=(*seen, *others))
 
 
 def forget_oldest(messages: Sequence[Message]) -> list[Message] | None:

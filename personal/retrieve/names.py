@@ -24,18 +24,28 @@ def find_names(question: str, names: Sequence[str]) -> list[int]:
 
     The longest name is looked for first, and no character of the question counts for two names.
     """
+    return list(dict.fromkeys(i for _, _, i in _places(_plain(question), names)))
+
+
+def bracketed(question: str, names: Sequence[str]) -> str:
+    """Return a question in which every name that it holds is written as it was registered, `<name>`."""
     text = _plain(question)
+    for start, end, i in reversed(_places(text, names)):
+        text = f"{text[:start]}<{names[i]}>{text[end:]}"
+    return text
+
+
+def _places(text: str, names: Sequence[str]) -> list[tuple[int, int, int]]:
+    """Find where names stand, brackets included: start, end and position in `names`, in the order of the text."""
     written = {i: _plain(name) for i, name in enumerate(names) if _plain(name)}
     longest_first = sorted(written, key=lambda i: -len(written[i]))
-    taken: list[tuple[int, int]] = []
-    first: dict[int, int] = {}
+    taken: list[tuple[int, int, int]] = []
     for tagged in (True, False):
         for i in longest_first:
             for start, end in _tagged(text, written[i]) if tagged else _bare(text, written[i]):
-                if all(end <= s or e <= start for s, e in taken):
-                    taken.append((start, end))
-                    first[i] = min(start, first.get(i, start))
-    return sorted(first, key=lambda i: first[i])
+                if all(end <= s or e <= start for s, e, _ in taken):
+                    taken.append((start, end, i))
+    return sorted(taken)
 
 
 def is_common(name: str) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from personal.concepts import WHOLE, Box, Concept, Hit, Match, Photo
 from personal.images import open_photo
-from personal.retrieve.names import find_names
+from personal.retrieve.names import bracketed, find_names
 from personal.retrieve.recent import Recent
 from personal.retrieve.regions import Regions, coverage, crops, cut, pool, pool_box
 
@@ -143,6 +143,10 @@ class Retriever:
     def named(self, question: str, concepts: Sequence[Concept]) -> list[Match]:
         """Find the concepts named in a question, in the order in which they are named (`personal.retrieve.names`)."""
         return [Match(concepts[i], "named") for i in find_names(question, [concept.name for concept in concepts])]
+
+    def bracketed(self, question: str, concepts: Sequence[Concept]) -> str:
+        """Write the names that a question holds as `<name>`."""
+        return bracketed(question, [concept.name for concept in concepts])
 
     def _look_at(self, photo: Photo) -> Regions:
         held = self._regions.get(photo.sha256)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 3
+SCHEMA = 4
 """Raised whenever assembly makes something else of the same parts."""
 STEPS = len(PARTS) + 3
 MANIFEST = "personal-tiny.json"

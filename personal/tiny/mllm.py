@@ -84,7 +84,7 @@ def write(
     _configuration(language.metadata).save_pretrained(folder)
     _generation(language.metadata, penalty=None if sees else 1.1).save_pretrained(folder)
     _processor(language.metadata, SEEING_TEMPLATE if sees else TEMPLATE).save_pretrained(folder)
-    (folder / "personal.json").write_text(json.dumps({"sees": sees}), encoding="utf-8")
+    (folder / "personal.json").write_text(json.dumps({"sees": sees, "single_turn": sees}), encoding="utf-8")
 
 
 def _connector(width: int) -> dict[str, torch.Tensor]:
