@@ -135,8 +135,8 @@ def _train(options: argparse.Namespace) -> Iterator[Progress]:
 def _export(options: argparse.Namespace) -> Iterator[Progress]:
     from personal.learn.export import ship_mllm
 
-    ship_mllm(options.run_folder, options.out)
-    yield Progress("The deltas are written", 1, 1)
+    facts = ship_mllm(options.run_folder, options.out)
+    yield Progress(f"Written: {facts['steps']} steps, {facts['minutes']} minutes on {facts['machine']}", 1, 1)
 
 
 def _merge(options: argparse.Namespace) -> Iterator[Progress]:

@@ -66,13 +66,14 @@ def ship(folder: Path, name: str, found: dict[str, torch.Tensor], facts: dict[st
     path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
-def ship_mllm(run: Path, folder: Path) -> None:
-    """Ship a training run's deltas, with its last step and loss."""
+def ship_mllm(run: Path, folder: Path) -> dict[str, Any]:
+    """Ship a training run's deltas. Return what the manifest tells of it: steps, loss, minutes, machine."""
     lines = [json.loads(line) for line in (run / LOG).read_text(encoding="utf-8").splitlines()]
     last = next(line for line in reversed(lines) if "loss" in line)
     held_out = [line["held_out"] for line in lines if "held_out" in line]
     facts = {"steps": last["step"], "held_out_loss": min(held_out, default=None), **_effort(lines)}
     ship(folder, MLLM, deltas(saved(run)), facts)
+    return facts
 
 
 def _effort(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
