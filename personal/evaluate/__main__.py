@@ -9,7 +9,7 @@ from pathlib import Path
 
 from personal.errors import PersonalError
 from personal.evaluate import commands
-from personal.evaluate.commands import CAPTIONS
+from personal.learn.photos import CAPTIONS
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from personal.errors import PersonalError
+from personal.learn.photos import CAPTIONS
 
 if TYPE_CHECKING:
     from personal.assistant import Assistant
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Shown = tuple[Sequence[str], str]
-CAPTIONS = "captions.jsonl"
 
 
 @contextmanager

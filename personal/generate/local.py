@@ -230,7 +230,6 @@ class LocalGenerator:
             AutoModelForImageTextToText,
             AutoProcessor,
             AutoTokenizer,
-            BitsAndBytesConfig,
         )
         from transformers.utils import logging as transformers_logging
 
@@ -239,13 +238,7 @@ class LocalGenerator:
         device, dtype, bits, _ = self._plan
         options: dict[str, Any] = {"dtype": dtype, "device_map": device}
         if bits.startswith("4"):
-            options["quantization_config"] = BitsAndBytesConfig(
-                load_in_4bit=True,
-                bnb_4bit_quant_type="nf4",
-                bnb_4bit_use_double_quant=True,
-                bnb_4bit_compute_dtype=dtype,
-                llm_int8_skip_modules=UNQUANTISED,
-            )
+            options["quantization_config"] = four_bits(dtype)
         model, reader = AutoModelForCausalLM, AutoTokenizer
         if self._multimodal:
             model, reader = AutoModelForImageTextToText, AutoProcessor
@@ -256,6 +249,19 @@ class LocalGenerator:
             ).eval()
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, MemoryError, SafetensorError) as error:
             raise ModelError(f"{self.name} cannot be loaded: {_in_words(error)}") from error
+
+
+def four_bits(dtype: Any) -> Any:
+    """Return how bitsandbytes quantises here: nf4, doubly, computing in `dtype` (Dettmers et al., NeurIPS 2023)."""
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=UNQUANTISED,
+    )
 
 
 def _for_transformers(part: dict[str, Any]) -> dict[str, Any]:

@@ -118,13 +118,14 @@ def _train(options: argparse.Namespace) -> Iterator[Progress]:
         seed=options.seed,
         patience=options.patience,
     )
-    if cacheable(checkpoint) and options.bits == 16:
+    cached = cacheable(checkpoint) and options.bits == 16
+    if cached:
         shown = [path for row in (*rows, *held_out) for path in (row["image"], *row["extra"]) if path]
         features = Features(load().cache_dir / "features", [picture(path) for path in dict.fromkeys(shown)], checkpoint)
         yield from features.fill(photos)
 
     def teacher(fresh: bool) -> Teacher:
-        if cacheable(checkpoint) and options.bits == 16:
+        if cached:
             return Cached(rows, checkpoint, features, rank=options.rank, seed=options.seed, fresh=fresh)
         return Direct(checkpoint, photos, rank=options.rank, seed=options.seed, bits=options.bits)
 
@@ -147,7 +148,11 @@ def _merge(options: argparse.Namespace) -> Iterator[Progress]:
 
 
 def _all(options: argparse.Namespace) -> Iterator[Progress]:
-    work = load().cache_dir / "learn" / "shipped"
+    from personal.learn.photos import CAPTIONS, Photos
+    from personal.tiny.parts import digest
+
+    captions = Photos(options.photos).folder / CAPTIONS
+    work = load().cache_dir / "learn" / f"shipped-{digest(captions)[:12]}"  # other captions begin anew
     steps = (
         ["data", str(options.photos), str(work / "data")],
         ["train", str(work / "data"), str(options.photos), str(work / "run"), "--steps", str(options.steps)],

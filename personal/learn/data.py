@@ -179,7 +179,8 @@ def _joined(subject: Subject, other: Subject, others: Sequence[Subject], random:
     kept = sides if random.random() < 0.7 else sides[:1]
     supplied = _distinct([concept for _, concept, _ in kept])
     if random.random() < BESIDE / 2:
-        both = Subject("", (), (*subject.mentions, *other.mentions), subject.words | other.words)
+        images = f"{subject.image}+{other.image}"
+        both = Subject(images, (), (*subject.mentions, *other.mentions), subject.words | other.words)
         supplied = _distinct(supplied + noise(both, others, 1, random))
     random.shuffle(supplied)
     tags = {s.tag for s in supplied}
@@ -236,6 +237,7 @@ def _add_thing(subject: Subject, supplied: list[Supplied], tags: dict[int, dict[
 def noise(subject: Subject, others: Sequence[Subject], count: int, random: Random) -> list[Supplied]:
     """Draw concepts that are certainly not in the photo: another kind, or a dog of another colour."""
     found: list[Supplied] = []
+    others = [other for other in others if other.image not in subject.image] or others
     while len(found) < count:
         tag = f"<{names.draw(random)}>"
         if random.random() < 0.3:
@@ -248,7 +250,7 @@ def noise(subject: Subject, others: Sequence[Subject], count: int, random: Rando
             continue
         other = random.choice(others)
         mention = random.choice(other.mentions) if other.mentions else None
-        if mention is None or other.image == subject.image or not contradicts(mention, subject):
+        if mention is None or not contradicts(mention, subject):
             continue
         alike = mention.kind == subject.kind  # then its looks alone tell that it is not there
         found.append(introduced(tag, f"{CROP}{other.image}", mention.kind, mention.phrase, random, described=alike))

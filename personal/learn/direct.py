@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal.errors import ModelError
-from personal.generate.local import UNQUANTISED
+from personal.generate.local import four_bits
 from personal.generate.prompt import without_system
 from personal.learn.data import Row
 from personal.learn.features import Picture, shown
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from personal.learn.photos import Photos
 
-LAYERS = r".*(language_model|text_model|layers).*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+LAYERS = r".*\.layers\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 TOWERS = r"(^|\.)(vision_tower|vision_model|visual|vision_encoder|image_encoder)\."
 CONNECTORS = r"(^|\.)(multi_modal_projector|connector|aligner|mm_projector|visual\.merger)\."
 ANSWER = "§answer§"
@@ -38,20 +38,14 @@ class Direct:
     def __init__(self, checkpoint: Path, photos: Photos, *, rank: int, seed: int, bits: int = 16) -> None:
         import torch
         from peft import LoraConfig, get_peft_model
-        from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
+        from transformers import AutoModelForImageTextToText, AutoProcessor
 
         torch.manual_seed(seed)
         self._photos = photos
         device = "cuda" if torch.cuda.is_available() else "cpu"
         options: dict[str, Any] = {"dtype": torch.bfloat16, "device_map": device}
         if bits == 4:
-            options["quantization_config"] = BitsAndBytesConfig(
-                load_in_4bit=True,
-                bnb_4bit_quant_type="nf4",
-                bnb_4bit_use_double_quant=True,
-                bnb_4bit_compute_dtype=torch.bfloat16,
-                llm_int8_skip_modules=UNQUANTISED,
-            )
+            options["quantization_config"] = four_bits(torch.bfloat16)
         base = AutoModelForImageTextToText.from_pretrained(checkpoint, trust_remote_code=False, **options)
         layers = [n for n, _ in base.named_modules() if re.fullmatch(LAYERS, n) and not re.search(TOWERS, n)]
         if not layers:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
+CAPTIONS = "captions.jsonl"
+
+
 @dataclass(frozen=True, slots=True)
 class Captioned:
     """One photo's file name and what people wrote about it; `split` is train or test."""
@@ -30,7 +33,7 @@ class Photos:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            lines = (folder / "captions.jsonl").read_text(encoding="utf-8").splitlines()
+            lines = (folder / CAPTIONS).read_text(encoding="utf-8").splitlines()
             rows = [json.loads(line) for line in lines if line.strip()]
             self.rows = [Captioned(r["image"], r.get("split", "train"), tuple(r["captions"])) for r in rows]
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -183,7 +183,6 @@ def _person(tag: str, random: Random) -> tuple[str, str, list[tuple[str, str, st
     kind, other = _two(("man", "woman", "boy", "girl"), random)
     age, (hair, wrong), (wear, no_wear) = random.choice(("young ", "")), _two(HAIR, random), _two(WEAR, random)
     info = f"{tag} is {article(age + kind)} with {hair}, wearing {wear}."
-    colour, not_colour = _two(("blonde", "black", "brown", "red", "grey"), random)
     questions = [
         (f"Is {tag} a {kind} or a {other}?", kind.capitalize(), other.capitalize()),
         (f"What is {tag}'s hair like?", hair.capitalize(), wrong.capitalize()),
@@ -191,7 +190,6 @@ def _person(tag: str, random: Random) -> tuple[str, str, list[tuple[str, str, st
         _yes_no(f"Is {tag} wearing {wear}?", True),
         _yes_no(f"Is {tag} wearing {no_wear}?", False),
     ]
-    del colour, not_colour
     return "person", info, random.sample(questions, 3)
 
 

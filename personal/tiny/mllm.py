@@ -82,7 +82,7 @@ def write(
         metadata={"format": "pt"},
     )
     _configuration(language.metadata).save_pretrained(folder)
-    _generation(language.metadata, penalty=None if sees else 1.1).save_pretrained(folder)
+    _generation(language.metadata).save_pretrained(folder)
     _processor(language.metadata, SEEING_TEMPLATE if sees else TEMPLATE).save_pretrained(folder)
     (folder / "personal.json").write_text(json.dumps({"sees": sees, "single_turn": sees}), encoding="utf-8")
 
@@ -158,8 +158,7 @@ def _configuration(metadata: dict[str, Any]) -> Any:
     )
 
 
-def _generation(metadata: dict[str, Any], penalty: float | None) -> Any:
-    """Say how to answer; a penalty for repeating would also punish a name for standing in the prompt."""
+def _generation(metadata: dict[str, Any]) -> Any:
     """Greedy without a repetition penalty: a penalty keeps the model from the names and facts that its prompt holds."""
     from transformers import GenerationConfig
 
