@@ -147,7 +147,7 @@ def test_training_stops_where_the_held_out_loss_falls_no_more_and_keeps_the_best
     assert [p.done for p in done] == [1, 2, 3, 4, 4]
     assert "falls no more" in done[-1].text
     assert torch.load(tmp_path / BEST)["step"] == 2
-    assert export.saved(tmp_path) == tmp_path / BEST
+    assert export.final(tmp_path) == tmp_path / BEST
     assert [p.done for p in train(rows, rows, lambda _: Stubborn([]), tmp_path, recipe)] == [4]
 
 

@@ -1,18 +1,23 @@
-"""`python -m personal.learn all|data|train|export|merge|align …`: make the shipped weights, or train another model."""
+"""`python -m personal.learn all|data|train|reinforce|export|merge|align …`: make the weights, or train a model."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from personal.concepts import Progress
 from personal.errors import PersonalError
 from personal.settings import load
 from personal.tiny.deltas import SHIPPED
 
-STEPS = 1500
+if TYPE_CHECKING:
+    from personal.learn.data import Row
+    from personal.learn.features import Features
+
+STEPS, REINFORCED_STEPS = 2100, 160
 HELD_OUT = 100
 """The last photos of the training split, on which the loss is watched."""
 
@@ -57,6 +62,15 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--patience", type=int, default=8, help="looks at the held-out loss without a lower one; 0: any")
     train.add_argument("--seed", type=int, default=0)
     train.set_defaults(run=_train)
+    reinforce = commands.add_parser("reinforce", help="go on from a run, rewarding what people's captions agree with")
+    reinforce.add_argument("data", type=Path, help="what `data` wrote")
+    reinforce.add_argument("photos", type=Path, help="the photos it was made from")
+    reinforce.add_argument("out", type=Path, metavar="run", help="what `train` wrote")
+    reinforce.add_argument("--checkpoint", type=Path, help="the model it trained (default: personal-tiny's parts)")
+    reinforce.add_argument("--steps", type=int, default=REINFORCED_STEPS)
+    reinforce.add_argument("--rank", type=int, default=32, help="as it was trained")
+    reinforce.add_argument("--seed", type=int, default=0)
+    reinforce.set_defaults(run=_reinforce)
     export = commands.add_parser("export", help="write the deltas of a training run")
     export.add_argument("run_folder", type=Path, metavar="run", help="what `train` wrote")
     export.add_argument("out", type=Path, help="a folder of deltas, assets/weights for the shipped ones")
@@ -66,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     merge.add_argument("checkpoint", type=Path, help="the checkpoint it was trained from")
     merge.add_argument("out", type=Path, help="an ordinary checkpoint, for PERSONAL_MODEL")
     merge.set_defaults(run=_merge)
-    everything = commands.add_parser("all", help="data, train, export and align: what is shipped with the app")
+    everything = commands.add_parser("all", help="data, train, reinforce, export, align: what is shipped with the app")
     everything.add_argument("photos", type=Path, help="a folder with captions.jsonl and the images, or a .tar of them")
     everything.add_argument("out", type=Path, nargs="?", default=SHIPPED, help="default: assets/weights")
     everything.add_argument("--steps", type=int, default=STEPS)
@@ -94,22 +108,15 @@ def _data(options: argparse.Namespace) -> Iterator[Progress]:
 
 
 def _train(options: argparse.Namespace) -> Iterator[Progress]:
-    from personal.learn import card
     from personal.learn.curves import draw
     from personal.learn.direct import Direct
-    from personal.learn.features import Features, picture
     from personal.learn.model import Cached, cacheable
     from personal.learn.optimiser import Recipe
     from personal.learn.photos import Photos
     from personal.learn.train import LOG, Teacher, train
 
-    checkpoint = options.checkpoint
-    if checkpoint is None:
-        from personal.learn.base import untrained
-
-        checkpoint = yield from untrained(load().cache_dir)
-    rows, held_out = (card.read(options.data / f"{name}.json") for name in card.SPLITS)
-    photos = Photos(options.photos)
+    checkpoint = yield from _checkpoint(options)
+    rows, held_out = _rows(options)
     recipe = Recipe(
         steps=options.steps,
         trees=options.trees,
@@ -120,17 +127,60 @@ def _train(options: argparse.Namespace) -> Iterator[Progress]:
     )
     cached = cacheable(checkpoint) and options.bits == 16
     if cached:
-        shown = [path for row in (*rows, *held_out) for path in (row["image"], *row["extra"]) if path]
-        features = Features(load().cache_dir / "features", [picture(path) for path in dict.fromkeys(shown)], checkpoint)
-        yield from features.fill(photos)
+        features = yield from _features(options, checkpoint, [*rows, *held_out])
 
     def teacher(fresh: bool) -> Teacher:
         if cached:
             return Cached(rows, checkpoint, features, rank=options.rank, seed=options.seed, fresh=fresh)
-        return Direct(checkpoint, photos, rank=options.rank, seed=options.seed, bits=options.bits)
+        return Direct(checkpoint, Photos(options.photos), rank=options.rank, seed=options.seed, bits=options.bits)
 
     yield from train(rows, held_out, teacher, options.out, recipe)
     draw(options.out / LOG, options.out / "curves.png")
+
+
+def _reinforce(options: argparse.Namespace) -> Iterator[Progress]:
+    from dataclasses import replace
+
+    from personal.learn.curves import draw
+    from personal.learn.model import Cached, cacheable
+    from personal.learn.reinforce import LOG, RECIPE, reinforce
+
+    checkpoint = yield from _checkpoint(options)
+    if not cacheable(checkpoint):
+        raise PersonalError("Only models whose connector takes one feature map per image can be reinforced.")
+    rows, held_out = _rows(options)
+    features = yield from _features(options, checkpoint, [*rows, *held_out])
+    recipe = replace(RECIPE, steps=options.steps, rank=options.rank, seed=options.seed)
+    teacher = Cached(rows, checkpoint, features, rank=options.rank, seed=options.seed, fresh=False)
+    yield from reinforce(rows, held_out, teacher, options.out, recipe)
+    draw(options.out / LOG, options.out / "rewards.png")
+
+
+def _checkpoint(options: argparse.Namespace) -> Generator[Progress, None, Path]:
+    from personal.learn.base import untrained
+
+    if options.checkpoint is not None:
+        return Path(options.checkpoint)
+    return (yield from untrained(load().cache_dir))
+
+
+def _rows(options: argparse.Namespace) -> tuple[list[Row], list[Row]]:
+    from personal.learn import card
+
+    rows, held_out = (card.read(options.data / f"{name}.json") for name in card.SPLITS)
+    return rows, held_out
+
+
+def _features(
+    options: argparse.Namespace, checkpoint: Path, rows: Sequence[Row]
+) -> Generator[Progress, None, Features]:
+    from personal.learn.features import Features, picture
+    from personal.learn.photos import Photos
+
+    shown = [path for row in rows for path in (row["image"], *row["extra"]) if path]
+    features = Features(load().cache_dir / "features", [picture(path) for path in dict.fromkeys(shown)], checkpoint)
+    yield from features.fill(Photos(options.photos))
+    return features
 
 
 def _export(options: argparse.Namespace) -> Iterator[Progress]:
@@ -141,10 +191,10 @@ def _export(options: argparse.Namespace) -> Iterator[Progress]:
 
 
 def _merge(options: argparse.Namespace) -> Iterator[Progress]:
-    from personal.learn.export import deltas, merge, saved
+    from personal.learn.export import deltas, final, merge
 
     yield Progress("Merging")
-    merge(options.checkpoint, deltas(saved(options.run_folder)), options.out)
+    merge(options.checkpoint, deltas(final(options.run_folder)), options.out)
 
 
 def _all(options: argparse.Namespace) -> Iterator[Progress]:
@@ -156,6 +206,7 @@ def _all(options: argparse.Namespace) -> Iterator[Progress]:
     steps = (
         ["data", str(options.photos), str(work / "data")],
         ["train", str(work / "data"), str(options.photos), str(work / "run"), "--steps", str(options.steps)],
+        ["reinforce", str(work / "data"), str(options.photos), str(work / "run")],
         ["export", str(work / "run"), str(options.out)],
         ["align", str(options.photos), str(options.out)],
     )

@@ -12,12 +12,12 @@ NAME = "grouped_products"
 def attend(
     module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor, **kwargs: Any
 ) -> tuple[torch.Tensor, None]:
-    """Attend with an additive mask (rows, 1, length, length); the heads of a group share one product."""
+    """Attend with an additive mask (rows, 1, length, keys); the heads of a group share one product."""
     rows, heads, length, width = query.shape
     groups = key.shape[1]
     q = (query * kwargs["scaling"]).reshape(rows, groups, -1, width)
-    scores = (q @ key.transpose(2, 3)).view(rows, groups, heads // groups, length, length) + mask.unsqueeze(2)
-    shares = torch.softmax(scores, -1).view(rows, groups, -1, length)
+    scores = (q @ key.transpose(2, 3)).view(rows, groups, heads // groups, length, -1) + mask.unsqueeze(2)
+    shares = torch.softmax(scores, -1).view(rows, groups, -1, key.shape[2])
     return (shares @ value).view(rows, heads, length, width).transpose(1, 2), None
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal.learn.model import SCALE
-from personal.learn.train import BEST, CHECKPOINT, LOG
+from personal.learn.reinforce import LOG as REWARDS
+from personal.learn.reinforce import REINFORCED
+from personal.learn.train import LOG, saved
 from personal.tiny.deltas import ENCODER, MANIFEST, MLLM, applied, parts
 from personal.tiny.parts import digest
 
@@ -18,9 +20,9 @@ if TYPE_CHECKING:
 FIRST = "model.multi_modal_projector.linear_1"
 
 
-def saved(run: Path) -> Path:
-    """Tell which weights of a run to keep: those with the lowest held-out loss, or else the last."""
-    return run / BEST if (run / BEST).is_file() else run / CHECKPOINT
+def final(run: Path) -> Path:
+    """Tell which weights of a run to keep: those reinforced, or those of the lowest held-out loss, or the last."""
+    return run / REINFORCED if (run / REINFORCED).is_file() else saved(run)
 
 
 def deltas(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -67,12 +69,17 @@ def ship(folder: Path, name: str, found: dict[str, torch.Tensor], facts: dict[st
 
 
 def ship_mllm(run: Path, folder: Path) -> dict[str, Any]:
-    """Ship a training run's deltas. Return what the manifest tells of it: steps, loss, minutes, machine."""
+    """Ship a training run's deltas. Return what the manifest tells of it: steps, loss, reward, minutes, machine."""
     lines = [json.loads(line) for line in (run / LOG).read_text(encoding="utf-8").splitlines()]
     last = next(line for line in reversed(lines) if "loss" in line)
     held_out = [line["held_out"] for line in lines if "held_out" in line]
-    facts = {"steps": last["step"], "held_out_loss": min(held_out, default=None), **_effort(lines)}
-    ship(folder, MLLM, deltas(saved(run)), facts)
+    facts = {"steps": last["step"], "held_out_loss": min(held_out, default=None)}
+    if (run / REINFORCED).is_file():
+        more = [json.loads(line) for line in (run / REWARDS).read_text(encoding="utf-8").splitlines()]
+        facts |= {"reinforced_steps": more[-1]["step"], "held_out_reward": more[-1].get("held_out")}
+        lines += more
+    facts |= _effort(lines)
+    ship(folder, MLLM, deltas(final(run)), facts)
     return facts
 
 

@@ -7,7 +7,7 @@ image tokens are computed once for its five captions.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ class Tokens:
     ids: tuple[int, ...]
     start: int
     decisive: int = 1
+    weight: float = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Tree:
 
     ids: list[int]
     parents: list[int]
-    targets: dict[tuple[int, int], int]
+    targets: dict[tuple[int, int], float]
     pictures: list[Picture]
 
 
@@ -50,7 +51,7 @@ class Tree:
 class Batch:
     """Trees side by side: ids and positions (trees, nodes), mask (trees, 1, nodes, nodes), sizes unpadded (trees).
 
-    Of the targets the flat node, the label, and how many rows have it.
+    Of the targets the flat node, the label, and how many rows have it, weighted.
     """
 
     ids: torch.Tensor
@@ -85,6 +86,10 @@ class Layout:
             chat, pictures = messages(row, avatars=avatars)
             sequences.append(self._sequence(chat, row["conversations"][1]["value"], _decisive(row)))
         return pack(sequences, pictures)
+
+    def question(self, row: Row) -> tuple[int, ...]:
+        """Return the tokens of a row up to its answer."""
+        return self._sequence(messages(row)[0], "").ids[:-1]
 
     def _sequence(self, chat: list[dict[str, Any]], answer: str, decisive: int = 1) -> Tokens:
         text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
@@ -138,13 +143,13 @@ def pack(sequences: Sequence[Tokens], pictures: list[Picture]) -> Tree:
     """Merge sequences by their common beginnings."""
     ids: list[int] = []
     parents: list[int] = []
-    targets: Counter[tuple[int, int]] = Counter()
+    targets: defaultdict[tuple[int, int], float] = defaultdict(float)
     children: dict[tuple[int, int], int] = {}
     for sequence in sequences:
         node = NOWHERE
         for place, token in enumerate(sequence.ids):
             if place >= sequence.start:
-                targets[(node, token)] += sequence.decisive if place == sequence.start else 1
+                targets[(node, token)] += sequence.weight * (sequence.decisive if place == sequence.start else 1)
                 if place == len(sequence.ids) - 1:
                     break
             if (node, token) not in children:
@@ -166,7 +171,7 @@ def collate(trees: Sequence[Tree], pad: int) -> Batch:
     mask = np.zeros((len(trees), 1, longest, longest), dtype=bool)
     nodes: list[int] = []
     labels: list[int] = []
-    counts: list[int] = []
+    counts: list[float] = []
     for number, tree in enumerate(trees):
         ids[number, : len(tree.ids)] = tree.ids
         seen = mask[number, 0]

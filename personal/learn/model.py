@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal.learn.data import Row
-from personal.learn.features import Features
-from personal.learn.layout import Batch, Layout, collate
+from personal.learn.features import Features, Picture, picture
+from personal.learn.layout import Batch, Layout, Tokens, collate, pack
 from personal.learn.train import Lesson, Studied
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ SCALE = 2
 ENOUGH = 200
 """Photos from which on the connector can be fitted before training; with fewer it starts as it is."""
 CHUNK = 512
+LONGEST = 32
+"""Tokens of an answer that is sampled."""
+TEMPERATURE = 0.7
+"""At which answers are sampled, and made likelier: nearer to what greedy decoding says than at 1."""
+TOGETHER = 32
+"""Photos about which is answered at once."""
 HIDDEN = -30000.0
 """Added to the scores of what a token must not see."""
 
@@ -77,8 +83,13 @@ class Learner:
             for place, value in zip(places, layers, strict=True):
                 place.copy_(value)
 
-    def loss(self, batch: Batch, maps: torch.Tensor) -> torch.Tensor:
-        """Return the mean cross-entropy of the targets; `maps` (pictures, tokens, channels) in the batch's order."""
+    def loss(
+        self, batch: Batch, maps: torch.Tensor, *, among: float | None = None, temperature: float = 1.0
+    ) -> torch.Tensor:
+        """Return the mean cross-entropy of the targets; `maps` (pictures, tokens, channels) in the batch's order.
+
+        The weighted sum is divided `among` so many, or else among the sum of the weights.
+        """
         import torch
         from torch.nn import functional
         from torch.utils.checkpoint import checkpoint
@@ -87,7 +98,8 @@ class Learner:
         head = self.model.lm_head.weight
 
         def part(states: torch.Tensor, labels: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-            each = functional.cross_entropy(functional.linear(states, head).float(), labels, reduction="none")
+            scores = functional.linear(states, head).float() / temperature
+            each = functional.cross_entropy(scores, labels, reduction="none")
             return each @ counts
 
         total = torch.zeros((), device=self.device)
@@ -95,19 +107,13 @@ class Learner:
         for start in range(0, len(labels), CHUNK):
             some = slice(start, start + CHUNK)
             total = total + checkpoint(part, hidden[nodes[some]], labels[some], counts[some], use_reentrant=False)
-        return total / counts.sum()
+        return total / (among or counts.sum())
 
     def hidden(self, batch: Batch, maps: torch.Tensor) -> torch.Tensor:
         """Return the last hidden states, (trees, nodes, width)."""
         import torch
 
-        ids = batch.ids.to(self.device)
-        embedded = self.model.get_input_embeddings()(ids)
-        mean, deviation = (each.to(self.device) for each in self.standard)
-        standard = (maps.to(self.device, torch.float32) - mean) / deviation
-        seen = self.model.model.multi_modal_projector(standard.to(embedded.dtype))
-        place = (ids == self.model.config.image_token_id).unsqueeze(-1)
-        embedded = embedded.masked_scatter(place, seen.to(embedded.dtype))
+        embedded = self._embedded(batch.ids.to(self.device), maps)
         output = self.model.model.language_model(
             inputs_embeds=embedded,
             attention_mask=torch.zeros(batch.mask.shape, dtype=embedded.dtype, device=self.device).masked_fill(
@@ -117,6 +123,49 @@ class Learner:
             use_cache=False,
         )
         return output.last_hidden_state  # type: ignore[no-any-return]
+
+    def _embedded(self, ids: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+        """Embed tokens, (rows, tokens), and in the images' places what the connector makes of their maps."""
+        embedded = self.model.get_input_embeddings()(ids)
+        mean, deviation = (each.to(self.device) for each in self.standard)
+        standard = (maps.to(self.device, mean.dtype) - mean) / deviation
+        seen = self.model.model.multi_modal_projector(standard.to(embedded.dtype))
+        place = (ids == self.model.config.image_token_id).unsqueeze(-1)
+        return embedded.masked_scatter(place, seen.to(embedded.dtype))  # type: ignore[no-any-return]
+
+    def sample(
+        self, asked: Sequence[int], maps: torch.Tensor, count: int, *, end: int, longest: int, seed: int | None
+    ) -> list[list[tuple[int, ...]]]:
+        """Answer one question, token ids, about each of the photos in `maps` `count` times; greedily without a seed,
+        else drawn at TEMPERATURE.
+
+        An answer ends with `end`, or after `longest` tokens.
+        """
+        import torch
+        from transformers import DynamicCache
+
+        random = None if seed is None else torch.Generator(self.device).manual_seed(seed)
+        head, cache = self.model.lm_head.weight, DynamicCache()
+        state = self._embedded(torch.tensor([asked] * len(maps), device=self.device), maps)
+        mask = torch.full((len(asked), len(asked)), HIDDEN, dtype=state.dtype, device=self.device).triu(1)[None, None]
+        said: list[torch.Tensor] = []
+        over = torch.zeros(len(maps) * count, dtype=torch.bool, device=self.device)
+        while len(said) < longest and not over.all():
+            output = self.model.model.language_model(
+                inputs_embeds=state, attention_mask=mask, past_key_values=cache, use_cache=True
+            )
+            states = output.last_hidden_state[:, -1]
+            if not said:
+                cache.batch_repeat_interleave(count)
+                states = states.repeat_interleave(count, 0)
+            scores = torch.nn.functional.linear(states, head).float() / TEMPERATURE
+            chosen = scores.argmax(-1) if random is None else scores.softmax(-1).multinomial(1, generator=random)[:, 0]
+            said.append(chosen.masked_fill(over, end))
+            over |= chosen == end
+            state = self.model.get_input_embeddings()(said[-1][:, None])
+            mask = torch.zeros((1, 1, 1, len(asked) + len(said)), dtype=state.dtype, device=self.device)
+        rows = [_until(row, end) for row in torch.stack(said, 1).tolist()]
+        return [rows[i : i + count] for i in range(0, len(rows), count)]
 
 
 def cacheable(checkpoint: Path) -> bool:
@@ -147,16 +196,64 @@ class Cached:
 
     def study(self, lessons: Sequence[Lesson], *, learn: bool = True) -> Studied:
         """Add the gradients of a batch, unless only its loss is asked for."""
-        import numpy as np
         import torch
 
         batch = collate([self.layout.tree(rows, avatars=avatars) for rows, avatars in lessons], self.layout.pad)
-        maps = torch.from_numpy(np.stack([self._features[picture] for picture in batch.pictures]))
+        maps = self._maps(batch.pictures)
         with torch.set_grad_enabled(learn):
             loss = self.learner.loss(batch, maps)
             if learn:
                 loss.backward()  # type: ignore[no-untyped-call]
         return Studied(loss.item(), int(batch.sizes.sum()), int(batch.counts.sum()))
+
+    def say(self, question: str, images: Sequence[str], count: int, *, seed: int | None) -> list[list[tuple[int, ...]]]:
+        """Answer a question about each photo `count` times, as token ids: drawn, or greedily without a seed."""
+        import torch
+
+        end = self.layout.processor.tokenizer.eos_token_id
+        asked, said = self._asked(question), []
+        with torch.inference_mode():
+            for start in range(0, len(images), TOGETHER):
+                maps = self._maps([picture(image) for image in images[start : start + TOGETHER]])
+                said += self.learner.sample(asked, maps, count, end=end, longest=LONGEST, seed=seed)
+        return said
+
+    def text(self, said: Sequence[int]) -> str:
+        """Return an answer's text; one that was not ended breaks off."""
+        return str(self.layout.processor.tokenizer.decode(said, skip_special_tokens=True))
+
+    def weigh(
+        self,
+        question: str,
+        images: Sequence[str],
+        said: Sequence[Sequence[tuple[int, ...]]],
+        weights: Sequence[Sequence[float]],
+    ) -> None:
+        """Add the gradients that make answers about photos likelier by their weights, or less likely below 0."""
+        asked = self._asked(question)
+        trees = [
+            pack([Tokens((*asked, *a), len(asked), 1, w) for a, w in zip(*own, strict=True)], [picture(image)])
+            for image, *own in zip(images, said, weights, strict=True)
+        ]
+        batch = collate(trees, self.layout.pad)
+        tokens = sum(len(answer) for answers in said for answer in answers)
+        loss = self.learner.loss(batch, self._maps(batch.pictures), among=tokens, temperature=TEMPERATURE)
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def _asked(self, question: str) -> tuple[int, ...]:
+        row: Row = {"id": "", "image": "photo", "extra": {}, "type": "caption", "conversations": []}
+        row["conversations"] = [{"from": "human", "value": question}, {"from": "gpt", "value": ""}]
+        return self.layout.question(row)
+
+    def _maps(self, pictures: Sequence[Picture]) -> torch.Tensor:
+        import numpy as np
+        import torch
+
+        return torch.from_numpy(np.stack([self._features[picture] for picture in pictures]))
+
+
+def _until(row: list[int], end: int) -> tuple[int, ...]:
+    return tuple(row[: row.index(end) + 1] if end in row else row)
 
 
 def _captions(rows: Sequence[Row]) -> dict[str, list[str]]:

@@ -81,6 +81,15 @@ class Optimiser:
         torch.save({**saved, "mean": mean, "deviation": deviation}, partial)
         os.replace(partial, path)
 
+    def adopt(self, path: Path) -> None:
+        """Begin with the weights of a run, and with no moments."""
+        import torch
+
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        for name, value in self.master.items():
+            value.copy_(saved["master"][name])
+        self._publish()
+
     def resume(self, path: Path) -> int:
         """Go back to the last saved step; 0 where there is none."""
         import torch

@@ -118,7 +118,7 @@ def train(
     """
     if not rows:
         raise PersonalError("There is nothing to train on: the data holds no rows.")
-    give_back = _keep_memory()
+    give_back = keep_memory()
     out.mkdir(parents=True, exist_ok=True)
     course, examination = Course(rows, recipe), Course(held_out, recipe)
     learner = teacher(not (out / CHECKPOINT).is_file())
@@ -149,6 +149,11 @@ def train(
         yield Progress("Stopped: the held-out loss falls no more", step, recipe.steps)
 
 
+def saved(run: Path) -> Path:
+    """Tell which weights of a run to keep: those with the lowest held-out loss, or else the last."""
+    return run / BEST if (run / BEST).is_file() else run / CHECKPOINT
+
+
 def machine() -> str:
     """Name what computes here."""
     import torch
@@ -176,7 +181,7 @@ def _examine(learner: Teacher, course: Course) -> float:
     return sum(losses) / len(losses)
 
 
-def _keep_memory() -> Callable[[], None]:
+def keep_memory() -> Callable[[], None]:
     """Keep glibc from giving freed memory back and asking for it again at every step: a third of the time on CPUs.
 
     Returns what gives back what lies in pieces, to be called now and then: without it the process grows to many GB.
