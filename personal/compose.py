@@ -19,6 +19,7 @@ from personal.errors import PersonalError
 from personal.settings import TINY, Settings
 
 if TYPE_CHECKING:
+    from personal.generate.switching import Model
     from personal.remember.library import Library
 
 LOCAL = "local"
@@ -79,12 +80,12 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
 
             yield from assemble(settings.cache_dir)
 
-        from personal.generate.local import LocalGenerator
         from personal.generate.prompt import lay_out
+        from personal.generate.switching import Stage
         from personal.remember.index import Index
         from personal.retrieve.encoder import Encoder
         from personal.retrieve.retriever import Retriever
-        from personal.tiny.assemble import encoder_dir, mllm_dir
+        from personal.tiny.assemble import encoder_dir
 
         encoder = Encoder(
             str(encoder_dir(settings.cache_dir)) if settings.encoder == TINY else settings.encoder,
@@ -94,12 +95,7 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
         yield from encoder.load()
         index = Index(encoder.id, encoder.dimension, folder=settings.data_dir / "index", url=settings.chroma_url)
         stack.callback(index.close)
-        generator = LocalGenerator(
-            str(mllm_dir(settings.cache_dir)) if settings.model == TINY else settings.model,
-            name=settings.model,
-            device=settings.device,
-            quantization=settings.quantization,
-        )
+        generator = Stage(model(settings))
         assistant = Assistant(
             concepts,
             index,
@@ -118,6 +114,19 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
             yield Progress("Waking the language model")
             yield from generator.load()
         return Parts(assistant, stack.pop_all())
+
+
+def model(settings: Settings) -> Model:
+    """Make the language model that the settings choose, not yet loaded."""
+    from personal.generate.local import LocalGenerator
+    from personal.tiny.assemble import mllm_dir
+
+    return LocalGenerator(
+        str(mllm_dir(settings.cache_dir)) if settings.model == TINY else settings.model,
+        name=settings.model,
+        device=settings.device,
+        quantization=settings.quantization,
+    )
 
 
 class Opening:

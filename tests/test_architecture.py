@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LEVELS = {
-    0: {"concepts", "errors", "settings", "images", "colours"},
+    0: {"concepts", "errors", "settings", "images", "colours", "threads"},
     1: {"assistant", "remember", "retrieve", "generate", "tiny"},
     2: {"compose", "doctor", "learn"},
     3: {"ui", "cli", "evaluate"},
@@ -21,7 +21,7 @@ HOME = {
     "gradio": ("ui/",),
     "chromadb": ("remember/index.py",),
     "open_clip": ("retrieve/encoder.py", "tiny/", "learn/", "evaluate/search.py"),
-    "transformers": ("generate/local.py", "tiny/", "learn/"),
+    "transformers": ("generate/", "tiny/", "learn/"),
     "bitsandbytes": ("generate/local.py", "tiny/"),
 }
 # What a room may take from a higher or a neighbouring one, with the reason.

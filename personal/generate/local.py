@@ -1,8 +1,8 @@
-"""Answer with a language model that runs here: transformers and, for four bits, bitsandbytes. Only here.
+"""Answer with a language model that runs here: transformers and, for four bits, packed weights or bitsandbytes.
 
 Opens any image-text-to-text checkpoint, or a text-only one, from a folder or the model hub; safetensors only, and never
-code that comes with a checkpoint. The model is loaded once, at the first answer or by `load`; answers are generated one
-at a time, first come, first served.
+code that comes with a checkpoint. The model is loaded once, at the first answer or by `load`, and freed by `unload`;
+one answer is generated at a time (`personal.generate.switching` sees to that).
 """
 
 from __future__ import annotations
@@ -11,32 +11,49 @@ import copy
 import json
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from personal.concepts import Piece, Progress, Waiting
+from personal.concepts import Piece, Progress
 from personal.errors import ModelError
 from personal.generate.prompt import Message, forget_oldest, without_system
-from personal.generate.streaming import Tokens, Turnstile, pieces, runs_in_circles
+from personal.generate.streaming import Tokens, pieces, runs_in_circles
 from personal.images import open_photo
+from personal.threads import in_thread
 
 log = logging.getLogger(__name__)
 
-UNQUANTISED = [
-    "lm_head",
-    *(rf"(model\.)?{tower}" for tower in ("vision_tower", "vision_model", "visual", "vision_encoder", "image_encoder")),
-    *(rf"(model\.)?{joint}" for joint in ("multi_modal_projector", "connector", "aligner", "mm_projector")),
-]
+TOWERS = ("vision_tower", "vision_model", "visual", "vision_encoder", "image_encoder", "audio_tower")
+JOINTS = ("multi_modal_projector", "connector", "aligner", "mm_projector", "embed_vision", "embed_audio")
+UNQUANTISED = ["lm_head", *(rf"(model\.)?{module}" for module in (*TOWERS, *JOINTS))]
 """Modules that stay in 16 bits: what looks, what joins, and what chooses the word."""
+
+
+PACKED, NF4, EIGHT = "4 bits (packed integers)", "4 bits (nf4)", "8 bits (int8)"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where and in which numbers a model computes, and why."""
+
+    device: str
+    dtype: Any
+    bits: str
+    reason: str
 
 
 class LocalGenerator:
     """A Generator on this machine. `source` is a folder or a hub id; `name` is what people call it.
 
-    `quantization` "4bit" means nf4 with double quantisation, computing in 16 bits, where the device can (CPU, CUDA).
+    `quantization`: "4bit" means packed integers on CPUs that have the kernels (`personal.generate.packed`) and nf4
+    elsewhere; "nf4" (doubly quantised) and "8bit" are bitsandbytes', where the device can (CPU, CUDA); "none" 16 bits.
     """
+
+    exclusive = True
 
     def __init__(
         self, source: str, *, device: str = "auto", quantization: str = "4bit", name: str | None = None
@@ -46,9 +63,9 @@ class LocalGenerator:
         self._wish = device
         self._quantization = quantization
         self._loading = threading.Lock()
-        self._turnstile = Turnstile()
         self._model: Any = None
         self._reader: Any = None
+        self._past: Any = None
 
     @property
     def sees(self) -> bool:
@@ -70,8 +87,8 @@ class LocalGenerator:
     @property
     def description(self) -> str:
         """Say in words where and in which numbers the model computes, and why."""
-        device, _, bits, reason = self._plan
-        return f"{bits} on {device} ({reason})"
+        plan = self._plan
+        return f"{plan.bits} on {plan.device} ({plan.reason})"
 
     def load(self) -> Iterator[Progress]:
         """Load the model unless it is loaded, yielding what is being done. Raises ModelError in words."""
@@ -80,8 +97,18 @@ class LocalGenerator:
         yield Progress(f"Loading {self.name}: {self.description}")
         with self._loading:
             if self._model is None:
-                self._open()
+                in_thread(self._open)
         yield Progress(f"{self.name} is loaded", 1, 1)
+
+    def unload(self) -> None:
+        """Give the model's memory back; the next answer loads it again."""
+        self._model = self._reader = self._past = None
+        _free()
+
+    def clear(self) -> None:
+        """Forget what was read last."""
+        if self._past is not None:
+            self._past.clear()
 
     def stream(
         self,
@@ -90,47 +117,19 @@ class LocalGenerator:
         max_new_tokens: int,
         stop: threading.Event,
         temperature: float = 0.0,
-    ) -> Iterator[Waiting | Piece]:
-        """Answer the messages of `prompt.lay_out`: Waiting while others are before it, then Pieces as they come.
-
-        Greedy unless `temperature` is above 0. Setting `stop`, or closing the iterator, ends it at the next token and
-        lets the next one begin. Raises ModelError.
-        """
-        ticket = self._turnstile.join()
-        try:
-            yield from self._turnstile.wait(ticket, stop)
-            for _ in self.load():
-                pass
-            if stop.is_set():
-                return
-            yield from self._answer(list(messages), max_new_tokens, stop, temperature)
-        finally:
-            self._turnstile.leave(ticket)
-
-    def _answer(
-        self, messages: list[Message], max_new_tokens: int, stop: threading.Event, temperature: float
     ) -> Iterator[Piece]:
-        import torch
+        """Answer the messages of `prompt.lay_out`, in Pieces as they come.
 
-        inputs = self._fitting(messages, max_new_tokens)
-        tokenizer = getattr(self._reader, "tokenizer", self._reader)
+        Greedy unless `temperature` is above 0. Setting `stop`, or closing the iterator, ends it at the next token.
+        Raises ModelError.
+        """
+        for _ in self.load():
+            pass
         halt = threading.Event()
-        config = copy.deepcopy(self._model.generation_config)
-        config.update(max_new_tokens=max_new_tokens, max_length=None, do_sample=temperature > 0)
-        if temperature > 0:
-            config.update(temperature=temperature)
-        else:
-            config.update(temperature=None, top_p=None, top_k=None)
-
-        prompt = inputs["input_ids"].shape[1]
-
-        def halted(ids: Any, _scores: Any, **_: Any) -> Any:
-            over = stop.is_set() or halt.is_set() or runs_in_circles(ids[0, prompt:].tolist())
-            return torch.full((ids.shape[0],), over, device=ids.device, dtype=torch.bool)
+        tokenizer = getattr(self._reader, "tokenizer", self._reader)
 
         def generate(tokens: Tokens) -> None:
-            with torch.inference_mode():
-                self._model.generate(**inputs, generation_config=config, stopping_criteria=[halted], streamer=tokens)
+            self._generate(list(messages), tokens, max_new_tokens, temperature, lambda: stop.is_set() or halt.is_set())
 
         def decode(ids: list[int]) -> str:
             return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
@@ -138,23 +137,70 @@ class LocalGenerator:
         try:
             yield from pieces(generate, decode, halt)
         except (RuntimeError, ValueError, IndexError, TypeError, MemoryError) as error:
+            self.clear()
             raise ModelError(f"{self.name} could not answer: {_in_words(error)}") from error
 
-    def _fitting(self, messages: list[Message], max_new_tokens: int) -> Any:
-        """Encode the messages, forgetting the oldest exchanges where they do not fit into the model's context."""
+    def _generate(
+        self,
+        messages: list[Message],
+        tokens: Tokens,
+        max_new_tokens: int,
+        temperature: float,
+        over: Callable[[], bool],
+    ) -> None:
+        import torch
+
+        if over():
+            return
+        read, inputs = self._fitting(messages, max_new_tokens)
+        config = copy.deepcopy(self._model.generation_config)
+        config.update(max_new_tokens=max_new_tokens, max_length=None, do_sample=temperature > 0)
+        if temperature > 0:
+            config.update(temperature=temperature)
+        else:
+            config.update(temperature=None, top_p=None, top_k=None)
+        prompt = inputs["input_ids"].shape[1]
+        pictures = [p["image"].sha256 for m in read for p in m["content"] if p["type"] == "image"]
+        past, inputs = self._recalled(inputs, pictures)
+
+        def halted(ids: Any, _scores: Any, **_: Any) -> Any:
+            end = over() or runs_in_circles(ids[0, prompt:].tolist())
+            return torch.full((ids.shape[0],), end, device=ids.device, dtype=torch.bool)
+
+        options = {"generation_config": config, "stopping_criteria": [halted], "streamer": tokens}
+        with torch.inference_mode():
+            said = self._model.generate(**inputs, past_key_values=past, **options)
+        self._past.keep(past, said[0].tolist(), pictures)
+
+    def _recalled(self, inputs: dict[str, Any], pictures: list[str]) -> tuple[Any, dict[str, Any]]:
+        """Return the cache to go on from, and the inputs without the pictures that are in it."""
+        config = self._model.config
+        marks = {getattr(config, name, None) for name in ("image_token_id", "image_token_index")} - {None}
+        past = self._past.recall(config, inputs["input_ids"][0].tolist(), pictures, marks)
+        if past.get_seq_length():
+            inputs = {name: value for name, value in inputs.items() if not name.startswith("pixel_")}
+        if hasattr(inner := self._model.base_model, "rope_deltas"):
+            inner.rope_deltas = None  # Qwen-VL: positions left by the prompt before would be taken for this one's
+        return past, inputs
+
+    def _fitting(self, messages: list[Message], max_new_tokens: int) -> tuple[list[Message], dict[str, Any]]:
+        """Encode the messages, forgetting the oldest exchanges where they do not fit into the model's context.
+
+        Return what is left of them, and the model's inputs.
+        """
         limit = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         shorter: list[Message] | None = messages
         while shorter is not None:
             inputs = self._encode(shorter)
             if limit is None or inputs["input_ids"].shape[1] + max_new_tokens <= limit:
-                return inputs
+                return shorter, inputs
             shorter = forget_oldest(shorter)
         raise ModelError(
             f"The question is too long for {self.name}, which holds {limit} tokens with the answer's {max_new_tokens}. "
             "Ask a shorter one, or with fewer photos and concepts."
         )
 
-    def _encode(self, messages: list[Message]) -> Any:
+    def _encode(self, messages: list[Message]) -> dict[str, Any]:
         """Apply the model's chat template: user text never becomes a control token. Input ids are (1, tokens)."""
         from jinja2 import TemplateError
 
@@ -172,7 +218,12 @@ class LocalGenerator:
         options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
         try:
             return self._reader.apply_chat_template(chat, sanitize_control_tokens=True, **options)
-        except ValueError as error:  # the processors of Idefics3 and SmolVLM find no images in text cleaned so
+        except NotImplementedError:  # LLaVA-1.5: its tokenizer, not its template, writes how a text begins
+            template = "{{ bos_token }}" + self._reader.chat_template
+            return self._reader.apply_chat_template(
+                chat, chat_template=template, sanitize_control_tokens=True, **options
+            )
+        except ValueError as error:  # the processor of Idefics3 finds no images in text cleaned so
             if "char_to_token" not in str(error):
                 raise
             return self._reader.apply_chat_template(chat, **options)  # prompt.neutral has cleaned it already
@@ -200,9 +251,11 @@ class LocalGenerator:
         )
 
     @cached_property
-    def _plan(self) -> tuple[str, Any, str, str]:
-        """Choose device, dtype and bits, and log why. Never changed silently afterwards."""
+    def _plan(self) -> Plan:
+        """Choose device, dtype and bits, and log why. Changed only where a model's layers turn out not to pack."""
         import torch
+
+        from personal.generate import packed
 
         device, reason = self._wish, f"PERSONAL_DEVICE={self._wish}"
         if device == "auto":
@@ -216,12 +269,14 @@ class LocalGenerator:
         bits = f"16 bits ({str(dtype).removeprefix('torch.')})"
         if getattr(self._config, "quantization_config", None) is not None:
             bits = "the checkpoint's own quantisation"
-        elif self._quantization == "4bit" and device == "mps":
-            reason += "; four bits need a CPU or CUDA"
-        elif self._quantization == "4bit":
-            bits = "4 bits (nf4)"
+        elif self._quantization != "none" and device == "mps":
+            reason += "; fewer than 16 bits need a CPU or CUDA"
+        elif self._quantization == "4bit" and device == "cpu" and packed.available():
+            bits = PACKED
+        elif self._quantization != "none":
+            bits = EIGHT if self._quantization == "8bit" else NF4
         log.info("%s: %s on %s: %s", self.name, bits, device, reason)
-        return device, dtype, bits, reason
+        return Plan(device, dtype, bits, reason)
 
     def _open(self) -> None:
         from safetensors import SafetensorError
@@ -233,22 +288,32 @@ class LocalGenerator:
         )
         from transformers.utils import logging as transformers_logging
 
+        from personal.generate import packed
+        from personal.generate.past import Past
+
         transformers_logging.disable_progress_bar()
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses an optional package that downloads
-        device, dtype, bits, _ = self._plan
-        options: dict[str, Any] = {"dtype": dtype, "device_map": device}
-        if bits.startswith("4"):
-            options["quantization_config"] = four_bits(dtype)
-        model, reader = AutoModelForCausalLM, AutoTokenizer
-        if self._multimodal:
-            model, reader = AutoModelForImageTextToText, AutoProcessor
+        kind: Any = AutoModelForImageTextToText if self._multimodal else AutoModelForCausalLM
+        reader: Any = AutoProcessor if self._multimodal else AutoTokenizer
+
+        def opened() -> Any:
+            plan = self._plan
+            options: dict[str, Any] = {"dtype": plan.dtype, "device_map": plan.device}
+            if plan.bits in {NF4, EIGHT}:
+                options["quantization_config"] = four_bits(plan.dtype) if plan.bits == NF4 else eight_bits()
+            return kind.from_pretrained(self.source, trust_remote_code=False, use_safetensors=True, **options).eval()
+
         try:
             self._reader = reader.from_pretrained(self.source, trust_remote_code=False)
-            self._model = model.from_pretrained(
-                self.source, trust_remote_code=False, use_safetensors=True, **options
-            ).eval()
+            self._model = opened()
+            if self._plan.bits == PACKED and not packed.pack(self._model):
+                self._model = None
+                self._plan = replace(self._plan, bits=NF4, reason=f"{self._plan.reason}; its layers cannot be packed")
+                self._model = opened()
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, MemoryError, SafetensorError) as error:
+            self.unload()
             raise ModelError(f"{self.name} cannot be loaded: {_in_words(error)}") from error
+        self._past = Past()
 
 
 def four_bits(dtype: Any) -> Any:
@@ -262,6 +327,27 @@ def four_bits(dtype: Any) -> Any:
         bnb_4bit_compute_dtype=dtype,
         llm_int8_skip_modules=UNQUANTISED,
     )
+
+
+def eight_bits() -> Any:
+    """Return how bitsandbytes keeps 8 bits (Dettmers et al., NeurIPS 2022)."""
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=UNQUANTISED)
+
+
+def _free() -> None:
+    """Give memory that nobody holds any more back to the device and to the system."""
+    import ctypes
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _for_transformers(part: dict[str, Any]) -> dict[str, Any]:

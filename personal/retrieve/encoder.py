@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from personal.concepts import Progress
 from personal.errors import ModelError
 from personal.retrieve.regions import pool_whole
+from personal.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +63,10 @@ class Encoder:
         if self._model is not None:
             return
         yield Progress(f"Opening the image encoder {self.source}")
+        in_thread(self._open)
+        yield Progress(f"Opened the image encoder {self.source}", 1, 1)
+
+    def _open(self) -> None:
         import torch
 
         name, pretrained = address(self.source)
@@ -80,7 +85,6 @@ class Encoder:
         self._probe()
         self.threshold = _threshold(self.source)
         self.id = _identity(self.source)
-        yield Progress(f"Opened the image encoder {self.source}", 1, 1)
 
     def embed(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """Embed whole pictures: RGB images → (n, dimension), unit length."""
@@ -89,12 +93,12 @@ class Encoder:
         if not images:
             return np.zeros((0, self.dimension), np.float32)
         if self.maps:
-            return np.concatenate([pool_whole(self._map(image)) for image in images])
-        return self._embed_batch(images)
+            return in_thread(lambda: np.concatenate([pool_whole(self._map(image)) for image in images]))
+        return in_thread(lambda: self._embed_batch(images))
 
     def dense(self, image: Image) -> NDArray[np.float32] | None:
         """Return the trunk's last map (rows, columns, channels), or None where the tower has none."""
-        return self._map(image) if self.maps else None
+        return in_thread(lambda: self._map(image)) if self.maps else None
 
     def _map(self, image: Image) -> NDArray[np.float32]:
         """Run the trunk over a picture: aspect kept as far as LONG_SIDE allows, sides multiples of the trunk's step."""

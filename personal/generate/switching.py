@@ -1,0 +1,121 @@
+"""One place from which models answer: who waits for whom, and how one model takes another's place.
+
+Answers of a model on this machine come one at a time, first come, first served; a model server may answer several at
+once. While models change places, questions wait; where the new one cannot be opened, the old one answers them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from personal.concepts import Piece, Progress, Waiting
+from personal.errors import ModelError, PersonalError
+from personal.generate.prompt import Message
+from personal.generate.streaming import Turnstile
+
+
+class Model(Protocol):
+    """What can take the place: `personal.generate.local.LocalGenerator`, `personal.generate.remote.RemoteGenerator`."""
+
+    exclusive: bool
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sees(self) -> bool: ...
+    @property
+    def single_turn(self) -> bool: ...
+    @property
+    def description(self) -> str: ...
+    def load(self) -> Iterator[Progress]: ...
+    def unload(self) -> None: ...
+    def clear(self) -> None: ...
+    def stream(
+        self, messages: Sequence[Message], *, max_new_tokens: int, stop: threading.Event, temperature: float = 0.0
+    ) -> Iterator[Waiting | Piece]: ...
+
+
+class Stage:
+    """A Generator that is whichever Model holds the place."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._turnstile = Turnstile()
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def sees(self) -> bool:
+        return self.model.sees
+
+    @property
+    def single_turn(self) -> bool:
+        return self.model.single_turn
+
+    @property
+    def description(self) -> str:
+        return self.model.description
+
+    def load(self) -> Iterator[Progress]:
+        """Load the model that holds the place, yielding progress. Raises ModelError in words."""
+        return self.model.load()
+
+    def clear(self) -> None:
+        """Forget what was read last."""
+        self.model.clear()
+
+    def stream(
+        self, messages: Sequence[Message], *, max_new_tokens: int, stop: threading.Event, temperature: float = 0.0
+    ) -> Iterator[Waiting | Piece]:
+        """Answer: Waiting while others are before it, then Pieces as they come. See `LocalGenerator.stream`.
+
+        Raises ModelError, also where a model of another kind took the place meanwhile.
+        """
+        asked, left = (self.sees, self.single_turn), False
+        ticket = self._turnstile.join()
+        try:
+            yield from self._turnstile.wait(ticket, stop)
+            if stop.is_set():
+                return
+            model = self.model
+            if (model.sees, model.single_turn) != asked:
+                raise ModelError(f"{model.name} took the place while your question waited. Ask it again.")
+            if not model.exclusive:
+                self._turnstile.leave(ticket)
+                left = True
+            yield from model.stream(messages, max_new_tokens=max_new_tokens, stop=stop, temperature=temperature)
+        finally:
+            if not left:
+                self._turnstile.leave(ticket)
+
+    def switch(self, model: Model) -> Iterator[Progress]:
+        """Let another model take the place, once the answers under way are over, yielding progress.
+
+        The memory of the one that leaves is given back first. Where the new one cannot be loaded, or the iterator is
+        closed before the end, the old one is loaded again and stays. Raises PersonalError in words.
+        """
+        old, ticket = self.model, self._turnstile.join()
+        try:
+            for waiting in self._turnstile.wait(ticket, threading.Event()):
+                yield Progress(f"Waiting for {_answers(waiting.ahead)} under way")
+            old.unload()
+            try:
+                yield from model.load()
+                self.model = model
+            except PersonalError as error:
+                yield Progress(f"Going back to {old.name}")
+                yield from old.load()
+                raise type(error)(f"{error} {old.name} goes on answering.") from error
+            finally:
+                if self.model is not model:
+                    model.unload()
+        finally:
+            self._turnstile.leave(ticket)
+
+
+def _answers(count: int) -> str:
+    return "the answer" if count == 1 else f"{count} answers"

@@ -1,0 +1,95 @@
+"""Packed weights: close to what they were, in every shape of layer that is packed, and left alone where they differ."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from personal.generate import packed
+
+pytestmark = pytest.mark.skipif(not packed.available(), reason="this CPU has no kernels for packed weights")
+
+
+def model(kind: str):
+    """A random language model of two thin layers."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    sizes = {"hidden_size": 128, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4}
+    more = {"num_key_value_heads": 2, "vocab_size": 300, "max_position_embeddings": 512, "head_dim": 32}
+    config = AutoConfig.for_model(kind, **sizes, **more, tie_word_embeddings=True)
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval()
+
+
+@pytest.mark.parametrize("rows", [7, 16, 100])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_packed_product_is_close_to_the_product(rows, bias):
+    torch.manual_seed(0)
+    linear = torch.nn.Linear(64, rows, bias=bias, dtype=torch.bfloat16)
+    x = torch.randn(2, 3, 64, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        y, z = linear(x), packed.Packed(linear)(x)
+    assert z.shape == y.shape
+    assert torch.nn.functional.cosine_similarity(y.flatten().float(), z.flatten().float(), 0) > 0.99
+
+
+def test_weights_that_lie_on_sixteen_steps_lose_nothing():
+    steps = torch.arange(16).repeat(32, 4).float() - 8
+    linear = torch.nn.Linear(64, 32, bias=False, dtype=torch.bfloat16)
+    linear.weight.data = (steps / 16).bfloat16()
+    x = torch.randn(5, 64, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        assert torch.allclose(packed.Packed(linear)(x).float(), linear(x).float(), atol=0.02)
+
+
+def test_layers_over_the_same_inputs_are_one():
+    torch.manual_seed(0)
+    two = [torch.nn.Linear(64, n, dtype=torch.bfloat16) for n in (32, 16)]
+    x = torch.randn(1, 64, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        apart = torch.cat([packed.Packed(linear)(x) for linear in two], -1)
+        assert torch.allclose(packed.Packed(*two)(x), apart, atol=1e-2)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "mistral"])
+def test_a_packed_model_says_nearly_what_it_said(kind):
+    plain, other = model(kind), model(kind)
+    assert packed.pack(other)
+    assert all(type(layer) is packed.PackedLayer for layer in other.get_decoder().layers)
+    ids = torch.arange(20)[None]
+    with torch.inference_mode():
+        one, two = plain(ids).logits[0].float(), other(ids).logits[0].float()
+    assert torch.nn.functional.cosine_similarity(one, two, -1).min() > 0.97
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3"])
+def test_token_by_token_a_packed_model_computes_what_it_computes_at_once(kind):
+    packed.pack(one := model(kind))
+    ids = torch.arange(12)[None]
+    with torch.inference_mode():
+        whole = one(ids).logits[0].float()
+        step = one(ids[:, :6], use_cache=True)
+        rows = [step.logits[0]]
+        for place in range(6, 12):
+            step = one(ids[:, place : place + 1], past_key_values=step.past_key_values, use_cache=True)
+            rows.append(step.logits[0])
+    assert torch.nn.functional.cosine_similarity(whole, torch.cat(rows).float(), -1).min() > 0.999
+
+
+def test_rows_of_several_lengths_are_answered_together():
+    packed.pack(one := model("llama"))
+    ids = torch.tensor([[0, 0, 5, 6, 7], [1, 2, 3, 4, 5]])
+    mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]])
+    options = {"max_new_tokens": 5, "do_sample": False, "pad_token_id": 0}
+    with torch.inference_mode():
+        both = one.generate(input_ids=ids, attention_mask=mask, **options)[:, 5:]
+        alone = one.generate(input_ids=ids[:1, 2:], attention_mask=mask[:1, 2:], **options)[0, 3:]
+    assert both[0].tolist() == alone.tolist()
+
+
+@pytest.mark.parametrize("kind", ["gemma2", "phi"])
+def test_layers_of_another_kind_are_left_as_they_are(kind):
+    one = model(kind)
+    before = [type(layer) for layer in one.get_decoder().layers]
+    assert not packed.pack(one)
+    assert [type(layer) for layer in one.get_decoder().layers] == before
