@@ -117,6 +117,7 @@ class Generator(Protocol):
     def single_turn(self) -> bool: ...
     @property
     def description(self) -> str: ...
+    def clear(self) -> None: ...
     def stream(
         self,
         messages: Sequence[dict[str, Any]],
@@ -208,6 +209,7 @@ class Assistant:
         concept = self.library.get(owner, concept_id)
         token = self.library.forget(owner, concept_id)
         self.index.drop(owner, [(concept_id, view.sha256) for view in concept.views])
+        self.generator.clear()
         return token
 
     def restore(self, owner: str, token: str) -> Concept:
@@ -226,6 +228,7 @@ class Assistant:
         self.library.erase(owner)
         self.index.erase(owner)
         self.retriever.clear()
+        self.generator.clear()
 
     def reindex(self, owner: str, *, afresh: bool = False) -> Iterator[Progress]:
         """Make the index agree with the disk: embed what it lacks, drop what it has too much.
@@ -356,13 +359,14 @@ class Assistant:
             single_turn=self.generator.single_turn,
         )
         pieces: list[str] = []
-        tokens, first_token_s = 0, None
+        tokens, forgotten, first_token_s = 0, 0, None
         for event in self.generator.stream(
             messages, max_new_tokens=self._max_new_tokens, stop=stop, temperature=temperature
         ):
             if isinstance(event, Piece):
                 first_token_s = first_token_s or time.perf_counter() - began
                 tokens += event.tokens
+                forgotten += event.forgotten
                 pieces.append(event.text)
             yield event
         yield Answer(
@@ -374,6 +378,7 @@ class Assistant:
             first_token_s=first_token_s,
             total_s=time.perf_counter() - began,
             stopped=stop.is_set(),
+            forgotten=forgotten,
         )
 
     def describe(

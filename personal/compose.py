@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal.assistant import Assistant
 from personal.concepts import Progress
-from personal.errors import PersonalError
+from personal.errors import ModelError, PersonalError
 from personal.settings import TINY, Settings
+from personal.threads import in_thread
 
 if TYPE_CHECKING:
-    from personal.generate.switching import Model
+    from personal.generate.switching import Model, Stage
     from personal.remember.library import Library
 
 LOCAL = "local"
 """The owner on one's own machine."""
+AUTO, SERVER = "auto", "server"
+"""Sources of a language model: what fits this machine, and the settings' server."""
 
 log = logging.getLogger(__name__)
 
@@ -75,13 +80,14 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
     """
     with ExitStack() as stack:
         concepts = stack.enter_context(library(settings, holder=holder))
-        if TINY in (settings.model, settings.encoder):
+        if settings.encoder == TINY:
             from personal.tiny.assemble import assemble
 
             yield from assemble(settings.cache_dir)
 
         from personal.generate.prompt import lay_out
         from personal.generate.switching import Stage
+        from personal.images import labelled
         from personal.remember.index import Index
         from personal.retrieve.encoder import Encoder
         from personal.retrieve.retriever import Retriever
@@ -95,13 +101,13 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
         yield from encoder.load()
         index = Index(encoder.id, encoder.dimension, folder=settings.data_dir / "index", url=settings.chroma_url)
         stack.callback(index.close)
-        generator = Stage(model(settings))
+        generator = Stage((yield from model(settings)))
         assistant = Assistant(
             concepts,
             index,
             Retriever(encoder, index),
             generator,
-            lay_out,
+            partial(lay_out, label=labelled) if settings.visual_prompt else lay_out,
             max_new_tokens=settings.max_new_tokens,
             threshold=settings.threshold,
             top_k=settings.top_k,
@@ -112,21 +118,72 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
             index.drop_stale(owner)
         if warm:
             yield Progress("Waking the language model")
-            yield from generator.load()
+            try:
+                yield from generator.load()
+            except ModelError as error:
+                if not settings.llm_url:
+                    raise
+                log.warning("%s Until it answers, photos are recognised and concepts kept.", error)
         return Parts(assistant, stack.pop_all())
 
 
-def model(settings: Settings) -> Model:
-    """Make the language model that the settings choose, not yet loaded."""
-    from personal.generate.local import LocalGenerator
-    from personal.tiny.assemble import mllm_dir
+def model(settings: Settings) -> Generator[Progress, None, Model]:
+    """Find the language model that the settings choose, downloading or assembling it if it is not here; not yet loaded.
 
+    A server's address goes before a model's name; "auto" is what fits this machine. Raises PersonalError.
+    """
+    from personal.generate.local import LocalGenerator
+
+    if settings.llm_url:
+        from personal.generate.remote import RemoteGenerator
+
+        return RemoteGenerator(
+            settings.llm_url,
+            key=settings.llm_key,
+            model=settings.llm_model,
+            timeout_s=settings.llm_timeout_s,
+            image_bytes=settings.llm_image_bytes,
+        )
+    source = settings.model
+    if source == AUTO:
+        from personal.generate.catalog import choose, hardware
+
+        card, reason = choose(in_thread(lambda: hardware(settings.device)), settings.offline)
+        log.info("%s: %s", card.id, reason)
+        source = card.id
+    if source == TINY:
+        from personal.tiny.assemble import assemble, mllm_dir
+
+        yield from assemble(settings.cache_dir)
+        folder, name = mllm_dir(settings.cache_dir), TINY
+    else:
+        from personal.generate.catalog import download, fits, hardware, inspect
+
+        card = inspect(source, settings.offline)
+        verdict = fits(card, in_thread(lambda: hardware(settings.device)), settings.quantization)
+        if not verdict.fits:
+            raise ModelError(f"{card.title} is {verdict.sentence}. Choose a smaller model.")
+        folder = yield from download(card, offline=settings.offline)
+        name = folder.name if Path(source).expanduser().is_dir() else source
     return LocalGenerator(
-        str(mllm_dir(settings.cache_dir)) if settings.model == TINY else settings.model,
-        name=settings.model,
+        str(folder),
+        name=name,
         device=settings.device,
         quantization=settings.quantization,
+        photo_tokens=settings.photo_tokens,
+        avatar_tokens=settings.avatar_tokens,
     )
+
+
+def exchange(settings: Settings, stage: Stage, source: str) -> Iterator[Progress]:
+    """Let another model answer: `source` as in PERSONAL_MODEL, or SERVER for the settings' server.
+
+    The one that answers goes on until the other is on the disk, and for good where it cannot be loaded. Raises
+    PersonalError in words.
+    """
+    chosen = settings if source == SERVER else replace(settings, model=source, llm_url="")
+    following = yield from model(chosen)
+    yield from stage.switch(following)
 
 
 class Opening:

@@ -112,17 +112,22 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The next piece of a streamed answer; `tokens` is how many tokens it stands for."""
+    """The next piece of a streamed answer; `tokens` is how many tokens it stands for.
+
+    `forgotten` is told with the first: how many of the earliest exchanges did not fit into the model's context.
+    """
 
     text: str
     tokens: int = 1
+    forgotten: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A finished answer with the evidence it rests on; seconds from the question's arrival.
 
-    `stopped` is true where the user stopped it; `first_token_s` is then null if nothing had come.
+    `stopped` is true where the user stopped it; `first_token_s` is then null if nothing had come. `forgotten` counts
+    the earliest exchanges, which the model's context had no room for.
     """
 
     text: str
@@ -133,6 +138,7 @@ class Answer:
     first_token_s: float | None
     total_s: float
     stopped: bool = False
+    forgotten: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,8 @@ def _trained() -> dict[str, Any]:
 
 
 def _models(settings: Settings) -> dict[str, Any]:
+    if settings.llm_url:
+        return _row("models", True, f"answers come from the server {settings.llm_url}; {settings.encoder} recognises")
     if TINY not in (settings.model, settings.encoder):
         return _row("models", True, f"{settings.model} and {settings.encoder}, opened when needed")
     from personal.tiny.assemble import damaged, ready

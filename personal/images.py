@@ -11,13 +11,13 @@ import hashlib
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import NoReturn
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from personal.colours import eight_bit, to_srgb
 from personal.concepts import WHOLE, Box, Photo
@@ -29,6 +29,8 @@ MAX_PIXELS = 100_000_000
 MAX_SIDE = 1536
 MIN_SIDE = 16
 QUALITY = 92
+LABELS = ("#c2410c", "#0369a1", "#15803d", "#7e22ce", "#b91c1c", "#0f766e")
+"""Colours of boxes drawn on a photo."""
 
 _KNOWN_WORDS = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF"
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
@@ -106,6 +108,21 @@ def crop(photo: Photo, box: Box, margin: float = 0.0) -> Photo:
     if box == WHOLE:
         return photo
     return _encode(open_photo(photo).crop(_pixels(photo, box, margin)))
+
+
+def labelled(photo: Photo, boxes: Sequence[tuple[Box, str]]) -> Photo:
+    """Draw boxes with their names onto a photo, each in a colour of its own (PeKit's visual prompt, 2025)."""
+    image = open_photo(photo).copy()
+    line = max(2, round(max(image.size) / 250))
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(max(12, round(max(image.size) / 40)))
+    for number, (box, name) in enumerate(boxes):
+        colour = LABELS[number % len(LABELS)]
+        left, top, right, bottom = _pixels(photo, box)
+        draw.rectangle((left, top, right - 1, bottom - 1), outline=colour, width=line)
+        text = draw.textbbox((left + line, top + line), name, font=font)
+        draw.rectangle((left, top, text[2] + line, text[3] + line), fill=colour)
+        draw.text((left + line, top + line), name, fill="white", font=font)
+    return _encode(image)
 
 
 def data_url(photo: Photo, side: int, box: Box | None = None, square: bool = False) -> str:

@@ -70,18 +70,45 @@ def _url(text: str) -> str:
     return text
 
 
+def _server(text: str) -> str:
+    """an address such as http://127.0.0.1:8000 or https://host/v1, without a user, a password or a query"""
+    parts = urlsplit(_url(text))
+    if parts.username is not None or parts.query or parts.fragment or parts.port == 0:
+        raise ValueError
+    return text
+
+
+def _key(text: str) -> str:
+    """letters, digits and signs of ASCII without blanks"""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError
+    return text
+
+
+def _switch(text: str) -> bool:
+    """1 or 0"""
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in words:
+        raise ValueError
+    return words[text.lower()]
+
+
 def _text(text: str) -> str:
     """text"""
     return text
 
 
 def _knob(
-    variable: str, parse: Callable[[str], Any], default: Any = None, factory: Callable[[], Any] | None = None
+    variable: str,
+    parse: Callable[[str], Any],
+    default: Any = None,
+    factory: Callable[[], Any] | None = None,
+    secret: bool = False,
 ) -> Any:
-    metadata = {"variable": variable, "parse": parse}
+    metadata = {"variable": variable, "parse": parse, "secret": secret}
     if factory is not None:
-        return field(default_factory=factory, metadata=metadata)
-    return field(default=default, metadata=metadata)
+        return field(default_factory=factory, metadata=metadata, repr=not secret)
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 @dataclass(frozen=True)
@@ -92,10 +119,20 @@ class Settings:
     cache_dir: Path = _knob("PERSONAL_CACHE_DIR", _path, factory=_cache_dir)
 
     model: str = _knob("PERSONAL_MODEL", _text, TINY)
-    quantization: str = _knob("PERSONAL_QUANTIZATION", _one_of("4bit", "none"), "4bit")
+    quantization: str = _knob("PERSONAL_QUANTIZATION", _one_of("4bit", "nf4", "8bit", "none"), "4bit")
     encoder: str = _knob("PERSONAL_ENCODER", _text, TINY)
     device: str = _knob("PERSONAL_DEVICE", _one_of("auto", "cpu", "cuda", "mps"), "auto")
+    offline: bool = _knob("HF_HUB_OFFLINE", _switch, False)
+    photo_tokens: int = _knob("PERSONAL_PHOTO_TOKENS", _whole(16, 16384), 1024)
+    avatar_tokens: int = _knob("PERSONAL_AVATAR_TOKENS", _whole(16, 16384), 128)
+    visual_prompt: bool = _knob("PERSONAL_VISUAL_PROMPT", _switch, False)
     max_new_tokens: int = _knob("PERSONAL_MAX_NEW_TOKENS", _whole(1, 8192), 256)
+
+    llm_url: str = _knob("PERSONAL_LLM_URL", _server, "", secret=True)
+    llm_key: str = _knob("PERSONAL_LLM_KEY", _key, "", secret=True)
+    llm_model: str = _knob("PERSONAL_LLM_MODEL", _text, "")
+    llm_timeout_s: int = _knob("PERSONAL_LLM_TIMEOUT_S", _whole(1, 3600), 60)
+    llm_image_bytes: int = _knob("PERSONAL_LLM_IMAGE_BYTES", _whole(0, 2**30), 4 * 2**20)
 
     threshold: float | None = _knob("PERSONAL_THRESHOLD", _fraction, None)
     top_k: int = _knob("PERSONAL_TOP_K", _whole(1, 20), 4)
@@ -140,7 +177,6 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
         try:
             values[knob.name] = parse(text)
         except ValueError as error:
-            raise SettingsError(
-                f"{knob.metadata['variable']}={text!r} cannot be used: it takes {parse.__doc__}."
-            ) from error
+            shown = knob.metadata["variable"] + ("" if knob.metadata["secret"] else f"={text!r}")
+            raise SettingsError(f"{shown} cannot be used: it takes {parse.__doc__}.") from error
     return replace(Settings(**values), **{k: v for k, v in overrides.items() if v is not None})

@@ -31,6 +31,9 @@ class MeanColour:
     dimension = 4
     threshold = 0.99
 
+    def clear(self):
+        """Nothing is kept."""
+
     def load(self):
         yield Progress("Nothing to open")
 
@@ -59,6 +62,9 @@ class Scripted:
         self.error = None
         self.go = threading.Event()
         self.go.set()
+
+    def clear(self):
+        """Nothing is kept."""
 
     def load(self):
         yield Progress("Nothing to load")

@@ -22,6 +22,7 @@ HOME = {
     "chromadb": ("remember/index.py",),
     "open_clip": ("retrieve/encoder.py", "tiny/", "learn/", "evaluate/search.py"),
     "transformers": ("generate/", "tiny/", "learn/"),
+    "openai": ("generate/remote.py", "generate/protocol.py"),
     "bitsandbytes": ("generate/local.py", "tiny/"),
 }
 # What a room may take from a higher or a neighbouring one, with the reason.

@@ -18,7 +18,7 @@ from PIL import Image, ImageCms, ImageDraw, ImageFilter
 
 from personal.concepts import WHOLE, Photo
 from personal.errors import ImageError
-from personal.images import crop, data_url, open_photo, quality_hints, read_photo
+from personal.images import crop, data_url, labelled, open_photo, quality_hints, read_photo
 
 pillow_heif.register_heif_opener()
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF"]
@@ -511,3 +511,15 @@ def test_good_photos_get_no_hint_and_blurred_ones_do(shared_data: Path) -> None:
             assert quality_hints(photo) == []
             blurred = open_photo(photo).filter(ImageFilter.GaussianBlur(6))
             assert any("blurred" in hint for hint in quality_hints(read_photo(saved(blurred, "JPEG"))))
+
+
+def test_what_was_recognised_is_drawn_on_a_photo_and_nothing_else_changes():
+    photo = read_photo(saved(Image.new("RGB", (400, 300), "white")))
+    drawn = labelled(photo, [((0.5, 0.5, 0.9, 0.9), "<bo>")])
+    pixels = np.asarray(open_photo(drawn)).astype(int)
+    assert (drawn.width, drawn.height) == (400, 300)
+    assert abs(pixels[:140, :190] - 255).max() < 12
+    edge = pixels[150:154, 260:350].reshape(-1, 3).mean(0)
+    assert edge[0] > edge[2] + 60
+    assert drawn.sha256 != photo.sha256
+    assert labelled(photo, [((0.5, 0.5, 0.9, 0.9), "<bo>")]) == drawn

@@ -224,6 +224,14 @@ def test_the_oldest_exchange_is_forgotten_where_the_context_is_full_but_never_th
     assert "A very old dog." in kept
 
 
+def test_what_is_forgotten_is_told_with_the_first_piece(text_generator, photo):
+    turns = [Turn(f"Question {n}? " + "x" * 150, (), (), "Yes.") for n in range(6)]
+    first, *others = answer(text_generator, lay_out(turns, avatars={}, sees=False))
+    assert first.forgotten >= 2
+    assert not any(piece.forgotten for piece in others)
+    assert answer(text_generator, asked("Hello?"))[0].forgotten == 0
+
+
 def test_a_question_that_is_too_long_alone_is_refused(text_generator):
     with pytest.raises(ModelError, match="The question is too long for text-only, which holds 700 tokens"):
         answer(text_generator, asked("x" * 900))

@@ -232,3 +232,18 @@ def test_a_model_of_single_questions_is_told_once_of_who_was_seen_and_is_named()
     user = lay_out(turns, avatars=avatars, sees=True, single_turn=True)[1]
     assert spelled(user).count("Name: <bo>") == 1
     assert "Not recognised" not in spelled(user)
+
+
+def test_with_a_visual_prompt_what_was_seen_is_drawn_on_its_photo():
+    drawn = []
+
+    def label(shown, boxes):
+        drawn.append((shown.sha256, boxes))
+        return photo("labelled")
+
+    turns = [Turn("Who?", (photo("park"), photo("sofa")), (seen(BO, "park"),))]
+    user = lay_out(turns, avatars=avatars, sees=True, label=label)[1]
+    assert drawn == [("park", [(seen(BO, "park").box, "<bo>")])]
+    assert "[labelled]" in spelled(user)
+    assert "[sofa]" in spelled(user)
+    assert "[park]" not in spelled(user)

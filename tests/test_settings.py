@@ -39,12 +39,30 @@ def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
         ("PERSONAL_MAX_NEW_TOKENS", "1e3"),
         ("GRADIO_SERVER_PORT", "99999"),
         ("PERSONAL_CHROMA_URL", "127.0.0.1:8000"),
+        ("PERSONAL_LLM_URL", "127.0.0.1:8000"),
+        ("PERSONAL_LLM_URL", "http://127.0.0.1:99999"),
+        ("PERSONAL_LLM_URL", "https://models.example/v1?key=1"),
+        ("PERSONAL_LLM_URL", "https://bo:fetch@models.example/v1"),
+        ("PERSONAL_LLM_KEY", "two words"),
+        ("PERSONAL_LLM_KEY", "line\nbreak"),
+        ("PERSONAL_LLM_TIMEOUT_S", "0"),
+        ("PERSONAL_LLM_IMAGE_BYTES", "-1"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_named_with_what_it_takes(variable, value):
     with pytest.raises(SettingsError, match=variable) as refused:
         settings.load({variable: value})
     assert "it takes" in str(refused.value)
+
+
+def test_a_servers_key_is_never_shown():
+    knobs = settings.load({"PERSONAL_LLM_URL": "http://127.0.0.1:8000", "PERSONAL_LLM_KEY": "sk-secret"})
+    assert knobs.llm_key == "sk-secret"
+    assert "secret" not in repr(knobs)
+    for variable, value in (("PERSONAL_LLM_KEY", "sk secret"), ("PERSONAL_LLM_URL", "http://bo:secret@127.0.0.1")):
+        with pytest.raises(SettingsError) as refused:
+            settings.load({variable: value})
+        assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,10 @@ from typing import Any
 
 from personal.concepts import Piece, Progress
 from personal.errors import ModelError
+from personal.generate.budget import AVATAR_TOKENS, PHOTO_TOKENS, fit
+from personal.generate.models import card
 from personal.generate.prompt import Message, forget_oldest, without_system
-from personal.generate.streaming import Tokens, pieces, runs_in_circles
+from personal.generate.streaming import Tokens, pieces, runs_in_circles, spoken
 from personal.images import open_photo
 from personal.threads import in_thread
 
@@ -49,6 +51,8 @@ class Plan:
 class LocalGenerator:
     """A Generator on this machine. `source` is a folder or a hub id; `name` is what people call it.
 
+    A photo costs at most `photo_tokens` tokens, an avatar `avatar_tokens`, where the model's processor leaves a choice.
+
     `quantization`: "4bit" means packed integers on CPUs that have the kernels (`personal.generate.packed`) and nf4
     elsewhere; "nf4" (doubly quantised) and "8bit" are bitsandbytes', where the device can (CPU, CUDA); "none" 16 bits.
     """
@@ -56,16 +60,26 @@ class LocalGenerator:
     exclusive = True
 
     def __init__(
-        self, source: str, *, device: str = "auto", quantization: str = "4bit", name: str | None = None
+        self,
+        source: str,
+        *,
+        device: str = "auto",
+        quantization: str = "4bit",
+        name: str | None = None,
+        photo_tokens: int = PHOTO_TOKENS,
+        avatar_tokens: int = AVATAR_TOKENS,
     ) -> None:
         self.source = source
         self.name = name or source
         self._wish = device
         self._quantization = quantization
+        self._photo_tokens, self._avatar_tokens = photo_tokens, avatar_tokens
         self._loading = threading.Lock()
         self._model: Any = None
         self._reader: Any = None
         self._past: Any = None
+        self._sight: Any = None
+        self._thinks, self._forgotten = False, 0
 
     @property
     def sees(self) -> bool:
@@ -100,15 +114,22 @@ class LocalGenerator:
                 in_thread(self._open)
         yield Progress(f"{self.name} is loaded", 1, 1)
 
+    @property
+    def _one_image(self) -> bool:
+        """Tell whether the model learnt on one image a question: then concepts are introduced in words alone."""
+        known = card(self.name)
+        return (self._marks.get("images") or (known and known.images)) == 1
+
     def unload(self) -> None:
         """Give the model's memory back; the next answer loads it again."""
-        self._model = self._reader = self._past = None
+        self._model = self._reader = self._past = self._sight = None
         _free()
 
     def clear(self) -> None:
-        """Forget what was read last."""
+        """Forget what was read and seen last."""
         if self._past is not None:
             self._past.clear()
+            self._sight.clear()
 
     def stream(
         self,
@@ -135,7 +156,8 @@ class LocalGenerator:
             return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
         try:
-            yield from pieces(generate, decode, halt)
+            for number, piece in enumerate(spoken(pieces(generate, decode, halt), lambda: self._thinks)):
+                yield replace(piece, forgotten=self._forgotten) if number == 0 else piece
         except (RuntimeError, ValueError, IndexError, TypeError, MemoryError) as error:
             self.clear()
             raise ModelError(f"{self.name} could not answer: {_in_words(error)}") from error
@@ -152,6 +174,8 @@ class LocalGenerator:
 
         if over():
             return
+        if self._one_image:
+            messages = [{**m, "content": [p for p in m["content"] if not _avatar(p)]} for m in messages]
         read, inputs = self._fitting(messages, max_new_tokens)
         config = copy.deepcopy(self._model.generation_config)
         config.update(max_new_tokens=max_new_tokens, max_length=None, do_sample=temperature > 0)
@@ -160,8 +184,9 @@ class LocalGenerator:
         else:
             config.update(temperature=None, top_p=None, top_k=None)
         prompt = inputs["input_ids"].shape[1]
-        pictures = [p["image"].sha256 for m in read for p in m["content"] if p["type"] == "image"]
-        past, inputs = self._recalled(inputs, pictures)
+        ending = inputs["input_ids"][0, -8:].tolist()
+        self._thinks = getattr(self._reader, "tokenizer", self._reader).decode(ending).rstrip().endswith("<think>")
+        past, inputs = self._recalled(inputs, read)
 
         def halted(ids: Any, _scores: Any, **_: Any) -> Any:
             end = over() or runs_in_circles(ids[0, prompt:].tolist())
@@ -170,18 +195,41 @@ class LocalGenerator:
         options = {"generation_config": config, "stopping_criteria": [halted], "streamer": tokens}
         with torch.inference_mode():
             said = self._model.generate(**inputs, past_key_values=past, **options)
-        self._past.keep(past, said[0].tolist(), pictures)
+        self._past.keep(past, said[0].tolist(), _keys(read))
 
-    def _recalled(self, inputs: dict[str, Any], pictures: list[str]) -> tuple[Any, dict[str, Any]]:
-        """Return the cache to go on from, and the inputs without the pictures that are in it."""
-        config = self._model.config
-        marks = {getattr(config, name, None) for name in ("image_token_id", "image_token_index")} - {None}
-        past = self._past.recall(config, inputs["input_ids"][0].tolist(), pictures, marks)
-        if past.get_seq_length():
+    def _recalled(self, inputs: dict[str, Any], messages: list[Message]) -> tuple[Any, dict[str, Any]]:
+        """Return the cache to go on from, and the inputs with what is yet to be seen: as features where that works.
+
+        Features of a picture are those of the picture alone; where a model counts other tokens for it among others,
+        its pixels are read.
+        """
+        tokens, pictures = inputs["input_ids"][0].tolist(), _keys(messages)
+        mark = getattr(self._model.config, "image_token_id", None)
+        rows = self._sight.rows(pictures, lambda: self._shown(messages)) if pictures else None
+        if rows is not None and len(rows[0]) != tokens.count(mark):
+            rows = None
+        past = self._past.recall(self._model.config, tokens, pictures, {mark} if rows is None else set())
+        known = past.get_seq_length()
+        if known or rows is not None:
             inputs = {name: value for name, value in inputs.items() if not name.startswith("pixel_")}
+        if rows is not None and mark in tokens[known:]:
+            inputs |= self._sight.given(rows, tokens[:known].count(mark))
         if hasattr(inner := self._model.base_model, "rope_deltas"):
             inner.rope_deltas = None  # Qwen-VL: positions left by the prompt before would be taken for this one's
         return past, inputs
+
+    def _shown(self, messages: list[Message]) -> tuple[list[Any], dict[str, Any]]:
+        """Open the pictures of messages, within their budget; and what the processor is told of their sizes."""
+        shown = [part for message in messages for part in message["content"] if part["type"] == "image"]
+        if not shown:
+            return [], {}
+        return fit(
+            self._reader,
+            [open_photo(part["image"]) for part in shown],
+            ["concept" in part for part in shown],
+            photo_tokens=self._photo_tokens,
+            avatar_tokens=self._avatar_tokens,
+        )
 
     def _fitting(self, messages: list[Message], max_new_tokens: int) -> tuple[list[Message], dict[str, Any]]:
         """Encode the messages, forgetting the oldest exchanges where they do not fit into the model's context.
@@ -189,12 +237,14 @@ class LocalGenerator:
         Return what is left of them, and the model's inputs.
         """
         limit = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        self._forgotten = 0
         shorter: list[Message] | None = messages
         while shorter is not None:
             inputs = self._encode(shorter)
             if limit is None or inputs["input_ids"].shape[1] + max_new_tokens <= limit:
                 return shorter, inputs
             shorter = forget_oldest(shorter)
+            self._forgotten += 1
         raise ModelError(
             f"The question is too long for {self.name}, which holds {limit} tokens with the answer's {max_new_tokens}. "
             "Ask a shorter one, or with fewer photos and concepts."
@@ -204,18 +254,30 @@ class LocalGenerator:
         """Apply the model's chat template: user text never becomes a control token. Input ids are (1, tokens)."""
         from jinja2 import TemplateError
 
-        chat = [{**m, "content": [_for_transformers(part) for part in m["content"]]} for m in messages]
+        images, sizes = self._shown(messages)
+        left = iter(images)
+        chat = [
+            {
+                **m,
+                "content": [
+                    {**part, "image": next(left)} if part["type"] == "image" else part for part in m["content"]
+                ],
+            }
+            for m in messages
+        ]
         if not self._multimodal:
             chat = [{**m, "content": "".join(part["text"] for part in m["content"])} for m in chat]
+        templated = self._templated if not images or self._interleaves else self._interleaved
         try:
-            inputs = self._templated(chat)
+            inputs = templated(chat, sizes)
         except TemplateError:  # a template without a system role
-            inputs = self._templated(without_system(chat))
+            inputs = templated(without_system(chat), sizes)
         device, dtype = self._model.device, self._model.dtype
         return {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in inputs.items()}
 
-    def _templated(self, chat: list[Message]) -> Any:
-        options = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
+    def _templated(self, chat: list[Message], sizes: dict[str, Any]) -> Any:
+        options: dict[str, Any] = {"add_generation_prompt": True, "tokenize": True, "return_dict": True}
+        options |= {"return_tensors": "pt", **({"processor_kwargs": {"images_kwargs": sizes}} if sizes else {})}
         try:
             return self._reader.apply_chat_template(chat, sanitize_control_tokens=True, **options)
         except NotImplementedError:  # LLaVA-1.5: its tokenizer, not its template, writes how a text begins
@@ -229,12 +291,38 @@ class LocalGenerator:
             return self._reader.apply_chat_template(chat, **options)  # prompt.neutral has cleaned it already
 
     @cached_property
+    def _interleaves(self) -> bool:
+        """Tell whether the chat template leaves images between the words; LLaVA's put them before all words."""
+        parts = [{"type": "text", "text": "Before."}, {"type": "image"}, {"type": "text", "text": "After."}]
+        text = self._reader.apply_chat_template([{"role": "user", "content": parts}], tokenize=False)
+        between = text.partition("Before.")[2].partition("After.")[0]
+        return bool(between.strip())
+
+    def _interleaved(self, chat: list[Message], sizes: dict[str, Any]) -> Any:
+        """Write the images into the words ourselves, after breaking up what people wrote like a control token."""
+        special = [*self._reader.tokenizer.all_special_tokens, self._reader.image_token]
+        images = [part["image"] for message in chat for part in message["content"] if part["type"] == "image"]
+
+        def written(part: dict[str, Any]) -> str:
+            if part["type"] == "image":
+                return str(self._reader.image_token)
+            text = part["text"]
+            for token in special:
+                text = text.replace(token, f"{token[:1]} {token[1:]}")
+            return str(text)
+
+        chat = [{**m, "content": [{"type": "text", "text": "".join(map(written, m["content"]))}]} for m in chat]
+        text = self._reader.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        return self._reader(text=[text], images=images, images_kwargs=sizes, return_tensors="pt")
+
+    @cached_property
     def _config(self) -> Any:
+        from huggingface_hub.errors import StrictDataclassError
         from transformers import AutoConfig
 
         try:
             return AutoConfig.from_pretrained(self.source, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, StrictDataclassError) as error:
             raise ModelError(f"{self.name} cannot be opened: {_in_words(error)}") from error
 
     @cached_property
@@ -290,6 +378,7 @@ class LocalGenerator:
 
         from personal.generate import packed
         from personal.generate.past import Past
+        from personal.generate.sight import Sight
 
         transformers_logging.disable_progress_bar()
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses an optional package that downloads
@@ -313,7 +402,17 @@ class LocalGenerator:
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, MemoryError, SafetensorError) as error:
             self.unload()
             raise ModelError(f"{self.name} cannot be loaded: {_in_words(error)}") from error
-        self._past = Past()
+        self._past, self._sight = Past(), Sight(self._model, self._reader)
+
+
+def _keys(messages: Sequence[Message]) -> list[tuple[str, bool]]:
+    """Return the content hashes of the pictures in messages, and of each whether it is an avatar."""
+    parts = (part for message in messages for part in message["content"] if part["type"] == "image")
+    return [(part["image"].sha256, "concept" in part) for part in parts]
+
+
+def _avatar(part: dict[str, Any]) -> bool:
+    return part["type"] == "image" and "concept" in part
 
 
 def four_bits(dtype: Any) -> Any:
@@ -348,12 +447,6 @@ def _free() -> None:
         torch.cuda.empty_cache()
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
-def _for_transformers(part: dict[str, Any]) -> dict[str, Any]:
-    if part["type"] == "image":
-        return {"type": "image", "image": open_photo(part["image"])}
-    return {"type": "text", "text": part["text"]}
 
 
 def _in_words(error: BaseException) -> str:

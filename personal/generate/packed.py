@@ -16,6 +16,8 @@ from torch.nn import functional
 GROUP = 32
 BLOCK = 16
 """Rows of a packed matrix come in multiples of this."""
+ROWS = 8192
+"""Rows that are turned into 8 bits at once."""
 ALIKE = 0.97
 """Cosine from which on a packed layer counts as computing what the layer that it replaces computes."""
 
@@ -60,9 +62,13 @@ class Packed8(nn.Module):
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        weight = linear.weight.detach().float()
-        scale = (weight.abs().amax(-1) / 127).clamp(min=1e-8).bfloat16()
-        self.register_buffer("numbers", (weight / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8))
+        weight = linear.weight.detach()
+        scale = (weight.abs().amax(-1).float() / 127).clamp(min=1e-8).bfloat16()
+        numbers = torch.empty(weight.shape, dtype=torch.int8)
+        for start in range(0, len(weight), ROWS):
+            some = slice(start, start + ROWS)
+            numbers[some] = (weight[some].float() / scale[some].float()[:, None]).round().to(torch.int8)
+        self.register_buffer("numbers", numbers)
         self.register_buffer("scales", scale)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

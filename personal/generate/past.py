@@ -50,15 +50,15 @@ class Past:
     def __init__(self) -> None:
         self._cache: Any = None
         self._tokens: list[int] = []
-        self._pictures: list[str] = []
+        self._pictures: list[object] = []
 
-    def recall(self, config: Any, tokens: Sequence[int], pictures: Sequence[str], marks: Collection[int]) -> Any:
+    def recall(self, config: Any, tokens: Sequence[int], pictures: Sequence[object], marks: Collection[int]) -> Any:
         """Return the cache of as much of a prompt as is known, at least one token short of it; empty where nothing is.
 
-        `marks` are the tokens that stand for images: what is left to read must hold none of them.
+        What is left to read must hold none of the tokens `marks`.
         """
         cache, known = self._cache, 0
-        if cache is not None and self._pictures[: len(pictures)] == list(pictures):
+        if cache is not None and all(one == other for one, other in zip(self._pictures, pictures, strict=False)):
             known = min(_alike(self._tokens, tokens), len(tokens) - 1)
         self.clear()
         if known and not set(tokens[known:]) & set(marks):
@@ -70,7 +70,7 @@ class Past:
         cache.layers = [Roomy() if type(layer) in GROWING else layer for layer in cache.layers]
         return cache
 
-    def keep(self, cache: Any, tokens: Sequence[int], pictures: Sequence[str]) -> None:
+    def keep(self, cache: Any, tokens: Sequence[int], pictures: Sequence[object]) -> None:
         """Keep the cache of a prompt and its answer, where it can be shortened again."""
         if cache.layers and all(type(layer) in {Roomy, DummyLayer} for layer in cache.layers):
             self._cache, self._pictures = cache, list(pictures)

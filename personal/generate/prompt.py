@@ -60,6 +60,7 @@ def lay_out(
     avatars: Callable[[Concept], Photo] | Mapping[str, Photo],
     sees: bool,
     single_turn: bool = False,
+    label: Callable[[Photo, Sequence[tuple[Box, str]]], Photo] | None = None,
 ) -> list[Message]:
     """Turn a conversation, whose last turn is the open question, into chat messages.
 
@@ -67,7 +68,7 @@ def lay_out(
     record has changed; of one that was named, but not recognised in the photos last shown, that is said. Where the
     model does not see (`sees` false) it is told in words who was recognised where, and every message brings its notes:
     such a model is too small to look for them further up. One that learnt on single questions (`single_turn`) is asked
-    the open one alone, with the photos last shown.
+    the open one alone, with the photos last shown. With `label`, boxes and names are drawn on the photos.
     """
     turns = [_alone(turns)] if single_turn else turns
     avatar_of = avatars if callable(avatars) else lambda concept: avatars[concept.id]
@@ -84,11 +85,13 @@ def lay_out(
         else:
             content = _introductions(turn.matches, {}, set(), None)
         for number, photo in enumerate(turn.photos, photos_before + 1):
-            label = "the photo" if number == 1 and len(turn.photos) == 1 else f"photo {number}"
+            called = "the photo" if number == 1 and len(turn.photos) == 1 else f"photo {number}"
+            seen_here = [m for m in turn.matches if m.photo == photo.sha256]
             if sees:
-                content += [_image(photo), _text("\n")]
+                boxes = [(m.box, m.concept.tag) for m in seen_here if m.box is not None]
+                content += [_image(label(photo, boxes) if label and boxes else photo), _text("\n")]
             else:
-                content.append(_text(_sighting(label, [m for m in turn.matches if m.photo == photo.sha256])))
+                content.append(_text(_sighting(called, seen_here)))
         content.append(_text(_question(turn.question)))
         messages.append({"role": "user", "content": content})
         if turn is not turns[-1]:

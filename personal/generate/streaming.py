@@ -10,10 +10,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import chain
 from typing import Any
 
 from personal.concepts import Piece, Waiting
 from personal.errors import ModelError
+from personal.generate.thinking import without_thinking
 
 POLL_S = 0.1
 END = -1
@@ -95,6 +97,22 @@ def pieces(
         halt.set()
         wait([running], timeout=PATIENCE_S)
         thread.shutdown(wait=False)
+
+
+def spoken(said: Iterator[Piece], opened: Callable[[], bool]) -> Iterator[Piece]:
+    """Leave out what a thinking model says to itself; `opened` tells, once it speaks, whether it began in a thought."""
+    tokens = 0
+
+    def texts(first: Piece) -> Iterator[str]:
+        nonlocal tokens
+        for piece in chain([first], said):
+            tokens += piece.tokens
+            yield piece.text
+
+    for first in said:
+        for text in without_thinking(texts(first), opened=opened()):
+            yield Piece(text, tokens)
+            tokens = 0
 
 
 def runs_in_circles(ids: Sequence[int]) -> bool:

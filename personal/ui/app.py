@@ -56,6 +56,7 @@ class Page:
             self._chat.wire(self.tabs)
             drawn = [self.main, self.opening, self.timer, self.header, self.banner, *self._drawn()]
             self._settings.wire(self._drawn())
+            self._settings.models.wire([self.header, self.banner, self._desk.toast], self._draw_top)
             quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
             page.load(self.refresh, None, drawn, **quiet)
             self.timer.tick(self.refresh, None, drawn, **quiet)
@@ -82,15 +83,22 @@ class Page:
                 self.timer: gr.Timer(active=opening.error is None),
                 self.main: gr.Column(visible=False),
             }
-        generator = opening.assistant.generator
-        sees = generator.sees
         return {
             **self.draw(self._desk.session(request)),
             self.main: gr.Column(visible=True),
             self.opening: "",
             self.timer: gr.Timer(active=False),
+            **self._draw_top(),
+        }
+
+    def _draw_top(self) -> Screen:
+        """What runs, and what a visitor must know of it."""
+        generator, shared = self._desk.assistant.generator, self._desk.sessions.shared
+        return {
             self.header: render.header(generator.name, generator.description),
-            self.banner: render.banner(shared=self._desk.sessions.shared, sees=sees, model=generator.name),
+            self.banner: render.banner(
+                shared=shared, sees=generator.sees, model=generator.name, server=self._desk.server
+            ),
         }
 
     def redraw(self, request: gr.Request) -> Screen:

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 import gradio as gr
 
@@ -54,6 +55,12 @@ class Desk:
         if assistant is None:
             raise self.opening.error or PersonalError("The app is still getting ready: a moment, please.")
         return assistant
+
+    @property
+    def server(self) -> str:
+        """The server that answers, by its host's name; nothing where a model on this machine does."""
+        model = getattr(self.assistant.generator, "model", None)
+        return urlsplit(getattr(model, "url", "")).netloc
 
     @property
     def library(self) -> Library:

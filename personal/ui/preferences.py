@@ -13,6 +13,7 @@ from personal.concepts import Preferences
 from personal.errors import PersonalError
 from personal.ui import render
 from personal.ui.desk import Desk, Screen, html, streaming_words, words
+from personal.ui.models import Models
 from personal.ui.sessions import Conversation, Session
 
 WORD = "erase"
@@ -23,6 +24,7 @@ class Settings:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self.models = Models(desk)
 
     def build(self) -> None:
         with gr.Column(elem_classes="settings"):
@@ -41,8 +43,9 @@ class Settings:
                 1, 20, step=1, label="How many names a photo can have at most", info="(top-k)", elem_id="top-k"
             )
             self.reset = gr.Button("Back to the defaults", size="sm", elem_id="reset")
-            html("<h2>What is running</h2>")
-            self.running = html(elem_id="running")
+            self.models.build()
+            html("<h2>What else is running</h2>")
+            self.running = html(elem_id="parts")
             html("<h2>What is stored</h2>")
             self.stored = html(elem_id="stored")
             self.reindex = gr.Button("Learn all photos again", size="sm", elem_id="reindex")
@@ -57,7 +60,7 @@ class Settings:
                 )
                 self.erase = gr.Button("Erase everything", variant="stop", interactive=False, elem_id="erase")
 
-        self.drawn = [self.threshold, self.top_k, self.running, self.stored]
+        self.drawn = [self.threshold, self.top_k, self.running, self.stored, *self.models.drawn]
         """What `draw` may return."""
 
     def wire(self, whole_screen: list[Any]) -> None:
@@ -99,13 +102,12 @@ class Settings:
             self.top_k: gr.Slider(value=wishes.top_k, info=f"Default: {self._desk.settings.top_k}. (top-k)"),
             self.running: render.facts(self._running()),
             self.stored: render.facts(self._stored(session)),
+            **self.models.draw(session),
         }
 
     def _running(self) -> list[tuple[str, str]]:
-        assistant, knobs = self._desk.assistant, self._desk.settings
-        sight = "it looks at the photo" if assistant.generator.sees else "it is told what was recognised and where"
+        knobs = self._desk.settings
         return [
-            ("Language model", f"{assistant.generator.name}: {sight}. Another one: PERSONAL_MODEL."),
             ("Recognition", f"{knobs.encoder}. Another one: PERSONAL_ENCODER."),
             ("Index", knobs.chroma_url or "in the data folder"),
         ]

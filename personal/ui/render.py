@@ -162,9 +162,15 @@ def used(answer: Answer, conversation: Conversation) -> str:
         for match in answer.matches
     )
     model = escape(answer.model) if answer.tokens else "Recognised without asking the language model."
-    return (
-        f'<details class="used"><summary>used {escape(names)} · {time}</summary><ul>{rows}</ul><p>{model}</p></details>'
+    left_out = f"{plural(answer.forgotten, 'exchange')} left out" if answer.forgotten else ""
+    why = (
+        f"<p>The conversation is longer than the model can hold: its first {plural(answer.forgotten, 'exchange')} "
+        "did not reach it. The concepts did.</p>"
+        if answer.forgotten
+        else ""
     )
+    said = " · ".join(part for part in (f"used {escape(names)}", time, left_out) if part)
+    return f'<details class="used"><summary>{said}</summary><ul>{rows}</ul>{why}<p>{model}</p></details>'
 
 
 def how(match: Match) -> str:
@@ -462,13 +468,18 @@ def header(model: str, note: str) -> str:
     )
 
 
-def banner(*, shared: bool, sees: bool, model: str) -> str:
+def banner(*, shared: bool, sees: bool, model: str, server: str = "") -> str:
     """What a visitor must know before the first photo: where it goes, and what the model can do."""
     lines = []
     if shared:
         lines.append(
             "You are a guest here: your photos and concepts are visible to you alone and are erased when you leave. "
             "Export what you want to keep."
+        )
+    if server:
+        lines.append(
+            f"Answers come from {server}: your questions, the photos in them and what you wrote about your concepts "
+            "are sent there."
         )
     if not sees:
         lines.append(

@@ -1,0 +1,370 @@
+"""The models that the app offers by name, and what any model needs: its card, and its memory computed from its config.
+
+Nothing here was measured. Ids, revisions, licences, sizes and config numbers were looked up in late 2026, in stored
+copies of the model hub's pages and in code that pins these models; `memory` builds each architecture from those numbers
+and counts. What could not be looked up stands in a card's note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from personal.settings import TINY
+
+Config = Mapping[str, Any]
+"""What a checkpoint's config.json holds, or as much of it as decides the shape of the model."""
+
+CONTEXT = 4096
+"""Tokens that the memory figures allow for: a photo, a few avatars and a conversation."""
+ALLOWANCE = 2**29
+"""Bytes set aside for the libraries, the GPU's own context and a photo in the eye; a round figure, not computed."""
+NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
+"""Bytes a weight takes in nf4: four bits, an 8-bit scale for 64 of them, a 32-bit scale for 256 of those."""
+PACKED = 0.5 + 4 / 32
+"""Bytes a weight takes packed for a CPU: four bits, a scale and an offset of 16 bits each for 32 of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes that a loaded model takes while it answers, by how its language model's matrices are kept.
+
+    Each figure holds the weights (embeddings, eye, connector and lm_head in 16 bits) and `beside`: the key-value cache
+    and the widest layer's activations for `CONTEXT` tokens, and `ALLOWANCE`. `packed` is four bits on a CPU, where
+    lm_head keeps 8.
+    """
+
+    four_bits: int
+    eight_bits: int
+    sixteen_bits: int
+    packed: int
+    beside: int
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Card:
+    """A model: what it is, under which licence, how large, and how it likes to be asked.
+
+    `revision` is the commit that is downloaded, None where none could be looked up; `download` counts bytes.
+    """
+
+    id: str
+    title: str
+    licence: str
+    config: Config = field(repr=False, compare=False)
+    download: int
+    revision: str | None = None
+    sees: bool = True
+    images: int | None = None
+    """Images in one question that it was made for; None where its makers name several and no limit."""
+    interleaves: bool = True
+    """Its chat template keeps images between the words; otherwise it puts them before all words of a message."""
+    system: bool = True
+    """Its chat template uses a system message."""
+    thinks: bool = False
+    """It can be asked to reason aloud before it answers; none of the catalog does so unasked."""
+    single_turn: bool = False
+    gated: bool = False
+    note: str = ""
+
+    @cached_property
+    def memory(self) -> Memory:
+        """Compute what the model needs. Raises what `memory` raises."""
+        return memory(self.config, stored=self.download)
+
+
+def memory(config: Config, *, context: int = CONTEXT, stored: int = 0) -> Memory:
+    """Compute from its config what a model needs: the architecture is built without weights, and counted.
+
+    Sliding windows are counted as if every layer kept the whole context. A checkpoint with a quantisation of its own
+    takes `stored` bytes however it is asked for. Raises what transformers raises for a config that makes no sense.
+    """
+    import torch
+    from transformers import (
+        CONFIG_MAPPING,
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+        AutoModelForCausalLM,
+        AutoModelForImageTextToText,
+    )
+    from transformers.quantizers.quantizers_utils import should_convert_module
+
+    from personal.generate.local import UNQUANTISED
+
+    whole = CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
+    sees = type(whole) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    with torch.device("meta"):
+        model = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_config(whole)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    matrices = sum(
+        module.weight.numel()
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and should_convert_module(name, UNQUANTISED)
+    )
+
+    text = whole.get_text_config()
+    layers = list(text.per_layer_config)
+    cached = layers[: len(layers) - (getattr(text, "num_kv_shared_layers", 0) or 0)]
+    cache = context * sum(2 * 2 * _kv_width(layer) for layer in cached)
+    widest = max(getattr(layer, "intermediate_size", None) or 4 * text.hidden_size for layer in layers)
+    activations = context * 2 * (6 * text.hidden_size + 3 * widest)
+    beside = cache + activations + ALLOWANCE
+
+    kept = 2 * (parameters - matrices)
+    four, eight, sixteen = kept + int(matrices * NF4), kept + matrices, kept + 2 * matrices
+    head, words = model.get_output_embeddings(), model.get_input_embeddings()
+    again = 0 if head is None else head.weight.numel() if head.weight is words.weight else -head.weight.numel()
+    packed = kept + int(matrices * PACKED) + again
+    if config.get("quantization_config"):
+        four = eight = sixteen = packed = stored
+    return Memory(four + beside, eight + beside, sixteen + beside, packed + beside, beside, parameters)
+
+
+def _kv_width(layer: Any) -> int:
+    """Count the numbers that a layer keeps of a token as its key; of its value it keeps as many."""
+    heads = getattr(layer, "num_key_value_heads", None) or layer.num_attention_heads
+    return int(heads * (getattr(layer, "head_dim", None) or layer.hidden_size // layer.num_attention_heads))
+
+
+def _text(hidden: int, intermediate: int, layers: int, heads: int, kv_heads: int, words: int, **more: Any) -> Config:
+    return {
+        "hidden_size": hidden,
+        "intermediate_size": intermediate,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+        "vocab_size": words,
+        **more,
+    }
+
+
+def _qwen3_vl(text: Config, tied: bool, **vision: Any) -> Config:
+    small = {"depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "deepstack_visual_indexes": [5, 11, 17]}
+    eye = {"num_heads": 16, "out_hidden_size": text["hidden_size"], **(vision or small)}
+    return {"model_type": "qwen3_vl", "text_config": text, "vision_config": eye, "tie_word_embeddings": tied}
+
+
+def _qwen2_5_vl(text: Config, tied: bool) -> Config:
+    eye = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16}
+    eye["out_hidden_size"] = text["hidden_size"]
+    return {"model_type": "qwen2_5_vl", "text_config": text, "vision_config": eye, "tie_word_embeddings": tied}
+
+
+def _smolvlm(text: Config, scale: int, eye: Config) -> Config:
+    return {"model_type": "smolvlm", "text_config": text, "vision_config": eye, "scale_factor": scale}
+
+
+def _gemma4(text: Config) -> Config:
+    eye = {"use_clipped_linears": True}
+    return {"model_type": "gemma4", "text_config": text, "vision_config": eye, "audio_config": {}}
+
+
+_SIGLIP = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+_SIGLIP |= {"image_size": 512, "patch_size": 16}
+_SO400M = {"hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27, "num_attention_heads": 16}
+_SO400M |= {"image_size": 384, "patch_size": 14}
+
+_FOUR_TO_ONE = (["sliding_attention"] * 4 + ["full_attention"]) * 7
+
+_IN_32_BITS = "Stored in 32 bits: the download is twice what it needs here."
+_IMAGES_FIRST = "Its chat template puts every image of a message before the words."
+_GEMMA = (
+    "Its per-layer embeddings stay in 16 bits, so that four bits save less than elsewhere. "
+    "Its chat template strips the spaces around every text."
+)
+
+MODELS = (
+    Card(
+        id=TINY,
+        title="The embedded default (SmolLM2-135M-Instruct)",
+        licence="Apache-2.0",
+        config={
+            "model_type": "fast_vlm",
+            "text_config": _text(576, 1536, 30, 9, 3, 49153, model_type="llama", tie_word_embeddings=True),
+            "vision_config": {
+                "model_type": "timm_wrapper",
+                "architecture": "tf_efficientnet_lite2",
+                "do_pooling": False,
+                "num_labels": 0,
+                "hidden_size": 1280,
+            },
+            "tie_word_embeddings": True,
+        },
+        download=200_000_000,
+        system=False,
+        single_turn=True,
+        note="Runs anywhere without a model hub. Small: a sentence at a time; beyond people and dogs outdoors it errs.",
+    ),
+    Card(
+        id="Qwen/Qwen3-VL-2B-Instruct",
+        title="Qwen3-VL 2B",
+        licence="Apache-2.0",
+        config=_qwen3_vl(_text(2048, 6144, 28, 16, 8, 151936, head_dim=128), True),
+        download=4_270_000_000,
+        revision="89644892e4d85e24eaac8bacfd4f463576704203",
+    ),
+    Card(
+        id="Qwen/Qwen3-VL-4B-Instruct",
+        title="Qwen3-VL 4B",
+        licence="Apache-2.0",
+        config=_qwen3_vl(_text(2560, 9728, 36, 32, 8, 151936, head_dim=128), True),
+        download=8_890_000_000,
+        revision="ebb281ec70b05090aa6165b016eac8ec08e71b17",
+    ),
+    Card(
+        id="Qwen/Qwen3-VL-8B-Instruct",
+        title="Qwen3-VL 8B",
+        licence="Apache-2.0",
+        config=_qwen3_vl(
+            _text(4096, 12288, 36, 32, 8, 151936, head_dim=128),
+            False,
+            depth=27,
+            hidden_size=1152,
+            intermediate_size=4304,
+            deepstack_visual_indexes=[8, 16, 24],
+        ),
+        download=17_550_000_000,
+        revision="0c351dd01ed87e9c1b53cbc748cba10e6187ff3b",
+    ),
+    Card(
+        id="Qwen/Qwen2.5-VL-3B-Instruct",
+        title="Qwen2.5-VL 3B",
+        licence="Qwen Research License",
+        config=_qwen2_5_vl(_text(2048, 11008, 36, 16, 2, 151936), True),
+        download=7_520_000_000,
+        revision="66285546d2b821cf421d4f5eb2576359d3770cd3",
+        note="Its licence allows research, not commerce.",
+    ),
+    Card(
+        id="Qwen/Qwen2.5-VL-7B-Instruct",
+        title="Qwen2.5-VL 7B",
+        licence="Apache-2.0",
+        config=_qwen2_5_vl(_text(3584, 18944, 28, 28, 4, 152064), False),
+        download=16_600_000_000,
+        revision="cc594898137f460bfe9f0759e9844b3ce807cfb5",
+    ),
+    Card(
+        id="HuggingFaceTB/SmolVLM2-256M-Video-Instruct",
+        title="SmolVLM2 256M",
+        licence="Apache-2.0",
+        config=_smolvlm(_text(576, 1536, 30, 9, 3, 49280, model_type="llama"), 4, _SIGLIP),
+        download=1_030_000_000,
+        revision="067788b187b95ebe7b2e040b3e4299e342e5b8fd",
+        note=_IN_32_BITS,
+    ),
+    Card(
+        id="HuggingFaceTB/SmolVLM2-500M-Video-Instruct",
+        title="SmolVLM2 500M",
+        licence="Apache-2.0",
+        config=_smolvlm(_text(960, 2560, 32, 15, 5, 49280, model_type="llama"), 4, _SIGLIP),
+        download=2_040_000_000,
+        revision="7b375e1b73b11138ff12fe22c8f2822d8fe03467",
+        note=_IN_32_BITS,
+    ),
+    Card(
+        id="HuggingFaceTB/SmolVLM2-2.2B-Instruct",
+        title="SmolVLM2 2.2B",
+        licence="Apache-2.0",
+        config=_smolvlm(_text(2048, 8192, 24, 32, 32, 49280, model_type="llama"), 3, _SO400M),
+        download=8_990_000_000,
+        revision="482adb537c021c86670beed01cd58990d01e72e4",
+        note=_IN_32_BITS,
+    ),
+    Card(
+        id="google/gemma-4-E2B-it",
+        title="Gemma 4 E2B",
+        licence="Apache-2.0",
+        config=_gemma4(
+            _text(
+                1536,
+                6144,
+                35,
+                8,
+                1,
+                262144,
+                num_kv_shared_layers=20,
+                use_double_wide_mlp=True,
+                layer_types=_FOUR_TO_ONE,
+            )
+        ),
+        download=10_280_000_000,
+        revision="3e22461f65e89153144f8adb70e3b8c2cc9845a7",
+        thinks=True,
+        note=_GEMMA,
+    ),
+    Card(
+        id="google/gemma-4-E4B-it",
+        title="Gemma 4 E4B",
+        licence="Apache-2.0",
+        config=_gemma4(_text(2560, 10240, 42, 8, 2, 262144, num_kv_shared_layers=18)),
+        download=16_030_000_000,
+        revision="ee0ef6023621cff504d758262d4e04895a5af4a2",
+        thinks=True,
+        note=_GEMMA,
+    ),
+    Card(
+        id="OpenGVLab/InternVL3_5-8B-HF",
+        title="InternVL3.5 8B",
+        licence="Apache-2.0",
+        config={
+            "model_type": "internvl",
+            "text_config": _text(4096, 12288, 36, 32, 8, 151936, head_dim=128, model_type="qwen3"),
+            "vision_config": {"attention_bias": True},
+            "tie_word_embeddings": False,
+        },
+        download=17_070_000_000,
+        revision="741a7d03020411e666c6109218ab71e08151ef86",
+        thinks=True,
+        note="The licence is that of the same model in its makers' other format; this edition's own was not seen.",
+    ),
+    Card(
+        id="llava-hf/llava-1.5-7b-hf",
+        title="LLaVA-1.5 7B",
+        licence="Llama 2 Community License",
+        config={
+            "model_type": "llava",
+            "text_config": _text(4096, 11008, 32, 32, 32, 32064, model_type="llama"),
+        },
+        download=14_140_000_000,
+        revision="b234b804b114d9e37bb655e11cbbb5f5e971b7a9",
+        images=1,
+        interleaves=False,
+        note=f"The base that papers on personalised models start from. Learnt on one image a question. {_IMAGES_FIRST}",
+    ),
+    Card(
+        id="llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
+        title="LLaVA-OneVision 0.5B",
+        licence="Apache-2.0",
+        config={
+            "model_type": "llava_onevision",
+            "text_config": _text(896, 4864, 24, 14, 2, 152000, model_type="qwen2"),
+            "tie_word_embeddings": True,
+        },
+        download=1_800_000_000,
+        revision="74dd0bf867a4cda7950c17663794267c60cf4b40",
+        interleaves=False,
+        note=_IMAGES_FIRST,
+    ),
+    Card(
+        id="llava-hf/llava-onevision-qwen2-7b-ov-hf",
+        title="LLaVA-OneVision 7B",
+        licence="Apache-2.0",
+        config={
+            "model_type": "llava_onevision",
+            # 152,128 words were not seen: Qwen2's 152,064 and two, padded to 64 as transformers' conversion script does
+            "text_config": _text(3584, 18944, 28, 28, 4, 152128, model_type="qwen2"),
+            "tie_word_embeddings": False,
+        },
+        download=16_070_000_000,
+        revision="0d50680527681998e456c7b78950205bedd8a068",
+        interleaves=False,
+        note=_IMAGES_FIRST,
+    ),
+)
+
+
+def card(model_id: str) -> Card | None:
+    """Find the card of a model that is on offer."""
+    return next((model for model in MODELS if model.id == model_id), None)

@@ -1,0 +1,333 @@
+"""Answer with a server that speaks OpenAI's chat completions: vLLM, SGLang, TGI, llama.cpp's, a hosted one.
+
+Photos and words go to that address and nowhere else; the key goes into its header and nowhere else. The connection
+lives on an event loop in a thread of its own, where a request can be cancelled whatever it is waiting for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import queue
+import threading
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from functools import cached_property, partial
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from personal.concepts import Piece, Progress, Waiting
+from personal.errors import ModelError
+from personal.generate.prompt import Message, forget_oldest, without_system
+from personal.generate.protocol import NO_SERVER, as_sent, delta, failure, images_within, names, said, too_long, words
+from personal.generate.thinking import without_thinking
+
+T = TypeVar("T")
+
+POLL_S = 0.1
+PAUSES_S = (0.25, 0.5, 1.0)
+"""Between the attempts to reach a server that is not there."""
+RUNAWAY = 100
+"""Characters a token: a server that sends more than so many does not keep to the length it was asked for."""
+HEADERS = {"host", "accept", "accept-encoding", "user-agent", "content-type", "content-length"}
+"""What is sent beside the key: nothing of this machine, and nothing that the environment holds for another server."""
+EMPTY = {
+    "length": "used all tokens of the answer for thinking. Raise PERSONAL_MAX_NEW_TOKENS, or switch its thinking off.",
+    "content_filter": "withheld its answer (content filter). Ask another question, or use another photo.",
+}
+
+
+class RemoteGenerator:
+    """A Generator on a server. `url` may lack the `/v1`; without `model` it is the first one that the server lists.
+
+    Images of a request travel as data URLs of at most `image_bytes` together; 0 means that the model does not see.
+    No wait is longer than `timeout_s`: until the answer begins, or between any two pieces of it.
+    """
+
+    exclusive = False
+    """Several answers may run at once: queueing is the server's."""
+    single_turn = False
+
+    def __init__(
+        self, url: str, *, key: str = "", model: str = "", timeout_s: float = 60.0, image_bytes: int = 4 * 2**20
+    ) -> None:
+        self.url = url.rstrip("/").removesuffix("/chat/completions")
+        self._key, self._wish, self._model = key, model, model
+        self._timeout_s, self._image_bytes = timeout_s, image_bytes
+        self._answers: bool | None = None
+        runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._loop = runner.get_loop()
+        threading.Thread(target=_turn, args=(runner,), name="remote", daemon=True).start()
+        weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)
+
+    @property
+    def name(self) -> str:
+        return words(self._model, self._key, limit=80) or "the server's model"
+
+    @property
+    def sees(self) -> bool:
+        """Tell whether the model is given the photos themselves."""
+        return self._image_bytes > 0
+
+    @property
+    def description(self) -> str:
+        """Say in words where the model is, how the server was last found, and whether others can read along."""
+        state = {None: "not asked yet", True: "answers", False: "did not answer last time"}[self._answers]
+        if self.url.startswith("http:") and not _loopback(self.url):
+            state += f"; {'photos' if self.sees else 'questions'} travel unencrypted"
+        return f"{self.name} on {self.url} ({state})"
+
+    def load(self) -> Iterator[Progress]:
+        """Ask the server which models it has. Raises ModelError in words."""
+        yield Progress(f"Asking {self.url} for its models")
+        self._wait(self._named(check=True))
+        yield Progress(f"{self.name} answers", 1, 1)
+
+    def unload(self) -> None:
+        """Do nothing: the model is not here."""
+
+    def clear(self) -> None:
+        """Do nothing: nothing of anybody is kept here."""
+
+    def health(self) -> str:
+        """Say in a sentence whether the server can be reached, how fast, and which models it has, or what is wrong."""
+        try:
+            models, seconds = self._wait(self._timed())
+        except ModelError as error:
+            return str(error)
+        offer = words(", ".join(models), self._key) or "no list of models"
+        missing = f" {self._wish} is not among them: check PERSONAL_LLM_MODEL."
+        known = not models or self._wish in ("", *models)
+        return f"{self.url} answers in {1000 * seconds:.0f} ms and offers {offer}.{'' if known else missing}"
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_new_tokens: int,
+        stop: threading.Event,
+        temperature: float = 0.0,
+    ) -> Iterator[Waiting | Piece]:
+        """Answer the messages of `prompt.lay_out`, in Pieces as they come, without what the model thinks.
+
+        Greedy unless `temperature` is above 0. Setting `stop`, or closing the iterator, closes the connection.
+        What had come stays where the server breaks off. Raises ModelError.
+        """
+        import openai  # noqa: F401  here, so that the waits below are for the server alone
+
+        came: queue.Queue[str | None] = queue.Queue()
+        limits = {"max_tokens": max_new_tokens, "temperature": temperature}
+        kept = list(messages)
+        answer = self._in_words(self._answer(kept, limits, came.put))
+        running = asyncio.run_coroutine_threadsafe(answer, self._loop)
+        running.add_done_callback(lambda _: came.put(None))
+        spoken = False
+        try:
+            for text in without_thinking(self._arriving(came, stop)):
+                yield Piece(text, forgotten=0 if spoken else _questions(messages) - _questions(kept))
+                spoken = True
+            end = "" if stop.is_set() else running.result()
+            if not spoken and end in EMPTY:
+                raise ModelError(f"{self.name} {EMPTY[end]}")
+        except ModelError:
+            self._answers = False
+            raise
+        finally:
+            running.cancel()
+
+    def _arriving(self, came: queue.Queue[str | None], stop: threading.Event) -> Iterator[str]:
+        """Yield what comes until the end, or until `stop` is set. Raises ModelError after a silence."""
+        heard = time.monotonic()
+        while not stop.is_set():
+            try:
+                text = came.get(timeout=POLL_S)
+            except queue.Empty:
+                if time.monotonic() - heard > self._timeout_s:
+                    raise self._silent() from None
+                continue
+            if text is None:
+                return
+            heard = time.monotonic()
+            yield text
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run something short on the event loop. Raises ModelError, also after a silence."""
+        import openai  # noqa: F401
+
+        limited = asyncio.wait_for(self._in_words(work), self._timeout_s)
+        try:
+            found = asyncio.run_coroutine_threadsafe(limited, self._loop).result()
+        except (ModelError, TimeoutError) as error:
+            self._answers = False
+            raise (error if isinstance(error, ModelError) else self._silent()) from None
+        self._answers = True
+        return found
+
+    # -- on the event loop ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def _client(self) -> Any:
+        import openai
+
+        key = self._key or "none"
+
+        async def bare(request: Any) -> None:
+            for name in [name for name in request.headers if name.lower() not in HEADERS]:
+                del request.headers[name]
+            request.headers["authorization"] = f"Bearer {key}"
+            request.headers["connection"] = "close"  # nothing is left open between answers
+
+        http = openai.DefaultAsyncHttpxClient(
+            timeout=None,  # the one clock is the reader's
+            trust_env=not _loopback(self.url),
+            follow_redirects=False,
+            event_hooks={"request": [bare]},
+        )
+        base = self.url if urlsplit(self.url).path else f"{self.url}/v1"
+        return openai.AsyncOpenAI(base_url=base, api_key="none", max_retries=0, timeout=None, http_client=http)
+
+    async def _answer(self, messages: list[Message], limits: dict[str, Any], put: Callable[[str], None]) -> str:
+        """Put the answer's pieces, asking otherwise where the server cannot take the question; return how it ended.
+
+        `messages` is left with those that it was asked in the end.
+        """
+        import openai
+
+        model = await self._named()
+        while True:
+            urls = await asyncio.to_thread(images_within, messages, self._image_bytes)
+            if urls is None:
+                messages[:] = _shorter(messages, f"for PERSONAL_LLM_IMAGE_BYTES={self._image_bytes}")
+                continue
+            request = {"model": model, "messages": as_sent(messages, urls), **limits}
+            try:
+                return await self._patient(partial(self._ask, request, put))
+            except openai.APIError as error:
+                refused = error
+            messages[:] = self._otherwise(refused, messages, limits)
+
+    async def _ask(self, request: dict[str, Any], put: Callable[[str], None]) -> str:
+        """Ask once. What goes wrong before the first text is raised as it is, and later as a ModelError."""
+        import openai
+
+        heard, end, why = 0, "", "the connection ended"
+        try:
+            chunks = await self._client.post(
+                "/chat/completions",
+                body={**request, "stream": True},
+                cast_to=object,
+                stream=True,
+                stream_cls=openai.AsyncStream[object],
+            )
+            async with chunks:
+                async for chunk in chunks:
+                    text, thought, last = delta(chunk)
+                    end = last or end
+                    if text or thought:
+                        self._answers = True
+                        heard += len(text) + len(thought)
+                        put(text)
+                    if heard > RUNAWAY * request.get("max_tokens", heard):
+                        raise ModelError(f"{self.name} did not keep to the length it was asked for, and was stopped.")
+        except (openai.OpenAIError, ValueError, RecursionError) as error:
+            if not heard:
+                raise
+            why = said(error, self._key)
+        if heard and not end:
+            raise ModelError(f"{self.url} broke off in the middle of the answer ({why}). Ask again.")
+        if not end:
+            raise ModelError(f"{self.url} {NO_SERVER.format('it sent no answer')}")
+        return end
+
+    def _otherwise(self, error: Any, messages: list[Message], limits: dict[str, Any]) -> list[Message]:
+        """Return what to ask instead after an APIError, changing the `limits` that are refused; else raise it."""
+        told, name = said(error, self._key), str(error.param)
+        if name in limits and str(error.code).startswith("unsupported"):  # newer hosted models
+            value = limits.pop(name)
+            if name == "max_tokens":
+                limits["max_completion_tokens"] = value
+            return messages
+        if "system role" in told.lower() and messages[0]["role"] == "system":
+            return without_system(messages)
+        if too_long(f"{told} {error.code}"):
+            return _shorter(messages, f"for {self.name} ({told})")
+        raise error
+
+    async def _named(self, check: bool = False) -> str:
+        """Return the model's name, asking the server for it where nobody chose one; `check` asks in any case."""
+        if check or not self._model:
+            models = await self._patient(self._listed)
+            if not self._wish and not models:
+                raise ModelError(f"{self.url} does not list its models. Say which one with PERSONAL_LLM_MODEL.")
+            self._model = self._wish or models[0]
+        return self._model
+
+    async def _listed(self) -> list[str]:
+        import openai
+
+        try:
+            models = names(await self._client.get("/models", cast_to=object))
+        except openai.NotFoundError:
+            return []  # some servers answer without telling with what
+        if models is None:
+            raise ModelError(f"{self.url} {NO_SERVER.format('it sent no list of models')}")
+        return models
+
+    async def _timed(self) -> tuple[list[str], float]:
+        _, began = self._client, time.perf_counter()
+        return await self._listed(), time.perf_counter() - began
+
+    async def _patient(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask again after pauses where there is no connection; what the server answers is final."""
+        import openai
+
+        for pause_s in PAUSES_S:
+            try:
+                return await ask()
+            except openai.APIConnectionError:
+                await asyncio.sleep(pause_s)
+        return await ask()
+
+    async def _in_words(self, work: Awaitable[T]) -> T:
+        """Turn what the libraries raise into a ModelError that carries nothing of the request."""
+        import openai
+
+        try:
+            return await work
+        except (openai.OpenAIError, ValueError, RecursionError) as error:
+            failed = ModelError(f"{self.url} {failure(error, self._key)}")
+            if isinstance(error, openai.NotFoundError):
+                self._model = self._wish  # the server may have another model by now
+        raise failed
+
+    def _silent(self) -> ModelError:
+        return ModelError(
+            f"{self.url} was silent for {self._timeout_s:g} seconds. Look whether the server is busy; "
+            "PERSONAL_LLM_TIMEOUT_S says how long to wait."
+        )
+
+
+def _turn(runner: asyncio.Runner) -> None:
+    """Run an event loop until it is stopped, and tidy up after it."""
+    with runner:
+        runner.get_loop().run_forever()
+
+
+def _shorter(messages: list[Message], why: str) -> list[Message]:
+    shorter = forget_oldest(messages)
+    if shorter is None:
+        raise ModelError(f"The question is too long {why}. Ask a shorter one, or with fewer photos and concepts.")
+    return shorter
+
+
+def _questions(messages: Sequence[Message]) -> int:
+    return sum(message["role"] == "user" for message in messages)
+
+
+def _loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
