@@ -10,7 +10,7 @@ import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 ROOM = 128
 """Pictures that are remembered."""
@@ -34,20 +34,16 @@ class Sight:
         """
         import torch
 
-        if any(key not in self._seen for key in keys):
+        parts = [self._seen.pop(key, None) for key in keys]
+        if any(part is None for part in parts):
             images, sizes = opened()
-            for key, image in zip(keys, images, strict=True):
-                looked = self._seen.get(key) or self._look(image, sizes)
-                if looked is None:
-                    return None
-                self._seen[key] = looked
-        parts = []
-        for key in keys:
-            self._seen.move_to_end(key)
-            parts.append(self._seen[key])
+            parts = [part or self._look(image, sizes) for part, image in zip(parts, images, strict=True)]
+        if any(part is None for part in parts):
+            return None
+        self._seen.update(zip(keys, cast(Any, parts), strict=True))
         while len(self._seen) > ROOM:
             self._seen.popitem(last=False)
-        return [torch.cat(layer) for layer in zip(*parts, strict=True)]
+        return [torch.cat(layer) for layer in zip(*cast(Any, parts), strict=True)]
 
     def given(self, rows: Sequence[Any], first: int) -> dict[str, Any]:
         """Put features, from row `first` on, into what `generate` takes."""

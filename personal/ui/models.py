@@ -108,7 +108,8 @@ class Models:
         if found is None:
             return '<p class="note">It is looked up when you press the button.</p>'
         knobs = self._desk.settings
-        rows = [("Model", found.id), ("Licence", found.licence), ("Here", self._verdict(found))]
+        rows = [("Model", found.id), ("Licence", found.licence), ("Download", f"{found.download / 1e9:.1f} GB")]
+        rows.append(("Here", self._verdict(found)))
         suggested, reason = choose(self._hardware, knobs.offline)
         if found == suggested:
             rows.append(("Suggested", f"{reason}."))
