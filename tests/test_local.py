@@ -176,6 +176,28 @@ def test_a_seeing_model_reads_interleaved_images_in_four_bits_on_a_cpu(seeing, p
     assert "nf4" in generator.description
 
 
+def test_in_eight_bits_a_seeing_model_answers(seeing, photo):
+    import bitsandbytes
+
+    generator = LocalGenerator(str(seeing), device="cpu", quantization="8bit", name="seeing")
+    messages = asked("What is <bo> doing?", met("bo", "A dog.", photo), photos=[photo], sees=True, photo=photo)
+    assert sum(piece.tokens for piece in answer(generator, messages, 12)) > 0
+    layers = dict(generator._model.named_modules())
+    eight_bit = {name for name, layer in layers.items() if isinstance(layer, bitsandbytes.nn.Linear8bitLt)}
+    assert eight_bit
+    assert all("language_model.layers" in name for name in eight_bit)
+    assert "8 bits" in generator.description
+
+
+def test_what_a_model_thinks_is_not_said(text_generator, monkeypatch):
+    list(text_generator.load())
+    template = text_generator._reader.chat_template.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+    assert template.endswith("<think>\n{% endif %}")
+    monkeypatch.setattr(text_generator._reader, "chat_template", template)
+    with pytest.raises(ModelError, match="thought for all 8 tokens"):
+        answer(text_generator, asked("Hello?"))
+
+
 def test_loading_is_told_and_happens_once(text_only):
     generator = LocalGenerator(str(text_only), device="cpu", quantization="none", name="text-only")
     said = [progress.text for progress in generator.load()]

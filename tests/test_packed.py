@@ -42,6 +42,21 @@ def test_weights_that_lie_on_sixteen_steps_lose_nothing():
         assert torch.allclose(packed.Packed(linear)(x).float(), linear(x).float(), atol=0.02)
 
 
+def test_weights_near_nothing_do_not_all_err_to_one_side():
+    """A few large weights on one side: sixteen steps between the least and the greatest would miss nothing by half."""
+    random = torch.Generator().manual_seed(0)
+    weight = torch.randn(32, 64, generator=random) * 0.01
+    weight[:, ::32] = 1.0
+    weight[:, 1::32] = -0.37
+    linear = torch.nn.Linear(64, 32, bias=False, dtype=torch.bfloat16)
+    linear.weight.data = weight.bfloat16()
+    ones = torch.eye(64, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        error = packed.Packed(linear)(ones).T.float() - linear.weight.float()
+    small = weight.abs() < 0.1
+    assert error[small].mean().abs() < 0.002
+
+
 def test_layers_over_the_same_inputs_are_one():
     torch.manual_seed(0)
     two = [torch.nn.Linear(64, n, dtype=torch.bfloat16) for n in (32, 16)]

@@ -155,12 +155,19 @@ class LocalGenerator:
         def decode(ids: list[int]) -> str:
             return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
+        silent = True
         try:
-            for number, piece in enumerate(spoken(pieces(generate, decode, halt), lambda: self._thinks)):
-                yield replace(piece, forgotten=self._forgotten) if number == 0 else piece
+            for piece in spoken(pieces(generate, decode, halt), lambda: self._thinks):
+                yield replace(piece, forgotten=self._forgotten) if silent else piece
+                silent = False
         except (RuntimeError, ValueError, IndexError, TypeError, MemoryError) as error:
             self.clear()
             raise ModelError(f"{self.name} could not answer: {_in_words(error)}") from error
+        if silent and self._thinks and not stop.is_set():
+            raise ModelError(
+                f"{self.name} thought for all {max_new_tokens} tokens that an answer may have. "
+                "Raise PERSONAL_MAX_NEW_TOKENS."
+            )
 
     def _generate(
         self,

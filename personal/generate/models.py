@@ -33,7 +33,7 @@ class Memory:
 
     Each figure holds the weights (embeddings, eye, connector and lm_head in 16 bits) and `beside`: the key-value cache
     and the widest layer's activations for `CONTEXT` tokens, and `ALLOWANCE`. `packed` is four bits on a CPU, where
-    lm_head keeps 8.
+    lm_head and each layer's last matrix keep 8.
     """
 
     four_bits: int
@@ -98,11 +98,12 @@ def memory(config: Config, *, context: int = CONTEXT, stored: int = 0) -> Memory
     with torch.device("meta"):
         model = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_config(whole)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    matrices = sum(
-        module.weight.numel()
+    sizes = {
+        name: module.weight.numel()
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Linear) and should_convert_module(name, UNQUANTISED)
-    )
+    }
+    matrices, down = sum(sizes.values()), sum(size for name, size in sizes.items() if name.endswith("down_proj"))
 
     text = whole.get_text_config()
     layers = list(text.per_layer_config)
@@ -116,7 +117,7 @@ def memory(config: Config, *, context: int = CONTEXT, stored: int = 0) -> Memory
     four, eight, sixteen = kept + int(matrices * NF4), kept + matrices, kept + 2 * matrices
     head, words = model.get_output_embeddings(), model.get_input_embeddings()
     again = 0 if head is None else head.weight.numel() if head.weight is words.weight else -head.weight.numel()
-    packed = kept + int(matrices * PACKED) + again
+    packed = kept + int((matrices - down) * PACKED) + down + again
     if config.get("quantization_config"):
         four = eight = sixteen = packed = stored
     return Memory(four + beside, eight + beside, sixteen + beside, packed + beside, beside, parameters)

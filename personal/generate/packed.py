@@ -1,8 +1,9 @@
 """Four bits on a CPU, read at the speed of memory: packed weights, and decoder layers without needless steps.
 
-Weights become integers of 4 bits with a scale and an offset for every 32 of them, as in GGUF's Q4_1, read by the kernel
-that PyTorch brings for them; what chooses the word keeps 8 bits. A layer multiplies queries, keys and values at once,
-and both halves of its gate. What that gives is in `benchmarks/README.md`.
+Weights become integers of 4 bits with a scale for every 32 of them, read by the kernel that PyTorch brings for them.
+One of the sixteen integers is nothing: where it is not, as in GGUF's Q4_1, the many weights near nothing all err to one
+side. What chooses the word, and the last product of each layer, whose inputs are large, keep 8 bits. A layer multiplies
+queries, keys and values at once, and both halves of its gate. What that gives is in `benchmarks/README.md`.
 """
 
 from __future__ import annotations
@@ -38,12 +39,13 @@ class Packed(nn.Module):
         self.rows = len(weight)
         weight = functional.pad(weight.float(), (0, 0, 0, -self.rows % BLOCK))
         groups = weight.view(len(weight), -1, GROUP)
-        low, high = groups.amin(-1, keepdim=True), groups.amax(-1, keepdim=True)
+        low, high = groups.amin(-1, keepdim=True).clamp(max=0), groups.amax(-1, keepdim=True).clamp(min=0)
         scale = ((high - low) / 15).clamp(min=1e-8).bfloat16().float()
-        middle = (low + 8 * scale).bfloat16().float()
-        numbers = ((groups - middle) / scale + 8).round().clamp(0, 15).int().view(len(weight), -1)
+        nothing = (-low / scale).round()
+        numbers = (groups / scale + nothing).round().clamp(0, 15).int().view(len(weight), -1)
         self.register_buffer("numbers", torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers, 1))
-        self.register_buffer("scales", torch.stack((scale[..., 0].t(), middle[..., 0].t()), -1).bfloat16().contiguous())
+        scales = torch.stack((scale[..., 0].t(), ((8 - nothing) * scale)[..., 0].t()), -1)
+        self.register_buffer("scales", scales.bfloat16().contiguous())
         biases = [linear.bias for linear in linears]
         self.bias = None if biases[0] is None else torch.cat([bias.detach() for bias in biases if bias is not None])
 
@@ -62,6 +64,8 @@ class Packed8(nn.Module):
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
+        if linear.bias is not None:
+            raise TypeError("a layer with a bias")
         weight = linear.weight.detach()
         scale = (weight.abs().amax(-1).float() / 127).clamp(min=1e-8).bfloat16()
         numbers = torch.empty(weight.shape, dtype=torch.int8)
@@ -91,7 +95,7 @@ class PackedLayer(nn.Module):
         self.inward = Packed(attention.q_proj, attention.k_proj, attention.v_proj)
         self.outward = Packed(attention.o_proj)
         self.gated = Packed(mlp.gate_proj, mlp.up_proj)
-        self.down = Packed(mlp.down_proj)
+        self.down = Packed8(mlp.down_proj)
         self.act = mlp.act_fn
         self.before, self.after = _Norm(layer.input_layernorm), _Norm(layer.post_attention_layernorm)
         normed = getattr(attention, "q_norm", None) is not None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from personal.learn.data import Row
     from personal.learn.features import Features
 
-STEPS, REINFORCED_STEPS = 2100, 160
+STEPS, REINFORCED_STEPS = 1830, 120
 HELD_OUT = 100
 """The last photos of the training split, on which the loss is watched."""
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from personal.learn.model import Cached
 
 REINFORCED, LOG = "reinforced.pt", "reinforced.jsonl"
-RECIPE = Recipe(steps=160, trees=4, lora_rate=2e-4, connector_rate=1e-4, warm_up=5, decay=0.5, validate_every=40)
+RECIPE = Recipe(steps=120, trees=4, lora_rate=2e-4, connector_rate=1e-4, warm_up=5, decay=0.5, validate_every=40)
 PHOTOS, SAMPLES = 12, 5
 """Photos of a step, and captions sampled of each."""
 WEIGHT = 4.0
