@@ -16,7 +16,7 @@ from personal.learn.curves import draw
 from personal.learn.features import picture
 from personal.learn.layout import Tokens, collate, pack
 from personal.learn.model import Cached
-from personal.learn.reinforce import LOG, RECIPE, REINFORCED, Agreement, advantages, captions_of, reinforce
+from personal.learn.reinforce import LOG, RECIPE, REINFORCED, SETTLED, Agreement, advantages, captions_of, reinforce
 from personal.learn.templates import STANDARD
 from personal.learn.train import CHECKPOINT
 from tests.test_learn_train import checkpoint, features, photos, rows, trained  # noqa: F401
@@ -143,4 +143,5 @@ def test_the_command_reinforces_a_run(photos, checkpoint, tmp_path, monkeypatch,
     assert main(["train", data_dir, str(photos.folder), run_dir, *thin, "--trees", "2", "--steps", "2"]) == 0
     assert main(["reinforce", data_dir, str(photos.folder), run_dir, *thin, "--steps", "1"]) == 0
     assert (tmp_path / "run" / REINFORCED).is_file()
+    assert export.final(tmp_path / "run") == tmp_path / "run" / SETTLED
     assert (tmp_path / "run" / "rewards.png").is_file()

@@ -143,7 +143,7 @@ def _reinforce(options: argparse.Namespace) -> Iterator[Progress]:
 
     from personal.learn.curves import draw
     from personal.learn.model import Cached, cacheable
-    from personal.learn.reinforce import LOG, RECIPE, reinforce
+    from personal.learn.reinforce import LOG, RECIPE, SETTLING, reinforce, settle
 
     checkpoint = yield from _checkpoint(options)
     if not cacheable(checkpoint):
@@ -153,6 +153,7 @@ def _reinforce(options: argparse.Namespace) -> Iterator[Progress]:
     recipe = replace(RECIPE, steps=options.steps, rank=options.rank, seed=options.seed)
     teacher = Cached(rows, checkpoint, features, rank=options.rank, seed=options.seed, fresh=False)
     yield from reinforce(rows, held_out, teacher, options.out, recipe)
+    yield from settle(rows, teacher, options.out, replace(SETTLING, steps=min(SETTLING.steps, options.steps)))
     draw(options.out / LOG, options.out / "rewards.png")
 
 

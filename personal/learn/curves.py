@@ -14,7 +14,7 @@ def draw(log: Path, out: Path) -> None:
     from matplotlib import pyplot
 
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    steps = {line["step"]: line for line in lines if "loss" in line}
+    steps = {line["step"]: line for line in lines if "loss" in line and "step" in line}
     kind = "reward" if any("reward" in line for line in steps.values()) else "loss"
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     smooth, values = None, []

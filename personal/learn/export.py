@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal.learn.model import SCALE
 from personal.learn.reinforce import LOG as REWARDS
-from personal.learn.reinforce import REINFORCED
+from personal.learn.reinforce import REINFORCED, SETTLED
 from personal.learn.train import LOG, saved
 from personal.tiny.deltas import ENCODER, MANIFEST, MLLM, applied, parts
 from personal.tiny.parts import digest
@@ -21,8 +21,9 @@ FIRST = "model.multi_modal_projector.linear_1"
 
 
 def final(run: Path) -> Path:
-    """Tell which weights of a run to keep: those reinforced, or those of the lowest held-out loss, or the last."""
-    return run / REINFORCED if (run / REINFORCED).is_file() else saved(run)
+    """Tell which weights of a run to keep: settled, or reinforced, or of the lowest held-out loss, or the last."""
+    later = (run / SETTLED, run / REINFORCED)
+    return next((path for path in later if path.is_file()), saved(run))
 
 
 def deltas(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -76,7 +77,9 @@ def ship_mllm(run: Path, folder: Path) -> dict[str, Any]:
     facts = {"steps": last["step"], "held_out_loss": min(held_out, default=None)}
     if (run / REINFORCED).is_file():
         more = [json.loads(line) for line in (run / REWARDS).read_text(encoding="utf-8").splitlines()]
-        facts |= {"reinforced_steps": more[-1]["step"], "held_out_reward": more[-1].get("held_out")}
+        rewards = [line for line in more if "reward" in line]
+        facts |= {"reinforced_steps": rewards[-1]["step"], "held_out_reward": rewards[-1].get("held_out")}
+        facts |= {"settled_steps": max((line.get("settled", 0) for line in more), default=0)}
         lines += more
     facts |= _effort(lines)
     ship(folder, MLLM, deltas(final(run)), facts)

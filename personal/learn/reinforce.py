@@ -29,8 +29,9 @@ from personal.learn.train import CHECKPOINT, Course, keep_memory, machine, saved
 if TYPE_CHECKING:
     from personal.learn.model import Cached
 
-REINFORCED, LOG = "reinforced.pt", "reinforced.jsonl"
+REINFORCED, SETTLED, LOG = "reinforced.pt", "settled.pt", "reinforced.jsonl"
 RECIPE = Recipe(steps=120, trees=4, lora_rate=2e-4, connector_rate=1e-4, warm_up=5, decay=0.5, validate_every=40)
+SETTLING = Recipe(steps=40, lora_rate=2e-4, connector_rate=5e-5, warm_up=3, decay=0.6, seed=5)
 PHOTOS, SAMPLES = 12, 5
 """Photos of a step, and captions sampled of each."""
 WEIGHT = 4.0
@@ -130,6 +131,28 @@ def reinforce(
                 optimiser.save(run / REINFORCED, step)
                 give_back()
             yield Progress(f"Reinforcing: reward {line['reward']:.3f}", step, recipe.steps)
+
+
+def settle(rows: Sequence[Row], teacher: Cached, run: Path, recipe: Recipe = SETTLING) -> Iterator[Progress]:
+    """Learn once more from lessons with concepts alone: rewards for plain captions make names rarer. Resumable."""
+    give_back = keep_memory()
+    course = Course([row for row in rows if row["extra"] and row["image"]], recipe)
+    optimiser = Optimiser(teacher.trained, teacher.standard, recipe)
+    optimiser.adopt(run / REINFORCED)
+    step, began = optimiser.resume(run / SETTLED), time.monotonic()
+    with (run / LOG).open("a", encoding="utf-8") as log:
+        log.write(json.dumps({"settled": step, "recipe": asdict(recipe), "machine": machine()}) + "\n")
+        while step < recipe.steps:
+            studied = teacher.study(course.batch(step))
+            optimiser.move(step)
+            step += 1
+            line = {"settled": step, "loss": round(studied.loss, 4), "tokens": studied.tokens}
+            log.write(json.dumps({**line, "seconds": round(time.monotonic() - began, 1)}) + "\n")
+            log.flush()
+            if step % recipe.save_every == 0 or step == recipe.steps:
+                optimiser.save(run / SETTLED, step)
+                give_back()
+            yield Progress(f"Settling: loss {studied.loss:.3f}", step, recipe.steps)
 
 
 def advantages(rewards: Sequence[float]) -> list[float]:
