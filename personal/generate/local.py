@@ -283,19 +283,21 @@ class LocalGenerator:
         return {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in inputs.items()}
 
     def _templated(self, chat: list[Message], sizes: dict[str, Any]) -> Any:
-        options: dict[str, Any] = {"add_generation_prompt": True, "tokenize": True, "return_dict": True}
-        options |= {"return_tensors": "pt", **({"processor_kwargs": {"images_kwargs": sizes}} if sizes else {})}
+        def applied(**more: Any) -> Any:
+            options: dict[str, Any] = {"add_generation_prompt": True, "tokenize": True, "return_dict": True}
+            if sizes:
+                options["processor_kwargs"] = {"images_kwargs": dict(sizes)}
+            return self._reader.apply_chat_template(chat, return_tensors="pt", **options, **more)
+
         try:
-            return self._reader.apply_chat_template(chat, sanitize_control_tokens=True, **options)
+            return applied(sanitize_control_tokens=True)
         except NotImplementedError:  # LLaVA-1.5: its tokenizer, not its template, writes how a text begins
             template = "{{ bos_token }}" + self._reader.chat_template
-            return self._reader.apply_chat_template(
-                chat, chat_template=template, sanitize_control_tokens=True, **options
-            )
+            return applied(sanitize_control_tokens=True, chat_template=template)
         except ValueError as error:  # the processor of Idefics3 finds no images in text cleaned so
             if "char_to_token" not in str(error):
                 raise
-            return self._reader.apply_chat_template(chat, **options)  # prompt.neutral has cleaned it already
+            return applied()  # prompt.neutral has cleaned it already
 
     @cached_property
     def _interleaves(self) -> bool:
