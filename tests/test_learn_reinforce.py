@@ -16,9 +16,9 @@ from personal.learn.curves import draw
 from personal.learn.features import picture
 from personal.learn.layout import Tokens, collate, pack
 from personal.learn.model import Cached
-from personal.learn.reinforce import LOG, RECIPE, REINFORCED, SETTLED, Agreement, advantages, captions_of, reinforce
+from personal.learn.reinforce import LOG, RECIPE, Agreement, advantages, captions_of, reinforce, settle
 from personal.learn.templates import STANDARD
-from personal.learn.train import CHECKPOINT
+from personal.learn.train import CHECKPOINT, REINFORCED, SETTLED, train
 from tests.test_learn_train import checkpoint, features, photos, rows, trained  # noqa: F401
 
 pytestmark = pytest.mark.model
@@ -122,6 +122,20 @@ def test_reinforcing_goes_on_where_it_was_killed_and_is_what_is_exported(trained
     draw(tmp_path / "broken" / LOG, tmp_path / "rewards.png")
     last = json.loads((tmp_path / "broken" / LOG).read_text(encoding="utf-8").splitlines()[-1])
     assert last["held_out"] >= 0
+
+
+def test_what_was_learnt_on_is_void_once_the_weights_before_it_change(trained, rows, teacher, tmp_path):  # noqa: F811
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    recipe = replace(RECIPE, steps=1, trees=2, rank=4, validate_every=9)
+    list(reinforce(rows, [], teacher, run, recipe))
+    list(settle(rows, teacher, run, replace(recipe, steps=1)))
+    assert export.final(run) == run / SETTLED
+    list(reinforce(rows, [], teacher, run, replace(recipe, steps=2)))
+    assert export.final(run) == run / REINFORCED
+    further = replace(RECIPE, steps=31, trees=6, rank=4, save_every=1, validate_every=99)
+    list(train(rows, [], lambda fresh: teacher, run, further))
+    assert export.final(run) not in {run / REINFORCED, run / SETTLED}
 
 
 def test_nothing_is_reinforced_where_nothing_was_trained(rows, teacher, tmp_path):  # noqa: F811

@@ -221,6 +221,17 @@ def test_closing_the_iterator_stops_the_thread(text_generator):
     assert answer(text_generator, asked("Again?"))
 
 
+def test_what_is_forgotten_during_an_answer_is_not_kept_after_it(text_generator):
+    stream = text_generator.stream(asked("Hello?"), max_new_tokens=8, stop=threading.Event())
+    next(stream)
+    text_generator.clear()
+    for _ in stream:
+        pass
+    assert text_generator._past._cache is None
+    answer(text_generator, asked("Hello?"))
+    assert text_generator._past._cache is not None
+
+
 def test_an_error_while_generating_reaches_the_reader_and_harms_nothing_after(text_generator, monkeypatch):
     answer(text_generator, asked("Hello?"))
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from personal.concepts import Piece, Progress
 from personal.errors import ModelError
@@ -26,6 +26,9 @@ from personal.generate.prompt import Message, forget_oldest, without_system
 from personal.generate.streaming import Tokens, pieces, runs_in_circles, spoken
 from personal.images import open_photo
 from personal.threads import in_thread
+
+if TYPE_CHECKING:
+    from personal.generate.past import Past
 
 log = logging.getLogger(__name__)
 
@@ -126,10 +129,9 @@ class LocalGenerator:
         _free()
 
     def clear(self) -> None:
-        """Forget what was read and seen last."""
-        if self._past is not None:
-            self._past.clear()
-            self._sight.clear()
+        """Forget what was read and seen last; what an answer under way holds goes with it."""
+        if self._model is not None:
+            self._remember_nothing()
 
     def stream(
         self,
@@ -193,7 +195,8 @@ class LocalGenerator:
         prompt = inputs["input_ids"].shape[1]
         ending = inputs["input_ids"][0, -8:].tolist()
         self._thinks = getattr(self._reader, "tokenizer", self._reader).decode(ending).rstrip().endswith("<think>")
-        past, inputs = self._recalled(inputs, read)
+        kept = self._past
+        past, inputs = self._recalled(inputs, read, kept)
 
         def halted(ids: Any, _scores: Any, **_: Any) -> Any:
             end = over() or runs_in_circles(ids[0, prompt:].tolist())
@@ -202,9 +205,9 @@ class LocalGenerator:
         options = {"generation_config": config, "stopping_criteria": [halted], "streamer": tokens}
         with torch.inference_mode():
             said = self._model.generate(**inputs, past_key_values=past, **options)
-        self._past.keep(past, said[0].tolist(), _keys(read))
+        kept.keep(past, said[0].tolist(), _keys(read))
 
-    def _recalled(self, inputs: dict[str, Any], messages: list[Message]) -> tuple[Any, dict[str, Any]]:
+    def _recalled(self, inputs: dict[str, Any], messages: list[Message], kept: Past) -> tuple[Any, dict[str, Any]]:
         """Return the cache to go on from, and the inputs with what is yet to be seen: as features where that works.
 
         Features of a picture are those of the picture alone; where a model counts other tokens for it among others,
@@ -212,15 +215,16 @@ class LocalGenerator:
         """
         tokens, pictures = inputs["input_ids"][0].tolist(), _keys(messages)
         mark = getattr(self._model.config, "image_token_id", None)
-        rows = self._sight.rows(pictures, lambda: self._shown(messages)) if pictures else None
+        sight = self._sight
+        rows = sight.rows(pictures, lambda: self._shown(messages)) if pictures else None
         if rows is not None and len(rows[0]) != tokens.count(mark):
             rows = None
-        past = self._past.recall(self._model.config, tokens, pictures, {mark} if rows is None else set())
+        past = kept.recall(self._model.config, tokens, pictures, set() if rows is not None or mark is None else {mark})
         known = past.get_seq_length()
         if known or rows is not None:
             inputs = {name: value for name, value in inputs.items() if not name.startswith("pixel_")}
         if rows is not None and mark in tokens[known:]:
-            inputs |= self._sight.given(rows, tokens[:known].count(mark))
+            inputs |= sight.given(rows, tokens[:known].count(mark))
         if hasattr(inner := self._model.base_model, "rope_deltas"):
             inner.rope_deltas = None  # Qwen-VL: positions left by the prompt before would be taken for this one's
         return past, inputs
@@ -386,8 +390,6 @@ class LocalGenerator:
         from transformers.utils import logging as transformers_logging
 
         from personal.generate import packed
-        from personal.generate.past import Past
-        from personal.generate.sight import Sight
 
         transformers_logging.disable_progress_bar()
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it misses an optional package that downloads
@@ -411,6 +413,12 @@ class LocalGenerator:
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, MemoryError, SafetensorError) as error:
             self.unload()
             raise ModelError(f"{self.name} cannot be loaded: {_in_words(error)}") from error
+        self._remember_nothing()
+
+    def _remember_nothing(self) -> None:
+        from personal.generate.past import Past
+        from personal.generate.sight import Sight
+
         self._past, self._sight = Past(), Sight(self._model, self._reader)
 
 

@@ -53,10 +53,6 @@ class Sight:
         )
         return {"mm_encoder_outputs": {"image": output}}
 
-    def clear(self) -> None:
-        """Forget all pictures."""
-        self._seen.clear()
-
     def _look(self, image: Any, sizes: dict[str, Any]) -> list[Any] | None:
         import torch
 

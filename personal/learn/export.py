@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal.learn.model import SCALE
 from personal.learn.reinforce import LOG as REWARDS
-from personal.learn.reinforce import REINFORCED, SETTLED
-from personal.learn.train import LOG, saved
+from personal.learn.train import LOG, REINFORCED, SETTLED, saved
 from personal.tiny.deltas import ENCODER, MANIFEST, MLLM, applied, parts
 from personal.tiny.parts import digest
 

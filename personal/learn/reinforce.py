@@ -24,12 +24,12 @@ from personal.errors import PersonalError
 from personal.learn.data import Row
 from personal.learn.optimiser import Optimiser, Recipe
 from personal.learn.templates import STANDARD
-from personal.learn.train import CHECKPOINT, Course, keep_memory, machine, saved
+from personal.learn.train import CHECKPOINT, REINFORCED, SETTLED, Course, forget, keep_memory, machine, saved
 
 if TYPE_CHECKING:
     from personal.learn.model import Cached
 
-REINFORCED, SETTLED, LOG = "reinforced.pt", "settled.pt", "reinforced.jsonl"
+LOG = "reinforced.jsonl"
 RECIPE = Recipe(steps=120, trees=4, lora_rate=2e-4, connector_rate=1e-4, warm_up=5, decay=0.5, validate_every=40)
 SETTLING = Recipe(steps=40, lora_rate=2e-4, connector_rate=5e-5, warm_up=3, decay=0.6, seed=5)
 PHOTOS, SAMPLES = 12, 5
@@ -112,6 +112,7 @@ def reinforce(
     with (run / LOG).open("a", encoding="utf-8") as log:
         log.write(json.dumps({"step": step, "recipe": asdict(recipe), "machine": machine()}) + "\n")
         while step < recipe.steps:
+            forget(run, SETTLED)
             photos = _drawn(list(captions), step, recipe.seed)
             said = teacher.say(STANDARD, photos, SAMPLES, seed=recipe.seed + step)
             rewards = [[agreement.reward(i, teacher.text(s)) for s in own] for i, own in zip(photos, said, strict=True)]

@@ -29,6 +29,8 @@ SORTED_TOGETHER = 16
 EXAMINED = 3
 """Held-out batches whose loss is taken."""
 CHECKPOINT, BEST, LOG = "checkpoint.pt", "best.pt", "log.jsonl"
+REINFORCED, SETTLED = "reinforced.pt", "settled.pt"
+"""What `personal.learn.reinforce` makes of a run's weights: void once these are trained further."""
 
 
 Lesson = tuple[list[Row], bool]
@@ -129,6 +131,7 @@ def train(
     with (out / LOG).open("a", encoding="utf-8") as log:
         log.write(json.dumps({"step": step, "recipe": asdict(recipe), "machine": machine()}) + "\n")
         while step < recipe.steps and not _stale(marks, recipe.patience):
+            forget(out, REINFORCED, SETTLED)
             studied = learner.study(course.batch(step))
             norm = optimiser.move(step)
             step += 1
@@ -152,6 +155,12 @@ def train(
 def saved(run: Path) -> Path:
     """Tell which weights of a run to keep: those with the lowest held-out loss, or else the last."""
     return run / BEST if (run / BEST).is_file() else run / CHECKPOINT
+
+
+def forget(run: Path, *names: str) -> None:
+    """Delete what was learnt on from weights that change now."""
+    for name in names:
+        (run / name).unlink(missing_ok=True)
 
 
 def machine() -> str:

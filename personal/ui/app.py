@@ -62,6 +62,7 @@ class Page:
             self.timer.tick(self.refresh, None, drawn, **quiet)
             for tab in (chat, concepts, settings):
                 tab.select(self.redraw, None, self._drawn(), **quiet)
+            settings.select(self._settings.models.offer, None, self._settings.models.choice, **quiet)
             self.opening.select(self.retry, None, [self.opening, self.timer], **quiet)
             self._desk.toast.select(self.undo, None, [*self._drawn(), self._desk.toast], **quiet)
         return cast(gr.Blocks, page)

@@ -49,12 +49,12 @@ class Models:
                 self.use = gr.Button("Use this model", size="sm", interactive=False, elem_id="model-use")
                 self.halt = gr.Button("Stop", size="sm", visible=False, elem_id="model-stop")
             self.progress = html(elem_id="model-progress")
-        self.drawn = [self.running, self.health, self.offers, self.choice]
+        self.drawn = [self.running, self.health, self.offers]
 
     def wire(self, top: list[Any], draw_top: Callable[[], Screen]) -> None:
         """Connect the handlers; a change of the model redraws `top` with `draw_top`."""
         self._draw_top = draw_top
-        mine = [*self.drawn, self.about, self.use, self.halt, self.progress]
+        mine = [*self.drawn, self.choice, self.about, self.use, self.halt, self.progress]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         self.choice.change(self.describe, self.choice, [self.about, self.use], **quiet)
         self.use.click(self.change, self.choice, [*mine, *top], **quiet)
@@ -85,8 +85,13 @@ class Models:
             self.running: render.facts(self._facts()),
             self.health: gr.Button(visible=mine and bool(self._desk.server)),
             self.offers: gr.Column(visible=mine),
-            self.choice: gr.Dropdown(choices=cast(Any, self._titles)) if mine else gr.skip(),
         }
+
+    def offer(self, request: gr.Request) -> Screen:
+        """List what is on offer: seconds of work the first time, so only once the tab is opened."""
+        if self._desk.session(request).owner != LOCAL:
+            return {self.choice: gr.skip()}
+        return {self.choice: gr.Dropdown(choices=cast(Any, self._titles))}
 
     def _facts(self) -> list[tuple[str, str]]:
         stage = self._desk.assistant.generator
