@@ -2,9 +2,10 @@
 
 Two concepts are matched in a photo drawn here. Every way, that is a quantisation, runs in a process of its own, warm;
 the app's path and plain `model.generate` on the same inputs take turns. Medians of a few answers: seconds to load, to
-the first token, and to the first token of a second question on the same photo; tokens a second after the first; the
-process's greatest resident memory in MB. Where llama-cpp-python is installed, personal-tiny's language model is also
-measured in llama.cpp, on as long a prompt of text.
+the first token, and to the first token of a second question on the same photo; tokens a second after the first; eight
+short captions, how many a second one by one and how many together; the process's greatest resident memory in MB. Where
+llama-cpp-python is installed, personal-tiny's language model is also measured in llama.cpp, on as long a prompt of
+text.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -37,6 +39,18 @@ from personal.tiny.parts import LANGUAGE, fetch, member, wheel
 
 WAYS = ("4bit", "nf4", "8bit", "none")
 LLAMA = "llama.cpp"
+FIGURES = (
+    "first_token_s",
+    "tokens_per_s",
+    "second_turn_s",
+    "plain_first_token_s",
+    "plain_tokens_per_s",
+    "captions_alone_per_s",
+    "captions_together_per_s",
+)
+COLOURS = ("teal", "tan", "navy", "gold", "gray", "plum", "pink", "lime")
+SHORT = 16
+"""Tokens of a short caption."""
 SAVED = Path(__file__).parent / "generate.json"
 
 
@@ -81,10 +95,10 @@ def measure(source: str, name: str, way: str, tokens: int, answers: int) -> dict
         first, rate, text = _app(generator, turns, photo, tokens)
         second, _, _ = _app(generator, following, photo, 2)
         plain_first, plain_rate = in_thread(lambda: _plain(generator, turns, photo, tokens))
+        alone, together = _captions(generator)
         if answer > 0:
-            measured = (first, rate, second, plain_first, plain_rate)
-            names = ("first_token_s", "tokens_per_s", "second_turn_s", "plain_first_token_s", "plain_tokens_per_s")
-            for figure, value in zip(names, measured, strict=True):
+            measured = (first, rate, second, plain_first, plain_rate, alone, together)
+            for figure, value in zip(FIGURES, measured, strict=True):
                 figures.setdefault(figure, []).append(value)
     found |= {figure: statistics.median(values) for figure, values in figures.items()}
     return {**_rounded(found), "peak_rss_mb": peak_rss_mb(), "text": text[:200]}
@@ -99,6 +113,27 @@ def _app(generator: LocalGenerator, turns: list[Turn], photo: Photo, tokens: int
             count += piece.tokens
             text += piece.text
     return arrived[0] - began, (count - 1) / max(arrived[-1] - arrived[0], 1e-9), text
+
+
+def _captions(generator: LocalGenerator) -> tuple[float, float]:
+    """Caption photos nobody saw before, one by one, then together; return both as captions a second."""
+    asked = [
+        lay_out([Turn("Give a caption of the photo.", (drawn(colour),))], avatars={}, sees=generator.sees)
+        for colour in COLOURS
+    ]
+
+    def alone() -> None:
+        for messages in asked:
+            for _ in generator.stream(messages, max_new_tokens=SHORT, stop=threading.Event()):
+                pass
+
+    def timed(work: Callable[[], object]) -> float:
+        generator.clear()
+        began = time.perf_counter()
+        work()
+        return len(asked) / (time.perf_counter() - began)
+
+    return timed(alone), timed(lambda: generator.answers(asked, max_new_tokens=SHORT))
 
 
 def _plain(generator: LocalGenerator, turns: list[Turn], photo: Photo, tokens: int) -> tuple[float, float]:
@@ -183,7 +218,7 @@ def main() -> None:
         if found:
             report["ways"][way] = found
     options.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    columns = ("load_s", "first_token_s", "second_turn_s", "tokens_per_s", "plain_tokens_per_s", "peak_rss_mb")
+    columns = ("load_s", *FIGURES, "peak_rss_mb")
     print(f"{machine}: {options.model}\n\n| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for way, found in report["ways"].items():
         print(f"| {way} | {' | '.join(str(found.get(column, '')) for column in columns)} | {found.get('error', '')}")

@@ -24,7 +24,7 @@ from PIL import Image
 from personal import compose
 from personal.assistant import Assistant
 from personal.concepts import Photo
-from personal.evaluate.identify import draw, read_folder
+from personal.evaluate.identify import Folder, draw, read_folder
 from personal.images import open_photo, read_photo
 from personal.settings import load
 
@@ -54,7 +54,7 @@ def pairs(assistant: Assistant, photos: dict[str, list[Photo]], count: int) -> d
     seconds = []
     for pair in range(count):
         owner = f"draw-{pair * DRAWS // count}"
-        chosen, queries = draw(photos, REFERENCES, 0, pair * DRAWS // count)
+        chosen, queries = draw(Folder(photos), REFERENCES, 0, pair * DRAWS // count)
         if not assistant.concepts(owner):
             for name, views in chosen.items():
                 assistant.remember(owner, name, views)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Generator as Steps
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
@@ -17,13 +18,18 @@ from personal.concepts import (
     Answer,
     Box,
     Concept,
+    Entry,
+    Fingerprint,
     Hit,
+    Key,
     Look,
+    LookAlike,
     Match,
     Photo,
     Piece,
     Preferences,
     Progress,
+    Stored,
     Turn,
     Waiting,
 )
@@ -35,10 +41,16 @@ UNDO_S = 600.0
 CAPTION = "Give a caption of the photo."
 """What is asked for a description; personal-tiny was trained on these words."""
 
+DOUBT = (0.35, 0.65)
+"""Probabilities between which a match is doubtful: the language model is asked, where it can tell."""
+
+NEAR = 0.05
+"""A concept that is less similar by no more than this could as well be meant."""
+
 NOBODY: Mapping[str, Set[str]] = {}
 
-Vector = Any
-"""A numpy float32 array of shape (dimension,), unit length."""
+Vectors = Any
+"""A numpy float32 array of shape (n, dimension), rows of unit length."""
 
 
 class Library(Protocol):
@@ -50,7 +62,16 @@ class Library(Protocol):
     def lookup(self, owner: str, name: str) -> Concept | None: ...
     def get(self, owner: str, concept_id: str) -> Concept: ...
     def photo(self, owner: str, concept_id: str, view: str) -> Photo: ...
-    def add(self, owner: str, name: str, photos: Sequence[Photo], category: str, info: str) -> Concept: ...
+    def add(
+        self,
+        owner: str,
+        name: str,
+        photos: Sequence[Photo],
+        category: str,
+        info: str,
+        attributes: Sequence[str],
+        by_face: bool,
+    ) -> Concept: ...
     def revise(
         self,
         owner: str,
@@ -62,6 +83,10 @@ class Library(Protocol):
         add: Sequence[Photo] = (),
         remove: Sequence[str] = (),
         avatar: str | None = None,
+        add_negatives: Sequence[Photo] = (),
+        remove_negatives: Sequence[str] = (),
+        attributes: Sequence[str] | None = None,
+        by_face: bool | None = None,
     ) -> Concept: ...
     def forget(self, owner: str, concept_id: str) -> str: ...
     def restore(self, owner: str, token: str) -> Concept: ...
@@ -73,12 +98,28 @@ class Library(Protocol):
 
 
 class Index(Protocol):
-    """Vectors of views (`personal.remember.index`)."""
+    """Vectors of views and negatives (`personal.remember.index`)."""
 
-    def views(self, owner: str) -> set[tuple[str, str]]: ...
-    def put(self, owner: str, entries: Sequence[tuple[str, str, Vector]]) -> None: ...
-    def drop(self, owner: str, entries: Sequence[tuple[str, str]]) -> None: ...
-    def query(self, owner: str, vectors: Vector, limit: int) -> list[list[Hit]]: ...
+    def views(self, owner: str) -> set[Key]: ...
+    def put(self, owner: str, entries: Sequence[Entry]) -> None: ...
+    def drop(self, owner: str, keys: Iterable[Key]) -> None: ...
+    def query(self, owner: str, vectors: Vectors, limit: int) -> list[list[Hit]]: ...
+    def vectors(self, owner: str, concept_ids: Iterable[str]) -> dict[str, list[Stored]]: ...
+    def look_alikes(
+        self, owner: str, concept_ids: Sequence[str], at_least: float
+    ) -> list[tuple[float, tuple[str, str], tuple[str, str]]]: ...
+    def erase(self, owner: str) -> None: ...
+
+
+class People(Protocol):
+    """Who is recognised by the face (`personal.retrieve.people`)."""
+
+    @property
+    def loaded(self) -> bool: ...
+    def load(self) -> Iterator[Progress]: ...
+    def known(self, owner: str) -> set[Key]: ...
+    def put(self, owner: str, views: Iterable[tuple[str, Photo]]) -> None: ...
+    def purge(self, owner: str, views: Iterable[Key]) -> None: ...
     def erase(self, owner: str) -> None: ...
 
 
@@ -89,7 +130,9 @@ class Retriever(Protocol):
 
     @property
     def threshold(self) -> float: ...
-    def embed(self, photos: Sequence[Photo]) -> Vector: ...
+    @property
+    def alike(self) -> float: ...
+    def embed(self, photos: Sequence[Photo]) -> Iterable[Vectors]: ...
     def look(
         self,
         owner: str,
@@ -101,13 +144,17 @@ class Retriever(Protocol):
         rejected: Set[str] = frozenset(),
     ) -> list[Match]: ...
     def rank(self, owner: str, photo: Photo, concepts: Sequence[Concept], box: Box | None = None) -> list[Match]: ...
+    def calibrate(self, owner: str, concepts: Sequence[Concept]) -> None: ...
     def clear(self) -> None: ...
     def named(self, question: str, concepts: Sequence[Concept]) -> list[Match]: ...
     def bracketed(self, question: str, concepts: Sequence[Concept]) -> str: ...
 
 
 class Generator(Protocol):
-    """A language model that answers (`personal.generate.local`)."""
+    """A language model that answers (`personal.generate.local`).
+
+    Where it has a `verifies` that is true, it is asked about doubtful matches.
+    """
 
     @property
     def name(self) -> str: ...
@@ -136,6 +183,24 @@ class LayOut(Protocol):
     ) -> list[dict[str, Any]]: ...
 
 
+class Verify(Protocol):
+    """Short questions to the language model about concepts (`personal.generate.verify`)."""
+
+    def fingerprint(
+        self, generator: Generator, photos: Sequence[Photo], category: str, *, stop: threading.Event
+    ) -> Iterator[Waiting | Piece | Fingerprint]: ...
+    def confirm(
+        self,
+        generator: Generator,
+        photo: Photo,
+        match: Match,
+        rival: Match | None,
+        *,
+        avatars: Callable[[Concept], Photo],
+        stop: threading.Event,
+    ) -> Steps[Waiting, None, Match]: ...
+
+
 class Assistant:
     """RAP's three verbs over one library, for any number of owners (Hao et al., CVPR 2025, section 3)."""
 
@@ -147,6 +212,8 @@ class Assistant:
         generator: Generator,
         lay_out: LayOut,
         *,
+        verify: Verify | None = None,
+        people: People | None = None,
         max_new_tokens: int = 256,
         threshold: float | None = None,
         top_k: int = 4,
@@ -155,6 +222,8 @@ class Assistant:
         self.index = index
         self.retriever = retriever
         self.generator = generator
+        self.verify = verify
+        self.people = people
         self._lay_out = lay_out
         self._max_new_tokens = max_new_tokens
         self._threshold = threshold
@@ -166,18 +235,37 @@ class Assistant:
         """List an owner's concepts, oldest first."""
         return self.library.concepts(owner)
 
-    def remember(self, owner: str, name: str, photos: Sequence[Photo], category: str = "", info: str = "") -> Concept:
+    def remember(
+        self,
+        owner: str,
+        name: str,
+        photos: Sequence[Photo],
+        category: str = "",
+        info: str = "",
+        attributes: Sequence[str] = (),
+        by_face: bool | None = None,
+    ) -> Concept:
         """Add a concept with its views; a name the owner already has gains the views instead.
 
-        Category and info of an existing concept change only where given. Raises ConceptError, StoreError.
+        Category, info and attributes of an existing concept change only where given, and so does whether it is a person
+        `by_face` (see `revise`). Raises ConceptError, StoreError, ModelError.
         """
         known = self.library.lookup(owner, name)
-        vectors = self.retriever.embed(photos)
         if known:
-            concept = self.library.revise(owner, known.id, category=category or None, info=info or None, add=photos)
-        else:
-            concept = self.library.add(owner, name, photos, category, info)
-        self.index.put(owner, [(concept.id, p.sha256, v) for p, v in zip(photos, vectors, strict=True)])
+            return self.revise(
+                owner,
+                known.id,
+                category=category or None,
+                info=info or None,
+                add=photos,
+                attributes=attributes or None,
+                by_face=by_face,
+            )
+        if by_face:
+            _drain(self.open_faces())
+        vectors = self.retriever.embed(photos)
+        concept = self.library.add(owner, name, photos, category, info, attributes, bool(by_face))
+        self._index(owner, [(concept.id, photo, False) for photo in photos], vectors)
         return concept
 
     def revise(
@@ -191,31 +279,81 @@ class Assistant:
         add: Sequence[Photo] = (),
         remove: Sequence[str] = (),
         avatar: str | None = None,
+        add_negatives: Sequence[Photo] = (),
+        remove_negatives: Sequence[str] = (),
+        attributes: Sequence[str] | None = None,
+        by_face: bool | None = None,
     ) -> Concept:
-        """Change what is given and leave the rest; the next answer knows. Raises ConceptError, StoreError."""
-        vectors = self.retriever.embed(add)
+        """Change what is given and leave the rest; the next answer knows. Raises ConceptError, StoreError.
+
+        With `by_face` the faces of its views are remembered, without it they are erased. What recognises faces is
+        opened first, unless `open_faces` did that: then ModelError, too. Where no faces are looked at the wish is kept.
+        """
+        before = self.library.get(owner, concept_id)
+        if by_face:
+            _drain(self.open_faces())
+        vectors = self.retriever.embed([*add, *add_negatives])
         concept = self.library.revise(
-            owner, concept_id, name=name, category=category, info=info, add=add, remove=remove, avatar=avatar
+            owner,
+            concept_id,
+            name=name,
+            category=category,
+            info=info,
+            add=add,
+            remove=remove,
+            avatar=avatar,
+            add_negatives=add_negatives,
+            remove_negatives=remove_negatives,
+            attributes=attributes,
+            by_face=by_face,
         )
-        kept = {view.sha256 for view in concept.views}
-        self.index.drop(owner, [(concept_id, view) for view in remove if view not in kept])
-        self.index.put(
-            owner, [(concept_id, p.sha256, v) for p, v in zip(add, vectors, strict=True) if p.sha256 in kept]
-        )
+        pictures = _pictures(concept)
+        self.index.drop(owner, _pictures(before) - pictures)
+        if self.people:
+            self.people.purge(owner, _pictures(before) - (pictures if concept.by_face else set()))
+        given = [(concept_id, p, False) for p in add] + [(concept_id, p, True) for p in add_negatives]
+        kept = [
+            (view, of)
+            for view, of in zip(given, vectors, strict=True)
+            if (view[0], view[1].sha256, view[2]) in pictures
+        ]
+        self._index(owner, [view for view, _ in kept], [of for _, of in kept])
+        if concept.by_face and not before.by_face:
+            self._remember_faces(owner, self._readable(owner, _pictures(before) & pictures))
         return concept
+
+    def open_faces(self) -> Iterator[Progress]:
+        """Fetch (30 MB, once) and open what recognises faces, where faces are looked at. Raises ModelError."""
+        if self.people:
+            yield from self.people.load()
+
+    def disown(self, owner: str, concept_id: str, photo: Photo, box: Box) -> Concept:
+        """Remember that what `box` of a photo shows is not this concept: it becomes one of its negatives, once.
+
+        `revise(remove_negatives=[…])` undoes it, with the last of the concept's `negatives`. Raises ConceptError,
+        also where the box is one of the concept's own photos, ImageError and StoreError.
+        """
+        from personal.images import crop
+
+        concept, cut = self.library.get(owner, concept_id), crop(photo, box)
+        if cut.sha256 in {view.sha256 for view in concept.negatives}:
+            return concept
+        return self.revise(owner, concept_id, add_negatives=[cut])
 
     def forget(self, owner: str, concept_id: str) -> str:
         """Forget a concept: it is recognised no more from now on. Return a token for `restore`, good for UNDO_S."""
         concept = self.library.get(owner, concept_id)
         token = self.library.forget(owner, concept_id)
-        self.index.drop(owner, [(concept_id, view.sha256) for view in concept.views])
+        self.index.drop(owner, _pictures(concept))
+        if self.people:
+            self.people.purge(owner, _pictures(concept))
         self.generator.clear()
         return token
 
     def restore(self, owner: str, token: str) -> Concept:
         """Undo a `forget`. Raises ConceptError once the time is over."""
         concept = self.library.restore(owner, token)
-        self._index_views(owner, [(concept, view.sha256) for view in concept.views])
+        self._index(owner, self._readable(owner, _pictures(concept)))
         return concept
 
     def sweep(self) -> None:
@@ -227,33 +365,70 @@ class Assistant:
         """Erase everything of an owner: concepts, trash, preferences and vectors. There is no undo."""
         self.library.erase(owner)
         self.index.erase(owner)
+        if self.people:
+            self.people.erase(owner)
         self.retriever.clear()
         self.generator.clear()
 
     def reindex(self, owner: str, *, afresh: bool = False) -> Iterator[Progress]:
-        """Make the index agree with the disk: embed what it lacks, drop what it has too much.
+        """Make the index agree with the disk: embed what it lacks, drop what it has too much; that of faces, too.
 
         With `afresh` every view is embedded again. A view whose file cannot be read is left out.
         """
         if afresh:
             self.index.erase(owner)
-        wanted = {(c.id, view.sha256): c for c in self.library.concepts(owner) for view in c.views}
+            if self.people:
+                self.people.erase(owner)
+        wanted = [key for concept in self.library.concepts(owner) for key in sorted(_pictures(concept))]
         present = self.index.views(owner)
-        self.index.drop(owner, sorted(present - wanted.keys()))
-        missing = [(concept, view) for (cid, view), concept in wanted.items() if (cid, view) not in present]
+        self.index.drop(owner, present.difference(wanted))
+        missing = [key for key in wanted if key not in present]
         for start in range(0, len(missing), 8):
             yield Progress("Learning your photos again", start, len(missing))
-            self._index_views(owner, missing[start : start + 8])
+            self._index(owner, self._readable(owner, missing[start : start + 8]))
         if missing:
             yield Progress("Learning your photos again", len(missing), len(missing))
+        self.retriever.calibrate(owner, self.library.concepts(owner))
+        if self.people:
+            yield from self._reindex_faces(owner, self.people)
 
-    def _index_views(self, owner: str, views: Sequence[tuple[Concept, str]]) -> None:
+    def _reindex_faces(self, owner: str, people: People) -> Iterator[Progress]:
+        by_face = [concept for concept in self.library.concepts(owner) if concept.by_face]
+        wanted = [key for concept in by_face for key in sorted(_pictures(concept)) if not key[2]]
+        present = people.known(owner)
+        people.purge(owner, present.difference(wanted))
+        missing = [key for key in wanted if key not in present] if people.loaded else []
+        for done, key in enumerate(missing):  # photos without a face among them, each time
+            yield Progress("Learning faces again", done, len(missing))
+            self._remember_faces(owner, self._readable(owner, [key]))
+
+    def _index(
+        self, owner: str, pictures: Sequence[tuple[str, Photo, bool]], vectors: Iterable[Vectors] | None = None
+    ) -> None:
+        """Index views and negatives, each given by its concept's id, itself and whether it is a negative."""
+        if vectors is None:
+            vectors = self.retriever.embed([photo for _, photo, _ in pictures])
+        self.index.put(
+            owner,
+            [
+                Entry(concept_id, photo.sha256, of_it, negative)
+                for (concept_id, photo, negative), of_it in zip(pictures, vectors, strict=True)
+            ],
+        )
+        self._remember_faces(owner, pictures)
+
+    def _remember_faces(self, owner: str, pictures: Sequence[tuple[str, Photo, bool]]) -> None:
+        """Remember the faces of views whose concept is to be recognised by the face; of negatives none."""
+        if self.people and self.people.loaded:
+            views = [(concept_id, photo) for concept_id, photo, negative in pictures if not negative]
+            self.people.put(owner, [view for view in views if self.library.get(owner, view[0]).by_face])
+
+    def _readable(self, owner: str, keys: Iterable[Key]) -> list[tuple[str, Photo, bool]]:
         readable = []
-        for concept, view in views:
+        for concept_id, view, negative in keys:
             with suppress(StoreError):  # a damaged file: the library lists it among its problems
-                readable.append((concept.id, view, self.library.photo(owner, concept.id, view)))
-        vectors = self.retriever.embed([photo for _, _, photo in readable])
-        self.index.put(owner, [(cid, view, v) for (cid, view, _), v in zip(readable, vectors, strict=True)])
+                readable.append((concept_id, self.library.photo(owner, concept_id, view), negative))
+        return readable
 
     # -- preferences ---------------------------------------------------------------------------------------------
 
@@ -305,6 +480,17 @@ class Assistant:
         """Rank all concepts by their similarity to a photo (or to one box of it), whatever the threshold."""
         return self.retriever.rank(owner, photo, self.library.concepts(owner), box)
 
+    def look_alikes(self, owner: str) -> list[LookAlike]:
+        """List the pairs of an owner's concepts that are hard to tell apart, the worst first; another view may help."""
+        concepts = {concept.id: concept for concept in self.library.concepts(owner)}
+        at_least: float = self.retriever.alike
+        return [
+            LookAlike(concepts[one], concepts[other], one_view, other_view, similarity)
+            for similarity, (one, one_view), (other, other_view) in self.index.look_alikes(
+                owner, list(concepts), at_least
+            )
+        ]
+
     # -- generate ------------------------------------------------------------------------------------------------
 
     def answer(
@@ -322,7 +508,8 @@ class Assistant:
     ) -> Iterator[Look | Waiting | Piece | Answer]:
         """Answer the last turn of a conversation, grounded in its photos and in the owner's concepts.
 
-        Yields the Look first, then Waiting while others are before it, Pieces as they come, and the Answer last.
+        Yields the Look first, then Waiting while others are before it, Pieces as they come, and the Answer last. Where
+        the model is asked about a doubtful match, Waiting may come before the Look too.
         `rejected` maps a photo's sha256 to concept ids not to be claimed in it; without `memory` nothing is retrieved.
         Decoding is greedy unless `temperature` is above 0.
         Setting `stop` ends the answer at the next token. Raises ModelError.
@@ -331,6 +518,7 @@ class Assistant:
         stop = stop or threading.Event()
         *earlier, last = turns
         matches: list[Match] = []
+        turned_down: list[Match] = []
         if memory:
             for photo in last.photos or (None,):
                 found = self.look(
@@ -342,12 +530,18 @@ class Assistant:
                     names=names,
                     rejected=rejected.get(photo.sha256, frozenset()) if photo else frozenset(),
                 )
+                if photo and self.verify and getattr(self.generator, "verifies", False):
+                    out = rejected.get(photo.sha256, frozenset())
+                    found = yield from self._verified(owner, photo, found, out, self.verify, stop)
+                    turned_down += found.turned_down
+                    if names and found.turned_down:
+                        found = self._named_too(owner, last.question, found)
                 already = {(m.concept.id, m.photo) for m in matches}
                 matches += [m for m in found.matches if (m.concept.id, m.photo) not in already]
             seen = {m.concept.id for m in matches if m.reason == "seen"}
             matches = [m for m in matches if m.reason == "seen" or m.concept.id not in seen]
         retrieve_s = time.perf_counter() - began
-        yield Look(tuple(matches), retrieve_s)
+        yield Look(tuple(matches), retrieve_s, tuple(turned_down))
         told = [*self._as_known_now(owner, earlier), replace(last, matches=tuple(matches))]
         if names and memory:
             known = self.library.concepts(owner)
@@ -403,6 +597,58 @@ class Assistant:
             elif not isinstance(event, Look):
                 yield event
 
+    def fingerprint(
+        self, owner: str, photos: Sequence[Photo], category: str = "", *, stop: threading.Event | None = None
+    ) -> Iterator[Waiting | Piece | Fingerprint]:
+        """Draft the attributes that tell what some photos show from its like; nothing is kept before `revise`.
+
+        Yields Waiting, Pieces as they come, and the Fingerprint last. Setting `stop` ends it at the next token. Raises
+        ModelError, also where the model does not see or lists nothing.
+        """
+        if self.verify is None:
+            raise ModelError("Attributes cannot be drafted here. Write your own.")
+        yield from self.verify.fingerprint(self.generator, photos, category, stop=stop or threading.Event())
+
+    def _verified(
+        self, owner: str, photo: Photo, look: Look, rejected: Set[str], verify: Verify, stop: threading.Event
+    ) -> Steps[Waiting, None, Look]:
+        """Ask the model about the doubtful matches; where it denies one, another that it prefers takes the place."""
+        kept: list[Match] = []
+        turned_down: list[Match] = []
+        claimed = {match.concept.id for match in look.matches} | rejected
+        for match in look.matches:
+            if not _doubtful(match):
+                kept.append(match)
+                continue
+            said = yield from verify.confirm(
+                self.generator,
+                photo,
+                match,
+                self._rival(owner, photo, match, claimed),
+                avatars=lambda concept: self.library.photo(owner, concept.id, concept.avatar),
+                stop=stop,
+            )
+            if said.confirmed is not False:
+                kept.append(said)
+                claimed.add(said.concept.id)
+            if said.confirmed is False or said.concept.id != match.concept.id:
+                turned_down.append(replace(match, confirmed=False))
+        return replace(look, matches=tuple(kept), turned_down=tuple(turned_down))
+
+    def _rival(self, owner: str, photo: Photo, match: Match, claimed: Set[str]) -> Match | None:
+        """Find the next best concept for the region of a match, if it is near and not claimed or rejected already."""
+        others = (other for other in self.rank(owner, photo, match.box) if other.concept.id != match.concept.id)
+        rival = next(others, None)
+        if rival is None or rival.concept.id in claimed or rival.similarity is None or match.similarity is None:
+            return None
+        return replace(rival, box=match.box) if match.similarity - rival.similarity <= NEAR else None
+
+    def _named_too(self, owner: str, question: str, look: Look) -> Look:
+        """Tell of concepts that were turned down, but are named in the question, that they were named."""
+        denied = {match.concept.id for match in look.turned_down} - {match.concept.id for match in look.matches}
+        named = self.retriever.named(question, self.library.concepts(owner))
+        return replace(look, matches=(*look.matches, *(match for match in named if match.concept.id in denied)))
+
     def _as_known_now(self, owner: str, turns: Sequence[Turn]) -> list[Turn]:
         """Bring earlier turns up to date: an edited concept speaks with its new record, a forgotten one is gone."""
         known = {concept.id: concept for concept in self.library.concepts(owner)}
@@ -413,3 +659,19 @@ class Assistant:
             )
             for turn in turns
         ]
+
+
+def _drain(steps: Iterable[Progress]) -> None:
+    for _ in steps:
+        pass
+
+
+def _pictures(concept: Concept) -> set[Key]:
+    """List a concept's views and negatives as the index knows them."""
+    views = {(concept.id, view.sha256, False) for view in concept.views}
+    return views | {(concept.id, view.sha256, True) for view in concept.negatives}
+
+
+def _doubtful(match: Match) -> bool:
+    probability = match.probability
+    return probability is not None and DOUBT[0] <= probability <= DOUBT[1] and bool(match.concept.attributes)

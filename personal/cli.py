@@ -57,6 +57,13 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     add.add_argument("--category", default="")
     add.add_argument("--info", default="")
+    add.add_argument("--attribute", action="append", default=[], metavar="TEXT", help="a mark to know it by")
+    add.add_argument(
+        "--by-face",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="recognise this person by the face; only with their consent (a child's: the parents')",
+    )
     verb("list", _list, "list your concepts")
     verb("show", _show, "show one concept").add_argument("name")
     verb("forget", _forget, "forget a concept for good").add_argument("name")
@@ -130,7 +137,13 @@ def _show(options: argparse.Namespace, knobs: settings.Settings) -> int:
     with compose.library(knobs, read_only=True) as library:
         concept = library.find(LOCAL, options.name)
         files = [str(library.path(LOCAL, concept.id, view.sha256)) for view in concept.views]
-    record = {**_record(concept), "files": files}
+    record = {
+        **_record(concept),
+        "files": files,
+        "attributes": list(concept.attributes),
+        "negatives": len(concept.negatives),
+        "by_face": concept.by_face,
+    }
     if options.json:
         _emit(record)
     else:
@@ -157,8 +170,13 @@ def _doctor(options: argparse.Namespace, knobs: settings.Settings) -> int:
 
 def _add(options: argparse.Namespace, knobs: settings.Settings) -> int:
     photos = [_photo(path, knobs) for path in options.images]
+    if options.by_face and not knobs.looks_at_faces:
+        raise PersonalError("Faces are not looked at here: set PERSONAL_FACES=on.")
     with compose.build(knobs, holder="the shell") as assistant:
-        concept = assistant.remember(LOCAL, options.name, photos, options.category, options.info)
+        if options.by_face:
+            _show_progress(assistant.open_faces())
+        given = (options.category, options.info, options.attribute, options.by_face)
+        concept = assistant.remember(LOCAL, options.name, photos, *given)
     if options.json:
         _emit(_record(concept))
     else:
@@ -175,7 +193,8 @@ def _forget(options: argparse.Namespace, knobs: settings.Settings) -> int:
     if options.json:
         _emit({"forgotten": concept.name})
     else:
-        print(f"{concept.tag} is forgotten, and its {len(concept.views)} photos are erased.")
+        count = len(concept.views) + len(concept.negatives)
+        print(f"{concept.tag} is forgotten, and its {count} photos are erased.")
     return 0
 
 

@@ -24,6 +24,8 @@ from personal.threads import in_thread
 if TYPE_CHECKING:
     from personal.generate.switching import Model, Stage
     from personal.remember.library import Library
+    from personal.retrieve.detector import Detector
+    from personal.retrieve.people import People
 
 LOCAL = "local"
 """The owner on one's own machine."""
@@ -85,6 +87,7 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
 
             yield from assemble(settings.cache_dir)
 
+        from personal.generate import verify
         from personal.generate.prompt import lay_out
         from personal.generate.switching import Stage
         from personal.images import labelled
@@ -95,22 +98,26 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
 
         encoder = Encoder(
             str(encoder_dir(settings.cache_dir)) if settings.encoder == TINY else settings.encoder,
-            device=settings.device,
+            device=settings.device_here,
         )
         yield Progress("Opening the eye")
         yield from encoder.load()
+        finder = yield from detector(settings)
         index = Index(encoder.id, encoder.dimension, folder=settings.data_dir / "index", url=settings.chroma_url)
         stack.callback(index.close)
         generator = Stage((yield from model(settings)))
+        people = yield from _people(settings, concepts, stack)
         assistant = Assistant(
             concepts,
             index,
-            Retriever(encoder, index),
+            Retriever(encoder, index, detector=finder, people=people),
             generator,
             partial(lay_out, label=labelled) if settings.visual_prompt else lay_out,
             max_new_tokens=settings.max_new_tokens,
             threshold=settings.threshold,
             top_k=settings.top_k,
+            verify=verify,
+            people=people,
         )
         for owner in concepts.owners():
             concepts.empty_trash(owner)  # undoing a forget ends with the process
@@ -125,6 +132,51 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
                     raise
                 log.warning("%s Until it answers, photos are recognised and concepts kept.", error)
         return Parts(assistant, stack.pop_all())
+
+
+def _people(settings: Settings, concepts: Library, stack: ExitStack) -> Generator[Progress, None, People | None]:
+    """Make ready to recognise people by their faces, opening what that takes if anybody is; off, erase all faces."""
+    from personal.remember import disk
+    from personal.remember.index import Index
+    from personal.retrieve.faces import Faces
+    from personal.retrieve.people import People
+    from personal.tiny import faces
+
+    folder = settings.data_dir / "faces"
+    if not settings.looks_at_faces:
+        with disk.in_words(folder):
+            disk.remove(folder)
+        if not settings.chroma_url:
+            return None
+    index = Index(Faces.id, Faces.dimension, folder=folder, url=settings.chroma_url, kind="faces")
+    stack.callback(index.close)
+    if not settings.looks_at_faces:
+        for owner in concepts.owners():
+            index.erase(owner)
+        return None
+    for owner in concepts.owners():
+        index.drop_stale(owner)
+    people = People(Faces(settings.cache_dir, faces.assemble), index)
+    if any(concept.by_face for owner in concepts.owners() for concept in concepts.concepts(owner)):
+        try:
+            yield from people.load()
+        except ModelError as error:
+            log.warning("%s Until then nobody is recognised by the face.", error)
+    return people
+
+
+def detector(settings: Settings) -> Generator[Progress, None, Detector | None]:
+    """Open the detector that the settings choose, downloading it if it is not here. Raises PersonalError."""
+    if not settings.detector:
+        return None
+    from personal.generate.catalog import Card, download
+    from personal.retrieve.detector import REVISIONS, Detector
+
+    title = settings.detector.split("/")[-1]
+    card = Card(settings.detector, title, "not stated", {}, 0, revision=REVISIONS.get(settings.detector))
+    found = Detector(str((yield from download(card, offline=settings.offline))), device=settings.device_here)
+    yield from found.load()
+    return found
 
 
 def model(settings: Settings) -> Generator[Progress, None, Model]:
@@ -144,7 +196,7 @@ def model(settings: Settings) -> Generator[Progress, None, Model]:
             timeout_s=settings.llm_timeout_s,
             image_bytes=settings.llm_image_bytes,
         )
-    source = settings.model
+    source, kind = settings.model, LocalGenerator
     if source == AUTO:
         from personal.generate.catalog import choose, hardware
 
@@ -165,10 +217,14 @@ def model(settings: Settings) -> Generator[Progress, None, Model]:
             raise ModelError(f"{card.title} is {verdict.sentence}. Choose a smaller model.")
         folder = yield from download(card, offline=settings.offline)
         name = folder.name if Path(source).expanduser().is_dir() else source
-    return LocalGenerator(
+        if settings.zero_gpu and settings.device != "cpu":
+            from personal.generate.zero import LentGenerator
+
+            kind = LentGenerator
+    return kind(
         str(folder),
         name=name,
-        device=settings.device,
+        device=settings.device_here,
         quantization=settings.quantization,
         photo_tokens=settings.photo_tokens,
         avatar_tokens=settings.avatar_tokens,
@@ -181,6 +237,8 @@ def exchange(settings: Settings, stage: Stage, source: str) -> Iterator[Progress
     The one that answers goes on until the other is on the disk, and for good where it cannot be loaded. Raises
     PersonalError in words.
     """
+    if settings.zero_gpu:
+        raise ModelError("On ZeroGPU the model is chosen before the start: set PERSONAL_MODEL and restart.")
     chosen = settings if source == SERVER else replace(settings, model=source, llm_url="")
     following = yield from model(chosen)
     yield from stage.switch(following)

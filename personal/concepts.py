@@ -6,7 +6,7 @@ Knows nothing of files, models or screens, and imports nothing third-party.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 as fractions of the photo's width and height, 0..1, the origin at the top left."""
@@ -29,7 +29,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One reference photo of a concept, stored as `views/<sha256>.jpg`; sizes in pixels."""
+    """One reference photo of a concept, stored as `views/<sha256>.jpg`, or `negatives/…`; sizes in pixels."""
 
     sha256: str
     width: int
@@ -40,7 +40,9 @@ class View:
 class Concept:
     """A person, pet or thing with a name. `views` is never empty; `avatar` is the sha256 of one of them.
 
-    `created` and `updated` are UTC, ISO 8601, seconds.
+    `negatives` are pictures of what it is not, oldest first; `attributes` is its fingerprint, short phrases that tell
+    it from its like (R2P, 2025). `created` and `updated` are UTC, ISO 8601, seconds. With `by_face` it is a
+    person who may be recognised by the face: somebody said so.
     """
 
     id: str
@@ -51,6 +53,9 @@ class Concept:
     avatar: str
     created: str
     updated: str
+    negatives: tuple[View, ...] = ()
+    attributes: tuple[str, ...] = ()
+    by_face: bool = False
 
     @property
     def tag(self) -> str:
@@ -60,10 +65,48 @@ class Concept:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One neighbour of a query vector in the index; `similarity` is cosine, -1..1, higher is better."""
+    """One neighbour of a query vector in the index; `similarity` is cosine, -1..1, higher is better.
+
+    With `negative` the view shows what the concept is not.
+    """
 
     concept_id: str
     view: str
+    similarity: float
+    negative: bool = False
+
+
+Key = tuple[str, str, bool]
+"""A concept's id, the sha256 of one of its pictures, and whether that is a negative."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A picture of a concept on its way into the index; `vectors` is an array (n, dimension), n at least 1."""
+
+    concept_id: str
+    view: str
+    vectors: Any = field(repr=False, compare=False)
+    negative: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A picture of a concept in the index; `vectors` is float32 (n, dimension) of unit rows, read only."""
+
+    view: str
+    negative: bool
+    vectors: Any = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LookAlike:
+    """Two concepts that are hard to tell apart, with their most similar views; `similarity` is cosine."""
+
+    first: Concept
+    second: Concept
+    first_view: str
+    second_view: str
     similarity: float
 
 
@@ -71,7 +114,10 @@ class Hit:
 class Match:
     """A concept that a photo or a question concerns, with the evidence.
 
-    A concept that was only named in the question has neither similarity, box, view nor photo.
+    A concept that was only named in the question has neither similarity, box, view nor photo. `probability`, 0..1, is
+    the similarity calibrated, where the retriever can tell. `confirmed` is what the language model made of a doubtful
+    match: True or False, None where it was not asked or could not tell. With
+    `by_face` the box is a face, and the similarity is that of faces.
     """
 
     concept: Concept
@@ -80,6 +126,9 @@ class Match:
     box: Box | None = None
     view: str | None = None
     photo: str | None = None
+    probability: float | None = None
+    confirmed: bool | None = None
+    by_face: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +146,14 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What retrieval found in one photo (or question): matches, best first, and the seconds it took."""
+    """What retrieval found in one photo (or question): matches, best first, and the seconds it took.
+
+    `turned_down` are doubtful matches that the language model denied: nobody is told of them as found.
+    """
 
     matches: tuple[Match, ...]
     seconds: float
+    turned_down: tuple[Match, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +192,15 @@ class Answer:
     total_s: float
     stopped: bool = False
     forgotten: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """A finished draft of a concept's attributes. `stopped` is true where the user stopped it."""
+
+    attributes: tuple[str, ...]
+    model: str
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import platform
 import shutil
 import sys
@@ -18,7 +19,7 @@ REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
 
 
 def checks(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield `{"name", "ok", "detail"}` for Python, packages, data folder, library and models."""
+    """Yield `{"name", "ok", "detail"}` for Python, packages, data folder, library, models and faces."""
     version = platform.python_version()
     yield _row("python", (3, 11) <= sys.version_info[:2] <= (3, 12), f"{version}; this needs 3.11 or 3.12")
     wrong = list(_wrong_packages())
@@ -26,6 +27,7 @@ def checks(settings: Settings) -> Iterator[dict[str, Any]]:
     yield _data_folder(settings)
     yield _library(settings)
     yield _models(settings)
+    yield _faces(settings)
     if settings.model == TINY:
         yield _trained()
 
@@ -84,3 +86,14 @@ def _models(settings: Settings) -> dict[str, Any]:
         told = f"damaged: {', '.join(wrong)}; delete them and start again" if wrong else "every file as it was made"
         return _row("models", not wrong, f"the embedded default is in {settings.cache_dir}, {told}")
     return _row("models", True, "the embedded default is put together at the first start (or by make setup)")
+
+
+def _faces(settings: Settings) -> dict[str, Any]:
+    from personal.tiny.faces import ready
+
+    if not settings.looks_at_faces:
+        return _row("faces", True, "nobody is recognised by the face here (PERSONAL_FACES)")
+    if importlib.util.find_spec("dlib") is None:
+        return _row("faces", False, "dlib is missing: pip install -r requirements.txt, or set PERSONAL_FACES=off")
+    where = f"is in {settings.cache_dir}" if ready(settings.cache_dir) else "is fetched when first needed (30 MB)"
+    return _row("faces", True, f"who is ticked is recognised by the face; what that takes {where}")

@@ -121,6 +121,7 @@ class Settings:
     model: str = _knob("PERSONAL_MODEL", _text, TINY)
     quantization: str = _knob("PERSONAL_QUANTIZATION", _one_of("4bit", "nf4", "8bit", "none"), "4bit")
     encoder: str = _knob("PERSONAL_ENCODER", _text, TINY)
+    detector: str = _knob("PERSONAL_DETECTOR", _text, "")
     device: str = _knob("PERSONAL_DEVICE", _one_of("auto", "cpu", "cuda", "mps"), "auto")
     offline: bool = _knob("HF_HUB_OFFLINE", _switch, False)
     photo_tokens: int = _knob("PERSONAL_PHOTO_TOKENS", _whole(16, 16384), 1024)
@@ -136,6 +137,7 @@ class Settings:
 
     threshold: float | None = _knob("PERSONAL_THRESHOLD", _fraction, None)
     top_k: int = _knob("PERSONAL_TOP_K", _whole(1, 20), 4)
+    faces: str = _knob("PERSONAL_FACES", _one_of("auto", "on", "off"), "auto")
 
     chroma_url: str = _knob("PERSONAL_CHROMA_URL", _url, "")
 
@@ -146,12 +148,23 @@ class Settings:
     host: str = _knob("GRADIO_SERVER_NAME", _text, "127.0.0.1")
     port: int | None = _knob("GRADIO_SERVER_PORT", _whole(1, 65535), None)
     space: str = _knob("SPACE_ID", _text, "")
+    zero_gpu: bool = _knob("SPACES_ZERO_GPU", _switch, False)
     session_grace_s: int = _knob("PERSONAL_SESSION_GRACE_S", _whole(1, 86400), 120)
 
     @property
     def shared(self) -> bool:
         """Tell whether others can reach the app: on a Space, or bound to anything but loopback."""
         return bool(self.space) or self.host not in {"127.0.0.1", "localhost", "::1"}
+
+    @property
+    def looks_at_faces(self) -> bool:
+        """Tell whether people may be recognised by their faces: as is wished, else on one's own machine only."""
+        return self.faces == "on" or (self.faces == "auto" and not self.shared)
+
+    @property
+    def device_here(self) -> str:
+        """Where this process itself computes: ZeroGPU lends its GPUs to others, for an answer at a time."""
+        return "cpu" if self.zero_gpu else self.device
 
 
 KNOBS: dict[str, str] = {f.metadata["variable"]: f.name for f in fields(Settings)}

@@ -30,6 +30,7 @@ class MeanColour:
     id = "mean-colour"
     dimension = 4
     threshold = 0.99
+    calibration = None
 
     def clear(self):
         """Nothing is kept."""
@@ -42,8 +43,14 @@ class MeanColour:
         unit = [v / np.linalg.norm(v) for v in vectors]
         return np.array(unit, np.float32).reshape(len(unit), self.dimension)
 
-    def dense(self, image):
+    def remember(self, image):
+        return self.embed([image])
+
+    def dense(self, image, *, fine=False):
         return None
+
+    def common(self, vectors):
+        return np.zeros(len(vectors), np.float32)
 
 
 class Scripted:

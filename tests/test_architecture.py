@@ -21,14 +21,16 @@ HOME = {
     "gradio": ("ui/",),
     "chromadb": ("remember/index.py",),
     "open_clip": ("retrieve/encoder.py", "tiny/", "learn/", "evaluate/search.py"),
-    "transformers": ("generate/", "tiny/", "learn/"),
+    "transformers": ("generate/", "tiny/", "learn/", "retrieve/detector.py"),
     "openai": ("generate/remote.py", "generate/protocol.py"),
+    "dlib": ("retrieve/faces.py",),
     "bitsandbytes": ("generate/local.py", "tiny/"),
 }
 # What a room may take from a higher or a neighbouring one, with the reason.
 ALLOWED = {
     ("doctor", "compose"),  # it opens the library as the app does
     ("ui", "compose"),
+    ("ui", "evaluate"),  # its tab runs the check of one's own concepts
 }
 
 
@@ -76,7 +78,7 @@ def test_no_import_points_up():
 
 def test_the_assistant_imports_none_of_its_parts():
     taken = {name for name in imports(ROOT / "personal" / "assistant.py") if name.startswith("personal")}
-    assert taken == {"personal.concepts", "personal.errors"}
+    assert taken == {"personal.concepts", "personal.errors", "personal.images"}
 
 
 def test_the_nouns_import_nothing_third_party():

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from personal.concepts import Answer, Look, Piece, Preferences, Turn, Waiting
+from personal.concepts import WHOLE, Answer, Entry, Fingerprint, Look, Piece, Preferences, Turn, Waiting
 from personal.errors import ConceptError, ModelError
+from personal.generate import verify
+from personal.images import crop
 from tests.conftest import BLUE, GREEN, GREY, RED, Scripted, open_assistant, picture
 
 ME, YOU = "local", "visitor-1"
@@ -77,9 +82,9 @@ def test_a_damaged_photo_harms_nothing_else(tmp_path):
 def test_the_index_holds_no_view_that_the_disk_does_not(tmp_path):
     with open_assistant(tmp_path / "data") as assistant:
         concept = assistant.remember(ME, "bo", [picture(RED), picture(GREEN)])
-        assistant.index.put(ME, [("0" * 32, "f" * 64, assistant.retriever.embed([picture(BLUE)])[0])])
+        assistant.index.put(ME, [Entry("0" * 32, "f" * 64, assistant.retriever.embed([picture(BLUE)])[0])])
         steps = list(assistant.reindex(ME))
-        assert assistant.index.views(ME) == {(concept.id, v.sha256) for v in concept.views}
+        assert assistant.index.views(ME) == {(concept.id, v.sha256, False) for v in concept.views}
         assert steps == []
         assert [step.done for step in assistant.reindex(ME, afresh=True)] == [0, 2]
 
@@ -301,3 +306,302 @@ def test_names_reach_the_model_in_brackets_and_the_conversation_keeps_them_as_th
     assert turn.question == "Where is bo?"
     list(assistant.answer(ME, [turn], memory=False))
     assert "Where is bo?" in texts(generator.asked[-1])
+
+
+# -- what it is not ---------------------------------------------------------------------------------------------------
+
+
+def indexed(assistant):
+    return {(view, negative) for _, view, negative in assistant.index.views(ME)}
+
+
+def test_what_is_disowned_becomes_a_negative_once_and_can_be_taken_back(assistant):
+    bo = assistant.remember(ME, "bo", [picture(RED)])
+    photo, box = picture(GREEN, size=(128, 64), dot=3), (0.5, 0.0, 1.0, 1.0)
+    cut = crop(photo, box)
+    concept = assistant.disown(ME, bo.id, photo, box)
+    assert [view.sha256 for view in concept.negatives] == [cut.sha256]
+    assert (cut.width, cut.height) == (64, 64)
+    assert assistant.library.photo(ME, bo.id, cut.sha256) == cut
+    assert indexed(assistant) == {(bo.avatar, False), (cut.sha256, True)}
+    assert assistant.disown(ME, bo.id, photo, box) == concept
+    assert indexed(assistant) == {(bo.avatar, False), (cut.sha256, True)}
+    assert assistant.revise(ME, bo.id, remove_negatives=[cut.sha256]).negatives == ()
+    assert indexed(assistant) == {(bo.avatar, False)}
+
+
+def test_what_cannot_be_disowned_changes_nothing(assistant):
+    bo = assistant.remember(ME, "bo", [picture(RED)])
+    for owner, concept_id, photo in ((ME, bo.id, picture(RED)), (YOU, bo.id, picture(BLUE)), (ME, "x", picture(BLUE))):
+        with pytest.raises(ConceptError):
+            assistant.disown(owner, concept_id, photo, WHOLE)
+    assert assistant.concepts(ME) == [bo]
+    assert indexed(assistant) == {(bo.avatar, False)}
+
+
+def test_negatives_follow_their_concept_through_forget_undo_reindex_and_restart(tmp_path):
+    with open_assistant(tmp_path / "data") as assistant:
+        bo = assistant.disown(ME, assistant.remember(ME, "bo", [picture(RED)]).id, picture(BLUE), WHOLE)
+        both = {(picture(RED).sha256, False), (picture(BLUE).sha256, True)}
+        token = assistant.forget(ME, bo.id)
+        assert indexed(assistant) == set()
+        assert assistant.restore(ME, token) == bo
+        assert indexed(assistant) == both
+        assistant.index.drop(ME, [(bo.id, picture(BLUE).sha256, True)])
+        assert [step.total for step in assistant.reindex(ME)] == [1, 1]
+        assert indexed(assistant) == both
+        assert [step.total for step in assistant.reindex(ME, afresh=True)] == [2, 2]
+        assert indexed(assistant) == both
+    with open_assistant(tmp_path / "data") as assistant:
+        assert assistant.concepts(ME) == [bo]
+        assert list(assistant.reindex(ME)) == []
+        bo = assistant.revise(ME, bo.id, add=[picture(BLUE)])
+        assert indexed(assistant) == {(picture(RED).sha256, False), (picture(BLUE).sha256, False)}
+        assert list(assistant.reindex(ME)) == []
+
+
+def test_several_vectors_of_a_photo_are_indexed_where_the_retriever_gives_several(assistant, monkeypatch):
+    def embed(photos, embed=assistant.retriever.embed):
+        return [np.stack([v, -v, v]) for v in (np.atleast_2d(v)[0] for v in embed(photos))]
+
+    monkeypatch.setattr(assistant.retriever, "embed", embed)
+    bo = assistant.remember(ME, "bo", [picture(RED), picture(GREEN)])
+    bo = assistant.disown(ME, bo.id, picture(BLUE), WHOLE)
+    stored = assistant.index.vectors(ME, [bo.id])[bo.id]
+    assert [(one.negative, one.vectors.shape) for one in stored] == [(False, (3, 4)), (False, (3, 4)), (True, (3, 4))]
+
+
+def test_attributes_are_kept_with_the_concept_and_only_replaced_where_given(assistant):
+    bo = assistant.remember(ME, "bo", [picture(RED)], attributes=["red collar", "one ear up"])
+    assert bo.attributes == ("red collar", "one ear up")
+    assert assistant.remember(ME, "bo", [picture(GREEN)]).attributes == bo.attributes
+    assert assistant.remember(ME, "bo", [picture(BLUE)], attributes=["blue collar"]).attributes == ("blue collar",)
+    with pytest.raises(ConceptError, match="one line"):
+        assistant.revise(ME, bo.id, attributes=["a\nb"])
+    assert assistant.revise(ME, bo.id, attributes=[]).attributes == ()
+
+
+def test_the_shell_takes_attributes(tmp_path, monkeypatch, capsys):
+    from personal import cli, compose
+
+    monkeypatch.setattr(compose, "build", lambda knobs, holder: open_assistant(knobs.data_dir))
+    (tmp_path / "bo.jpg").write_bytes(picture(RED).jpeg)
+    command = ["--data-dir", str(tmp_path / "data"), "add", "bo", str(tmp_path / "bo.jpg")]
+    assert cli.main([*command, "--attribute", "red collar", "--attribute", "one ear up", "--json"]) == 0
+    assert cli.main(["--data-dir", str(tmp_path / "data"), "show", "bo", "--json"]) == 0
+    added, shown = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert added["views"] == shown["views"] == 1
+    assert shown["attributes"] == ["red collar", "one ear up"]
+
+
+# -- look-alikes ------------------------------------------------------------------------------------------------------
+
+
+def test_look_alikes_are_told_worst_first_with_the_views_that_are_alike(assistant, monkeypatch):
+    red, rose, rust = picture(RED), picture((221, 32, 30)), picture((205, 50, 20))
+    bo = assistant.remember(ME, "bo", [picture(GREEN), red])
+    rex = assistant.remember(ME, "rex", [rose, picture(BLUE)])
+    assistant.remember(ME, "cup", [rust])
+    assistant.remember(YOU, "other", [red])
+    assistant.disown(ME, bo.id, rust, WHOLE)
+    monkeypatch.setattr(type(assistant.retriever), "alike", 0.98, raising=False)
+    first, *others = assistant.look_alikes(ME)
+    assert {(first.first, first.first_view), (first.second, first.second_view)} == {
+        (assistant.library.get(ME, bo.id), red.sha256),
+        (rex, rose.sha256),
+    }
+    assert first.similarity > 0.999
+    assert {frozenset((pair.first.name, pair.second.name)) for pair in others} == {
+        frozenset(("bo", "cup")),
+        frozenset(("rex", "cup")),
+    }
+    assert all(one.similarity >= other.similarity for one, other in zip([first, *others], others, strict=False))
+    monkeypatch.setattr(type(assistant.retriever), "alike", 0.9999999)
+    assert assistant.look_alikes(ME) == []
+
+
+# -- asking the model about concepts ----------------------------------------------------------------------------------
+
+
+class Judge(Scripted):
+    """A language model that verifies: it gives its verdicts one after the other, then answers."""
+
+    verifies = True
+
+    def __init__(self, *verdicts):
+        super().__init__()
+        self.verdicts = list(verdicts)
+
+    def stream(self, messages, **options):
+        words = self.words
+        if self.verdicts and messages[0]["content"][0]["text"].startswith("You compare"):
+            said = self.verdicts.pop(0)
+            self.error, self.words = (said, words) if isinstance(said, Exception) else (None, (said,))
+        try:
+            yield from super().stream(messages, **options)
+        finally:
+            self.words, self.error = words, None
+
+
+def images(messages):
+    return [p["image"] for message in messages for p in message["content"] if p["type"] == "image"]
+
+
+@pytest.fixture
+def judged(tmp_path):
+    """Return a function that opens an Assistant whose model judges so, and whose retriever is so sure."""
+    with open_assistant(tmp_path / "data", Judge()) as assistant:
+
+        def judge(*verdicts, probability=0.5):
+            look, rank = assistant.retriever.look, assistant.retriever.rank
+            assistant.verify = verify
+            assistant.generator.verdicts = list(verdicts)
+            assistant.retriever.look = lambda *a, **o: [replace(m, probability=probability) for m in look(*a, **o)]
+            assistant.retriever.rank = lambda *a: [replace(m, probability=probability) for m in rank(*a)]
+            return assistant
+
+        yield judge
+
+
+SHOWN = picture(RED, size=(200, 200), dot=2)
+ROSE = (220, 40, 40)
+
+
+def test_a_doubtful_match_is_confirmed_by_its_attributes(judged):
+    assistant = judged("Yes.")
+    assistant.remember(ME, "bo", [picture(RED)], "dog", attributes=["red <|im_end|> collar", "one ear up"])
+    events = answer(assistant, Turn("Who?", (SHOWN,)))
+    assert [type(event) for event in events][:2] == [Waiting, Look]
+    assert [(m.concept.name, m.confirmed) for m in events[1].matches] == [("bo", True)]
+    assert events[1].turned_down == ()
+    first, second = assistant.generator.asked
+    assert "red < |im_end| > collar; one ear up" in texts(first)
+    assert "dog" in texts(first)
+    assert len(images(first)) == 1
+    assert "<bo>" not in texts(first)
+    assert "<bo>" in texts(second)
+    assert events[-1].matches == events[1].matches
+
+
+def test_a_match_that_the_model_denies_is_told_as_turned_down_and_never_reaches_the_prompt(judged):
+    assistant = judged("No, it has no collar.")
+    assistant.remember(ME, "bo", [picture(RED)], info="Afraid of thunder.", attributes=["red collar"])
+    look = next(event for event in answer(assistant, Turn("Who?", (SHOWN,))) if isinstance(event, Look))
+    assert look.matches == ()
+    assert [(m.concept.name, m.confirmed) for m in look.turned_down] == [("bo", False)]
+    assert "thunder" not in texts(assistant.generator.asked[-1])
+    assistant.generator.verdicts = ["no"]
+    *_, said = answer(assistant, Turn("Is bo here?", (SHOWN,)))
+    assert [m.reason for m in said.matches] == ["named"]
+    assert "thunder" in texts(assistant.generator.asked[-1])
+    assert "Not recognised in the photo." in texts(assistant.generator.asked[-1])
+
+
+@pytest.mark.parametrize("probability", [None, 0.1, 0.34, 0.66, 0.99])
+def test_where_there_is_no_doubt_the_model_is_asked_nothing_more(judged, probability):
+    assistant = judged("no", probability=probability)
+    assistant.remember(ME, "bo", [picture(RED)], attributes=["red collar"])
+    look, *_ = answer(assistant, Turn("Who?", (SHOWN,)))
+    assert [(m.concept.name, m.confirmed) for m in look.matches] == [("bo", None)]
+    assert len(assistant.generator.asked) == 1
+
+
+def test_nothing_is_asked_of_a_model_that_does_not_verify_nor_about_a_concept_without_attributes(judged):
+    assistant = judged("no", "no")
+    bo = assistant.remember(ME, "bo", [picture(RED)])
+    assert names(answer(assistant, Turn("Who?", (SHOWN,)))[0]) == ["bo"]
+    assistant.revise(ME, bo.id, attributes=["red collar"])
+    assistant.generator.verifies = False
+    assert names(answer(assistant, Turn("Who?", (SHOWN,)))[0]) == ["bo"]
+    assert len(assistant.generator.asked) == 2
+    assert assistant.look(ME, SHOWN).matches[0].confirmed is None
+
+
+@pytest.mark.parametrize("verdict", ["Perhaps.", "", ModelError("The model ran out of memory.")])
+def test_a_verdict_that_is_none_leaves_the_match_as_it_was(judged, verdict):
+    assistant = judged(verdict)
+    assistant.remember(ME, "bo", [picture(RED)], attributes=["red collar"])
+    events = answer(assistant, Turn("Who?", (SHOWN,)))
+    look = next(event for event in events if isinstance(event, Look))
+    assert [(m.concept.name, m.confirmed) for m in look.matches] == [("bo", None)]
+    assert events[-1].text == "It is <bo>."
+
+
+@pytest.mark.parametrize(("choice", "kept", "denied"), [("A", ["bo"], []), ("B.", ["rex"], ["bo"]), ("?", ["bo"], [])])
+def test_between_two_that_are_near_the_model_chooses_by_their_avatars(judged, choice, kept, denied):
+    assistant = judged("yes", choice)
+    bo = assistant.remember(ME, "bo", [picture(RED)], attributes=["red collar"])
+    rex = assistant.remember(ME, "rex", [picture(ROSE)], attributes=["rose collar"])
+    look = next(event for event in answer(assistant, Turn("Who?", (SHOWN,))) if isinstance(event, Look))
+    assert names(look) == kept
+    assert [m.confirmed for m in look.matches] == [True]
+    assert look.matches[0].photo == SHOWN.sha256
+    assert look.matches[0].box is not None
+    assert [(m.concept.name, m.confirmed) for m in look.turned_down] == [(name, False) for name in denied]
+    pair = assistant.generator.asked[1]
+    assert [image.sha256 for image in images(pair)][:2] == [bo.avatar, rex.avatar]
+    assert "red collar" in texts(pair)
+    assert "rose collar" in texts(pair)
+
+
+def test_a_rival_that_is_rejected_far_or_claimed_already_is_not_compared(judged):
+    assistant = judged("yes", "yes", "yes")
+    bo = assistant.remember(ME, "bo", [picture(RED)], attributes=["red collar"])
+    rex = assistant.remember(ME, "rex", [picture(ROSE)])
+    assistant.remember(ME, "cup", [picture(GREEN)])
+    answer(assistant, Turn("Who?", (SHOWN,)), rejected={SHOWN.sha256: {rex.id}})
+    assistant.forget(ME, rex.id)
+    answer(assistant, Turn("Who?", (SHOWN,)))
+    assert len(assistant.generator.asked) == 4
+    assert [texts(messages).count("red collar") for messages in assistant.generator.asked] == [1, 0, 1, 0]
+    assert bo.id in {match.concept.id for match in assistant.rank(ME, SHOWN)}
+
+
+def test_a_stop_ends_the_questions_about_doubts_too(judged):
+    assistant = judged("no")
+    assistant.remember(ME, "bo", [picture(RED)], attributes=["red collar"])
+    stop = threading.Event()
+    events = []
+    for event in assistant.answer(ME, [Turn("Who?", (SHOWN,))], stop=stop):
+        stop.set()
+        events.append(event)
+    assert names(next(event for event in events if isinstance(event, Look))) == ["bo"]
+    assert events[-1].stopped
+
+
+def test_a_fingerprint_is_drafted_from_a_few_views_and_kept_nowhere(assistant, generator):
+    assistant.verify = verify
+    bo = assistant.remember(ME, "bo", [picture(RED)])
+    generator.words = ("1. Red coat\n", "2. **One ear up**\n3. red ", "coat\n- white paws.")
+    photos = [picture(RED, dot=i) for i in range(6)]
+    events = list(assistant.fingerprint(ME, photos, "dog"))
+    assert [type(event) for event in events] == [Waiting, Piece, Piece, Piece, Fingerprint]
+    assert events[-1] == Fingerprint(("Red coat", "One ear up", "white paws"), "scripted")
+    assert images(generator.asked[0]) == photos[:4]
+    assert "dog" in texts(generator.asked[0])
+    assert assistant.concepts(ME) == [bo]
+    assert assistant.revise(ME, bo.id, attributes=events[-1].attributes).attributes == events[-1].attributes
+
+
+def test_a_model_that_does_not_see_or_lists_nothing_drafts_no_fingerprint(assistant, generator):
+    with pytest.raises(ModelError, match="Write your own"):
+        list(assistant.fingerprint(ME, [picture(RED)]))
+    assistant.verify = verify
+    generator.words = ("A dog.",)
+    with pytest.raises(ModelError, match="found no attributes"):
+        list(assistant.fingerprint(ME, [picture(RED)]))
+    generator.sees = False
+    with pytest.raises(ModelError, match="scripted cannot see photos"):
+        list(assistant.fingerprint(ME, [picture(RED)]))
+    assert len(generator.asked) == 1
+
+
+def test_a_stopped_fingerprint_keeps_what_came(assistant, generator):
+    assistant.verify = verify
+    generator.words = ("red coat\none ear up\n", "white paws")
+    stop, came = threading.Event(), []
+    for event in assistant.fingerprint(ME, [picture(RED)], stop=stop):
+        came.append(event)
+        if isinstance(event, Piece):
+            stop.set()
+    assert came[-1] == Fingerprint(("red coat", "one ear up"), "scripted", stopped=True)

@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 from personal import cli, compose, settings
-from personal.concepts import Preferences, Progress
+from personal.concepts import WHOLE, Preferences, Progress
+from personal.generate import verify
+from personal.images import crop
 from personal.ui.app import Page
 from personal.ui.desk import Desk
 from personal.ui.sessions import COOKIE, Sessions
@@ -281,6 +283,7 @@ class Browser:
 @pytest.fixture
 def browser(data_dir):
     with open_assistant(data_dir) as assistant:
+        assistant.verify = verify
         yield Browser(assistant, data_dir)
 
 
@@ -291,7 +294,7 @@ def event(**data):
 @pytest.mark.parametrize("name", FILES)
 def test_the_page_refuses_a_bad_picture_and_deletes_the_upload(browser, file, name):
     for tab, handler, wrap in (
-        (browser.chat, browser.chat.receive, lambda path: {"text": "", "files": [path]}),
+        (browser.chat, browser.chat.receive, lambda path: [path]),
         (browser.concepts, browser.concepts.receive, lambda path: [path]),
         (browser.chat, browser.chat.shoot, str),
     ):
@@ -304,33 +307,46 @@ def test_the_page_refuses_a_bad_picture_and_deletes_the_upload(browser, file, na
 
 def test_a_bad_picture_among_good_ones_loses_none_of_the_good_ones(browser, file):
     good, bad = file("good.png", png(colour=BLUE)), file("bad.jpg", FILES["text.jpg"])
-    browser.fails(browser.chat, browser.chat.receive, {"text": "hello", "files": [str(bad), str(good)]})
+    browser.fails(browser.chat, browser.chat.receive, [str(bad), str(good)])
     assert len(browser.session.conversation.draft) == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_page_refuses_a_bad_name(browser, name):
     browser.session.new_photos = [picture(BLUE)]
-    browser.fails(browser.concepts, browser.concepts.remember, name, "", "")
+    browser.fails(browser.concepts, browser.concepts.remember, name, "", "", "")
     assert len(browser.session.new_photos) == 1
     if name.strip():
         browser.fails(browser.concepts, browser.concepts.validate, name, where="check")
 
 
 def test_a_concept_needs_a_photo(browser):
-    assert "photo" in browser.fails(browser.concepts, browser.concepts.remember, "new", "", "")
+    assert "photo" in browser.fails(browser.concepts, browser.concepts.remember, "new", "", "", "")
 
 
-@pytest.mark.parametrize(("category", "info"), [("c" * 65, ""), ("two\nlines", ""), ("", "i" * 4001), ("", "nul\0")])
-def test_the_page_refuses_bad_words_about_a_concept(browser, category, info):
+WORDS = [
+    ("c" * 65, "", ""),
+    ("two\nlines", "", ""),
+    ("", "i" * 4001, ""),
+    ("", "nul\0", ""),
+    ("", "", "m" * 121),
+    ("", "", "nul\0"),
+    ("", "", "\n".join(map(str, range(13)))),
+]
+
+
+@pytest.mark.parametrize(("category", "info", "marks"), WORDS)
+def test_the_page_refuses_bad_words_about_a_concept(browser, category, info, marks):
     browser.session.new_photos = [picture(BLUE)]
-    browser.fails(browser.concepts, browser.concepts.remember, "new", category, info)
+    browser.fails(browser.concepts, browser.concepts.remember, "new", category, info, marks)
+    browser.session.open_concept = browser.desk.assistant.concepts(ME)[0].id
+    browser.fails(browser.concepts, browser.concepts.revise, "bo", category, info, marks)
 
 
 @pytest.mark.parametrize("name", ["", "a<b", "x" * 65])
 def test_a_bad_edit_keeps_the_record(browser, name):
     browser.session.open_concept = browser.desk.assistant.concepts(ME)[0].id
-    browser.fails(browser.concepts, browser.concepts.revise, name, "dog", "A dog.")
+    browser.fails(browser.concepts, browser.concepts.revise, name, "dog", "A dog.", "")
 
 
 def test_the_last_photo_cannot_be_removed(browser):
@@ -340,17 +356,40 @@ def test_the_last_photo_cannot_be_removed(browser):
 
 
 def test_nothing_is_described_without_a_photo_or_by_a_model_that_does_not_see(browser, monkeypatch):
-    assert "photo first" in browser.fails(browser.concepts, browser.concepts.describe_new.write, "")
+    drafts = browser.concepts.describe_new, browser.concepts.mark_new
+    for draft in drafts:
+        assert "photo first" in browser.fails(browser.concepts, draft.write, "", None)
     browser.session.new_photos = [picture(BLUE)]
     monkeypatch.setattr(browser.desk.assistant.generator, "sees", False)
-    assert "cannot see" in browser.fails(browser.concepts, browser.concepts.describe_new.write, "")
+    for draft in drafts:
+        assert "cannot see" in browser.fails(browser.concepts, draft.write, "", None)
     assert browser.session.writing is None
+
+
+def test_one_thing_is_written_at_a_time(browser):
+    browser.session.new_photos = [picture(BLUE)]
+    steps = browser.concepts.describe_new.write("", None, browser.request)
+    next(steps)
+    assert "writing already" in browser.fails(browser.concepts, browser.concepts.mark_new.write, "", "dog")
+    assert len(list(steps)) > 1
+    assert browser.session.writing is None
+
+
+def test_what_tells_a_concept_apart_is_drafted_line_by_line_and_saves_nothing(browser, monkeypatch):
+    browser.session.open_concept = browser.desk.assistant.concepts(ME)[0].id
+    monkeypatch.setattr(browser.desk.assistant.generator, "words", ("1. white paws\n", "2. torn ear"))
+    before = state(browser.folder)
+    steps = list(browser.concepts.mark_open.write("red collar", "dog", browser.request))
+    written = [step[browser.concepts.edit_marks] for step in steps if browser.concepts.edit_marks in step]
+    assert [text for text in written if isinstance(text, str)][-1] == "red collar\nwhite paws\ntorn ear"
+    assert "dog" in str(browser.desk.assistant.generator.asked[-1])
+    assert state(browser.folder) == before
 
 
 def test_a_description_is_added_to_what_stands_there_and_saves_nothing(browser):
     browser.session.open_concept = browser.desk.assistant.concepts(ME)[0].id
     before = state(browser.folder)
-    steps = list(browser.concepts.describe_open.write("Fond of rain.\n", browser.request))
+    steps = list(browser.concepts.describe_open.write("Fond of rain.\n", "dog", browser.request))
     written = [step[browser.concepts.edit_info] for step in steps if browser.concepts.edit_info in step]
     assert [text for text in written if isinstance(text, str)][-1] == "Fond of rain.\nIt is <bo>."
     assert browser.session.writing is None
@@ -361,7 +400,7 @@ def test_a_description_of_one_concept_never_lands_in_the_form_of_another(browser
     tab, assistant = browser.concepts, browser.desk.assistant
     cup = assistant.remember(ME, "cup", [picture(BLUE)], info="From Lisbon.")
     browser.session.open_concept = assistant.concepts(ME)[0].id
-    steps = tab.describe_open.write("", browser.request)
+    steps = tab.describe_open.write("", "", browser.request)
     while not isinstance(next(steps).get(tab.edit_info), str):
         pass
     browser.session.writing.settled.set()  # it was sent
@@ -375,6 +414,20 @@ def test_a_photo_that_is_not_the_concepts_does_nothing(browser, view):
     browser.session.open_concept = browser.desk.assistant.concepts(ME)[0].id
     for act in ("remove", "avatar"):
         browser.fails(browser.concepts, browser.concepts.on_views, event(act=act, photo=view))
+
+
+@pytest.mark.parametrize("view", ["", "../../../etc/passwd", "0" * 64, None])
+def test_a_picture_of_what_it_is_not_that_is_not_there_does_nothing(browser, view):
+    browser.session.open_concept = browser.desk.assistant.concepts(ME)[0].id
+    browser.fails(browser.concepts, browser.concepts.on_negatives, event(act="own", photo=view))
+
+
+def test_a_photo_of_the_concept_itself_cannot_be_what_it_is_not(browser, file):
+    browser.chat.receive([str(file("bo.png", png()))], browser.request)
+    concept = browser.desk.assistant.concepts(ME)[0]
+    browser.desk.assistant.revise(ME, concept.id, add=[crop(browser.session.conversation.draft[0], WHOLE)])
+    browser.chat.look_again(browser.session)
+    browser.fails(browser.chat, browser.chat.on_panel, event(act="not", concept=concept.id))
 
 
 @pytest.mark.parametrize("concept", ["", "../..", "0" * 32, "visitor-1"])
@@ -414,13 +467,13 @@ def test_a_submission_without_content_is_refused(browser, value):
 @pytest.mark.parametrize("concept", ["", "0" * 32, "../../x", None])
 @pytest.mark.parametrize("act", ["not", "is", "open"])
 def test_a_click_on_a_concept_that_is_not_there_says_so(browser, act, concept, file):
-    browser.chat.receive({"text": "", "files": [str(file("good.png", png()))]}, browser.request)
+    browser.chat.receive([str(file("good.png", png()))], browser.request)
     browser.fails(browser.chat, browser.chat.on_panel, event(act=act, concept=concept))
 
 
 @pytest.mark.parametrize("name", ["", None, "a<b", "x" * 65])
 def test_this_is_wants_a_name(browser, file, name):
-    browser.chat.receive({"text": "", "files": [str(file("good.png", png()))]}, browser.request)
+    browser.chat.receive([str(file("good.png", png()))], browser.request)
     list(browser.chat.on_panel(event(act="mark", box="[0,0,0.5,0.5]"), browser.request))
     browser.fails(browser.chat, browser.chat.remember, name)
     assert browser.session.conversation.marked
@@ -430,7 +483,7 @@ def test_this_is_wants_a_name(browser, file, name):
     "box", ["", "[1,2]", "null", "[NaN,0,1,1]", '["a",0,1,1]', "[0.5,0.5,0.5,0.5]", "[-9,-9,99,99]"]
 )
 def test_a_box_that_is_none_means_the_whole_photo(browser, file, box):
-    browser.chat.receive({"text": "", "files": [str(file("good.png", png()))]}, browser.request)
+    browser.chat.receive([str(file("good.png", png()))], browser.request)
     list(browser.chat.on_panel(event(act="mark", box=box), browser.request))
     assert browser.session.conversation.marked == (0.0, 0.0, 1.0, 1.0)
 

@@ -224,7 +224,7 @@ def test_a_description_is_drafted_for_the_user_to_edit(seeing, tmp_path, chromiu
         page = visit(chromium.new_context(viewport={"width": 1440, "height": 1000}), address)
         tab(page, "Concepts")
         page.locator("#new").click()
-        page.locator("#new-describing", has_text="Add a photo first").wait_for()
+        page.locator("#new-describe-status", has_text="Add a photo first").wait_for()
         assert page.locator("#new-describe").is_disabled()
 
         # In the form of a new concept, after what stands there already.

@@ -24,7 +24,13 @@ def photo(seed):
 
 def record(concept):
     """What was confirmed of a concept."""
-    return {"name": concept.name, "info": concept.info, "views": [view.sha256 for view in concept.views]}
+    return {
+        "name": concept.name,
+        "info": concept.info,
+        "views": [view.sha256 for view in concept.views],
+        "negatives": [view.sha256 for view in concept.negatives],
+        "attributes": list(concept.attributes),
+    }
 
 
 def write(folder, log_file, seed):
@@ -68,6 +74,9 @@ def write(folder, log_file, seed):
                     info=f"info {step}",
                     add=[photo(draw.random())],
                     remove=remove,
+                    add_negatives=[photo(draw.random()) for _ in range(draw.randint(0, 2))],
+                    remove_negatives=[view.sha256 for view in concept.negatives[:1]],
+                    attributes=[f"mark {step}"],
                 )
                 log(done=concept.id, record=record(concept))
 
@@ -139,7 +148,9 @@ def test_fifty_kills_lose_nothing_that_was_confirmed(tmp_path):
             concepts = assistant.concepts(OWNER)
             state = settle(state, pending, {concept.id: record(concept) for concept in concepts})
             assert assistant.library.problems() == []
-            assert assistant.index.views(OWNER) == {(c.id, view.sha256) for c in concepts for view in c.views}
+            assert assistant.index.views(OWNER) == {
+                (c.id, view.sha256, view in c.negatives) for c in concepts for view in (*c.views, *c.negatives)
+            }
             for concept in concepts:
                 shown = assistant.library.photo(OWNER, concept.id, concept.views[-1].sha256)
                 similarity = {m.concept.id: m.similarity for m in assistant.rank(OWNER, shown)}

@@ -44,13 +44,23 @@ def embedded(folder):
 @pytest.mark.model
 def test_the_embedded_encoder_gives_unit_instance_vectors_and_maps(embedded):
     vectors = embedded.embed([scene(), scene(colour="navy")])
-    assert vectors.shape == (2, embedded.dimension) == (2, 1280)
+    assert vectors.shape == (2, embedded.dimension) == (2, 160)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
     dense = embedded.dense(scene())
     assert dense.shape == (16, 24, 1280)
-    np.testing.assert_allclose(pool_whole(dense)[0], vectors[0], atol=1e-4)
-    assert embedded.embed([]).shape == (0, 1280)
+    np.testing.assert_allclose(embedded.project(pool_whole(dense))[0], vectors[0], atol=1e-4)
+    assert embedded.embed([]).shape == (0, 160)
+    assert embedded.dense(scene(), fine=True).shape == (24, 36, 1280)
+
+
+@pytest.mark.model
+def test_a_reference_is_remembered_whole_first_then_its_middle_and_from_afar(embedded):
+    vectors = embedded.remember(scene())
+    assert vectors.shape == (3, 160)
+    np.testing.assert_allclose(vectors[0], embedded.embed([scene()])[0], atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
+    assert np.abs(embedded.common(vectors)).max() < 0.5
 
 
 @pytest.mark.model

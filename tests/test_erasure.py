@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from personal.concepts import WHOLE
 from tests.conftest import open_assistant, picture
 
 ME, YOU = "local", "guest"
@@ -38,7 +39,8 @@ def traces(photos) -> list[bytes]:
 def test_a_concept_that_was_forgotten_for_good_leaves_nothing_anybody_could_read(tmp_path, photos, traces):
     with open_assistant(tmp_path) as assistant:
         assistant.remember(ME, "cup", [picture((20, 40, 230))], info="Stays.")
-        concept = assistant.remember(ME, NAME, photos, info=INFO)
+        concept = assistant.remember(ME, NAME, photos[:2], info=INFO, attributes=[INFO])
+        assistant.revise(ME, concept.id, add_negatives=photos[2:])
         assert holders(tmp_path, NAME.encode())
         assert holders(tmp_path, INFO.encode())
         assert holders(tmp_path, traces[-1])
@@ -52,17 +54,21 @@ def test_a_concept_that_was_forgotten_for_good_leaves_nothing_anybody_could_read
 
 def test_an_edit_leaves_nothing_of_what_was_there_before(tmp_path, photos, traces):
     with open_assistant(tmp_path) as assistant:
-        concept = assistant.remember(ME, NAME, photos, info=INFO)
+        concept = assistant.remember(ME, NAME, photos[:2], info=INFO, attributes=[INFO])
+        assistant.revise(ME, concept.id, add_negatives=photos[2:])
         blue = picture((20, 40, 230))
-        remove = [photo.sha256 for photo in photos]
-        assistant.revise(ME, concept.id, name="rex", info="", add=[blue], remove=remove)
+        remove, against = ([photo.sha256 for photo in some] for some in (photos[:2], photos[2:]))
+        assistant.revise(
+            ME, concept.id, name="rex", info="", attributes=[], add=[blue], remove=remove, remove_negatives=against
+        )
         assert not [trace for trace in traces if holders(tmp_path, trace)]
 
 
 def test_an_owner_who_was_erased_leaves_no_words_photos_or_vectors(tmp_path, photos, traces):
     with open_assistant(tmp_path) as assistant:
         assistant.remember(YOU, "cup", [picture((20, 40, 230))], info="Stays.")
-        concept = assistant.remember(ME, NAME, photos, info=INFO)
+        concept = assistant.remember(ME, NAME, photos[:2], info=INFO)
+        assistant.disown(ME, concept.id, photos[2], WHOLE)
         assistant.forget(ME, assistant.remember(ME, f"{NAME} 2", photos[:1], info=INFO).id)
         vectors = [np.asarray(v, np.float32) for v in assistant.retriever.embed(photos)]
         vectors += [v / np.linalg.norm(v) for v in vectors]

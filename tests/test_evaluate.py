@@ -109,6 +109,9 @@ def test_a_damaged_or_missing_photo_gives_a_note(tmp_path):
         (["choice", "text.json", "--database", "missing"], "missing"),
         (["search", "concepts"], "captions.jsonl"),
         (["search", "captions"], "test"),
+        (["multi", "concepts"], "MC-LLaVA"),
+        (["multi", "missing"], "not a folder"),
+        (["identify", "missing"], "not a folder"),
     ],
 )
 def test_what_cannot_serve_is_refused_in_words_before_any_model_is_opened(

@@ -64,8 +64,8 @@ class Keeper:
             return self.library.add(owner, name, photos, category, info)
         return self.library.revise(owner, old.id, category=category or None, info=info or None, add=photos)
 
-    def revise(self, owner: str, concept_id: str, *, avatar: str | None = None) -> Concept:
-        return self.library.revise(owner, concept_id, avatar=avatar)
+    def revise(self, owner: str, concept_id: str, **changes: object) -> Concept:
+        return self.library.revise(owner, concept_id, **changes)
 
 
 @pytest.fixture
@@ -91,13 +91,23 @@ def bring(library: Library, source: Path) -> list[str]:
 
 def essence(library: Library) -> list[tuple[object, ...]]:
     return sorted(
-        (c.name, c.category, c.info, c.avatar, tuple(v.sha256 for v in c.views)) for c in library.concepts(ME)
+        (
+            c.name,
+            c.category,
+            c.info,
+            c.avatar,
+            c.attributes,
+            *(tuple(v.sha256 for v in s) for s in (c.views, c.negatives)),
+        )
+        for c in library.concepts(ME)
     )
 
 
 def fill(library: Library) -> None:
     bo = library.add(ME, "bo", [photo(1), photo(2)], "dog", "<bo> is\n“good” ✨")
-    library.revise(ME, bo.id, avatar=photo(2).sha256)
+    library.revise(
+        ME, bo.id, avatar=photo(2).sha256, add_negatives=[photo(8), photo(7)], attributes=["red “collar”", "one ear up"]
+    )
     library.add(ME, "北京 👩‍👩‍👧", [photo(3)], "", "")
 
 
@@ -146,15 +156,36 @@ def test_an_export_that_cannot_be_written_leaves_nothing(library: Library, tmp_p
     assert not list(tmp_path.glob("*.tmp"))
 
 
+def test_negatives_that_cannot_be_read_are_left_out_and_of_too_many_the_newest_come_in(tmp_path: Path) -> None:
+    record = {**GOOD, "negatives": ["gone", "rot", "../../x", "a", *map(str, range(30))]}
+    files = {f"concepts/1/negatives/{i}.jpg": picture(100 + i) for i in range(30)}
+    files |= {"concepts/1/negatives/rot.jpg": b"rot", "concepts/1/negatives/a.jpg": picture(1)}
+    manifest = {"manifest.json": b'{"format": "personal", "version": 1}', "concepts/1/views/a.jpg": picture(1)}
+    path = zipped(tmp_path / "x.zip", {**manifest, **files, "concepts/1/concept.json": json.dumps(record).encode()})
+    [bo] = exchange.read(path)
+    assert bo.negatives == tuple(photo(100 + i) for i in range(6, 30))
+    record["negatives"] = record["negatives"][:6]
+    path = zipped(tmp_path / "y.zip", {**manifest, **files, "concepts/1/concept.json": json.dumps(record).encode()})
+    [bo] = exchange.read(path)
+    assert bo.negatives == (photo(100), photo(101))
+    assert len(bo.problems) == 3
+
+
 def test_an_existing_concept_gains_views_and_only_what_it_lacks(
     library: Library, other: Library, tmp_path: Path
 ) -> None:
     fill(library)
     exchange.export(library, ME, tmp_path / "all.zip")
     other.add(ME, "Bo", [photo(2)], "", "my own words")
-    assert bring(other, tmp_path / "all.zip")[0] == "Bo: adds 1 photo, adds its category"
+    assert (
+        bring(other, tmp_path / "all.zip")[0]
+        == "Bo: adds 1 photo, adds its category, adds its attributes, adds 2 negatives"
+    )
     bo = other.find(ME, "bo")
     assert (bo.name, bo.category, bo.info, len(bo.views)) == ("Bo", "dog", "my own words", 2)
+    assert bo.attributes == ("red “collar”", "one ear up")
+    assert [view.sha256 for view in bo.negatives] == [photo(8).sha256, photo(7).sha256]
+    assert bring(other, tmp_path / "all.zip")[0] == "Bo: unchanged"
 
 
 def test_an_import_beyond_a_hundred_photos_is_refused_for_that_concept_alone(
@@ -186,6 +217,12 @@ def test_raps_database_comes_in_from_a_folder_its_json_or_a_zip(library: Library
         [bo] = exchange.read(source)
         assert (bo.name, bo.category, bo.info, len(bo.photos)) == ("bo", "dog", "<bo> is a Shiba Inu.", 1)
     assert bring(library, folder) == ["bo: new, 1 photo"]
+
+
+def test_raps_database_knows_neither_negatives_nor_attributes(tmp_path: Path) -> None:
+    record = {"name": "bo", "image": "bo.jpg", "attributes": "any", "negatives": 3}
+    [bo] = exchange.read(unpacked(tmp_path / "db", {"database.json": rap(bo=record), "bo.jpg": picture(1)}))
+    assert (bo.name, bo.attributes, bo.negatives, bo.problems) == ("bo", (), (), ())
 
 
 @pytest.mark.data
@@ -413,6 +450,9 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "concept that is a list": (_ours([1]), "not of a form"),
     "views of numbers": (_ours({**GOOD, "views": [1]}), "list of views"),
     "views missing": (_ours({"name": "bo"}), "list of views"),
+    "negatives of numbers": (_ours({**GOOD, "negatives": [1]}), "list of views"),
+    "attributes that are text": (_ours({**GOOD, "attributes": "red"}), "list of short phrases"),
+    "attribute of two lines": (_ours({**GOOD, "attributes": ["a\nb"]}), "one line"),
     "views that are not there": (_ours({**GOOD, "views": ["../../../x"]}), "None of its photos"),
     "name of a number": (_ours({**GOOD, "name": 7}), "must be text"),
     "name missing": (_ours({"views": ["a"]}), "must be text"),

@@ -293,6 +293,46 @@ def test_a_second_question_reads_only_what_is_new(opened, name):
     assert max(read) < first * 0.7
 
 
+ASKED = (FIRST, Turn("Hello?"), replace(FIRST, photos=(SEA,), matches=(BO,)), Turn("Who is this? " * 6, (DOG, SEA)))
+"""Long and short, with pictures and without: padded, when they are asked together."""
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_questions_asked_together_are_answered_as_alone(opened, monkeypatch, name):
+    generator = opened(name, "fp32")
+    alone = [ask(generator, turn, tokens=16) for turn in ASKED]
+    assert len(set(alone)) > 1
+    generator.clear()
+    monkeypatch.setattr(generator, "stream", None)  # none of the families needs to go on one by one
+    asked = [laid_out(generator, turn) for turn in ASKED]
+    assert generator.answers(asked, max_new_tokens=16) == alone
+    monkeypatch.undo()
+    assert ask(generator, FIRST, tokens=16) == alone[0]
+
+
+@pytest.mark.parametrize("name", ["llama", "fastvlm"])
+@pytest.mark.parametrize("ended", [True, False])
+def test_each_of_the_questions_asked_together_ends_where_it_would_alone(opened, monkeypatch, name, ended):
+    """At the token that ends an answer, or, where there is none, where it runs in circles while others go on."""
+    generator = opened(name, "fp32")
+    settings = generator._model.generation_config
+    settings.update(eos_token_id=None)
+    whole = [ask(generator, turn, tokens=40) for turn in ASKED]
+    if ended:
+        streamed = []
+        for turn in ASKED:
+            ask(generator, turn, tokens=40)
+            streamed.append(generator._past._tokens[len(ids(generator, laid_out(generator, turn))) :])
+        ends = {token: [[*row, token].index(token) for row in streamed] for token in streamed[0][2:]}
+        settings.update(eos_token_id=next(token for token, places in ends.items() if len(set(places)) > 1))
+    else:  # these models turn in no circle so soon: a shorter one will do
+        monkeypatch.setattr("personal.generate.local.runs_in_circles", lambda said: said[-1] in said[-9:-1])
+    alone = [ask(generator, turn, tokens=40) for turn in ASKED]
+    assert alone != whole
+    assert len({len(words(generator).encode(text)) for text in alone}) > 1
+    assert generator.answers([laid_out(generator, turn) for turn in ASKED], max_new_tokens=40) == alone
+
+
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8))
 

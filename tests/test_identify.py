@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from personal.errors import PersonalError
 from personal.evaluate.__main__ import main
+from personal.evaluate.baselines import Majority, Rap, WholePhoto
 from personal.evaluate.confusion import draw_confusion
-from personal.evaluate.identify import UNNAMED, Seen, auroc, draw, figures, identify, read_folder
+from personal.evaluate.identify import UNNAMED, Seen, auroc, draw, figures, identify, measured, read_folder
+from personal.images import open_photo, read_photo
+from personal.retrieve.regions import Regions, crops
+from tests.conftest import MeanColour, picture
 
 COLOURS = {"cherry": (220, 20, 20), "leaf": (20, 190, 30), "sea": (20, 30, 210), "night": (5, 5, 5)}
 
@@ -50,7 +56,7 @@ def test_without_strangers_auroc_and_f1_are_null(assistant, folder):
 
 
 def test_references_are_never_asked_about_and_a_seed_always_draws_the_same(folder):
-    photos = read_folder(folder, 2).photos
+    photos = read_folder(folder, 2)
     chosen, queries = draw(photos, 2, 1, 7)
     again, _ = draw(photos, 2, 1, 7)
     assert chosen == again
@@ -75,10 +81,100 @@ def test_the_figures_count_as_defined():
     assert row["auroc"] == pytest.approx(5 / 6)
 
 
+def share_above(positive, negative, *weights):
+    arrays = [np.asarray(values, float) for values in (positive, negative)]
+    return auroc(*arrays, *(np.atleast_2d(w) for w in weights or (np.ones(len(a)) for a in arrays))).tolist()
+
+
 def test_auroc_counts_ties_half():
-    assert auroc([1, 2], [0]) == 1
-    assert auroc([1], [1]) == 0.5
-    assert auroc([0, 1], [1, 2]) == pytest.approx(0.125)
+    assert share_above([1, 2], [0]) == [1]
+    assert share_above([1], [1]) == [0.5]
+    assert share_above([0, 1], [1, 2]) == [0.125]
+
+
+def test_a_query_that_is_drawn_twice_counts_twice():
+    assert share_above([0, 1], [1], [[1, 1], [0, 2], [3, 1]], [[1], [1], [5]]) == [0.25, 0.5, 0.125]
+
+
+def test_photos_asked_about_in_many_seeds_make_nothing_surer():
+    def row(right):
+        return [Seen("bo", True, "bo" if i < right else "mo", 0.5, photo=picture((9, 9, 9), dot=i)) for i in range(20)]
+
+    once, often = (measured([row(15)] * seeds, 0.0, open_set=False) for seeds in (1, 50))
+    assert once["top1"] == often["top1"] == 0.75
+    assert once["intervals"]["top1"] == often["intervals"]["top1"]
+    low, high = once["intervals"]["top1"]
+    assert 0.5 <= low < 0.7 < 0.8 < high <= 0.95
+    sure = measured([row(20)], 0.0, open_set=False)
+    assert sure["intervals"]["top1"] == (1, 1)
+    assert (sure["auroc"], sure["f1"], sure["top2"]) == (None, None, None)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_there_is_no_query_for_has_no_figure():
+    known = [Seen("bo", True, "bo", 0.9), Seen("mo", True, "bo", 0.8)]
+    report = measured([known, known], 0.5, open_set=True)
+    assert (report["top1"], report["auroc"], report["top2"]) == (0.5, None, None)
+    assert set(report["intervals"]) == {"top1", "f1"}
+    assert measured([[Seen("xi", False, "bo", 0.9)]], 0.5, open_set=True)["top1"] is None
+    json.dumps(report, allow_nan=False)
+
+
+def test_baselines_are_measured_on_the_same_photos_without_a_threshold(assistant, folder):
+    compared = [WholePhoto(assistant.retriever), Rap(assistant.retriever), Majority()]
+    photos = read_folder(folder, 2)
+    report = identify(assistant, photos, references=2, seeds=3, unregistered=1, baselines=compared).report
+    assert list(report["baselines"]) == ["whole_photo", "rap", "majority"]
+    for name, row in report["baselines"].items():
+        assert row["queries"] == report["queries"] == 24
+        assert row["top1"] == (1 if name != "majority" else pytest.approx(1 / 3))
+        assert row["auroc"] == (1 if name != "majority" else 0.5)
+        assert set(row["intervals"]) >= {"top1", "auroc", "f1"}
+    # whoever always names somebody is wrong about each of the two strangers' photos
+    assert report["baselines"]["rap"]["f1"] == pytest.approx(2 * 6 / (8 + 6))
+
+
+def ranked(way, chosen, photo):
+    way.register(0, chosen)
+    return way.rank(photo)
+
+
+class Splits:
+    """Gives the vectors of photos and of their windows by mean colour."""
+
+    def embed(self, photos):
+        return [MeanColour().embed([open_photo(photo)]) for photo in photos]
+
+    def regions(self, photo):
+        boxes, pieces = crops(open_photo(photo))
+        return Regions(boxes, MeanColour().embed(pieces))
+
+
+def test_raps_retriever_finds_in_a_crop_what_the_whole_photo_hides():
+    canvas = Image.new("RGB", (128, 64), (40, 60, 200))
+    canvas.paste((220, 30, 30), (0, 0, 48, 64))
+    stream = io.BytesIO()
+    canvas.save(stream, "PNG")
+    photo = read_photo(stream.getvalue())
+    chosen = {"cherry": [picture((220, 30, 30))], "dusk": [picture((90, 60, 150))]}
+    whole, crops = (ranked(way, chosen, photo) for way in (WholePhoto(Splits()), Rap(Splits())))
+    assert (whole.name, whole.second) == ("dusk", "cherry")
+    assert (crops.name, crops.second) == ("cherry", "dusk")
+    assert crops.similarity > whole.similarity
+    assert crops.box[0] == 0
+    assert crops.box[2] <= 0.5
+
+
+def test_mistakes_say_what_was_said_and_what_is_right(assistant, folder):
+    for i in range(4):  # a leaf that looks like the sea
+        save(folder / "leaf" / f"{i}.png", tuple(c + 2 * i + 1 for c in COLOURS["sea"]))
+    mistakes = identify(assistant, read_folder(folder, 2), references=2, seeds=4, unregistered=1).mistakes
+    assert mistakes
+    assert {m.asked for m in mistakes} == {"Who is it?"}
+    for mistake in mistakes:
+        assert mistake.said != mistake.right
+        assert mistake.sure >= assistant.default_threshold or mistake.said.startswith("nobody")
+        assert mistake.photo.jpeg
 
 
 def test_unusable_photos_and_small_concepts_are_left_out_with_a_note(folder):
@@ -136,6 +232,8 @@ def test_a_folder_that_cannot_serve_exits_with_1_and_writes_nothing(tmp_path, fo
         assert str(place) in capsys.readouterr().err
     assert main(["identify", str(folder), "--json", str(tmp_path / "no" / "out.json")]) == 1
     assert main(["identify", str(folder), "--json", str(tmp_path)]) == 1
+    assert main(["identify", str(folder), "--json", str(tmp_path / "out.png")]) == 1
+    assert main(["identify", str(folder), "--json", "/dev/null"]) == 1
     assert not out.exists()
 
 
@@ -148,7 +246,7 @@ def test_the_command_identifies_real_subjects_and_draws_the_picture(shared_data,
         (home / name).symlink_to(shared_data / "dreambooth" / name)
     out = tmp_path / "out.json"
     arguments = ["--data-dir", str(tmp_path / "unused"), "identify", str(home), "--seeds", "3", "--unregistered", "2"]
-    assert main([*arguments, "--json", str(out)]) == 0
+    assert main([*arguments, "--no-baselines", "--json", str(out)]) == 0
     report = json.loads(out.read_text())
     assert report["top1"] >= 0.9
     assert report["auroc"] >= 0.9
@@ -156,5 +254,9 @@ def test_the_command_identifies_real_subjects_and_draws_the_picture(shared_data,
     assert len(report["per_seed"]) == report["seeds"] == 3
     with Image.open(out.with_suffix(".png")) as picture:
         assert picture.format == "PNG"
+    low, high = report["intervals"]["top1"]
+    assert 0 < low <= report["top1"] <= high <= 1
+    assert report["baselines"]["majority"]["auroc"] == 0.5
+    assert "RAP's retriever" in out.with_suffix(".md").read_text(encoding="utf-8")
     assert "top1" in capsys.readouterr().out
     assert not (tmp_path / "unused").exists()

@@ -20,7 +20,15 @@ from PIL import Image
 from personal.concepts import Photo, Preferences
 from personal.errors import ConceptError, StoreError
 from personal.remember import disk
-from personal.remember.library import Library, clean_category, clean_info, clean_name, folded
+from personal.remember.library import (
+    MAX_NEGATIVES,
+    Library,
+    clean_attributes,
+    clean_category,
+    clean_info,
+    clean_name,
+    folded,
+)
 
 ME = "local"
 
@@ -70,7 +78,7 @@ def test_the_disk_is_readable_without_the_app(library: Library, home: Path) -> N
     record = json.loads((folder / "concept.json").read_text("utf-8"))
     assert (record["name"], record["category"], record["info"]) == ("bo", "dog", "a good dog")
     assert (folder / "views" / f"{photo(1).sha256}.jpg").read_bytes() == photo(1).jpeg
-    assert json.loads((home / "library.json").read_text()) == {"schema": 1}
+    assert json.loads((home / "library.json").read_text()) == {"schema": 2}
     assert library.path(ME, bo.id, photo(1).sha256) == folder / "views" / f"{photo(1).sha256}.jpg"
 
 
@@ -249,6 +257,14 @@ def test_a_category_is_one_short_line() -> None:
             clean_category(bad)
 
 
+def test_attributes_are_a_few_short_lines() -> None:
+    assert clean_attributes(["  red collar ", "", "Red  collar", "one ear up 🐕"]) == ("Red  collar", "one ear up 🐕")
+    assert clean_attributes(()) == ()
+    for bad in ("red", None, {"a": 1}, ["a\nb"], ["a\0"], ["\ud800"], ["x" * 121], [3], [str(i) for i in range(13)]):
+        with pytest.raises(ConceptError):
+            clean_attributes(bad)
+
+
 # -- revising --------------------------------------------------------------------------------------------------------
 
 
@@ -316,6 +332,134 @@ def test_a_failing_disk_is_told_and_nothing_is_half_written(
             library.revise(ME, bo.id, name="bob", add=[photo(3)], remove=[photo(1).sha256])
     assert library.concepts(ME) == [bo]
     assert files(home) == before
+
+
+# -- what it is not, and what it is known by -------------------------------------------------------------------------
+
+
+def shas(pictures) -> list[str]:
+    return [picture.sha256 for picture in pictures]
+
+
+def test_negatives_and_attributes_are_remembered_beside_the_views(home: Path) -> None:
+    with Library(home) as library:
+        bo = library.add(ME, "bo", [photo(1)], "dog", "", ["one ear up"])
+        bo = library.revise(ME, bo.id, add_negatives=[photo(3), photo(2), photo(3)], attributes=[" red collar "])
+        assert library.revise(ME, bo.id, add_negatives=[photo(2)]) == bo
+    with Library(home) as library:
+        assert library.concepts(ME) == [bo]
+        assert (shas(bo.views), shas(bo.negatives)) == ([photo(1).sha256], [photo(3).sha256, photo(2).sha256])
+        assert bo.attributes == ("red collar",)
+        assert library.photo(ME, bo.id, photo(2).sha256) == photo(2)
+        folder = home / "owners" / ME / "concepts" / bo.id
+        assert library.path(ME, bo.id, photo(2).sha256) == folder / "negatives" / f"{photo(2).sha256}.jpg"
+        after = library.revise(ME, bo.id, remove_negatives=[photo(3).sha256], attributes=[])
+        assert (shas(after.negatives), after.attributes) == ([photo(2).sha256], ())
+        assert shas(after.views) == shas(bo.views)
+        assert [p.stem for p in (folder / "negatives").iterdir()] == [photo(2).sha256]
+        with pytest.raises(ConceptError, match="no longer there"):
+            library.revise(ME, bo.id, remove_negatives=[photo(3).sha256])
+        with pytest.raises(ConceptError, match="no longer there"):
+            library.photo(ME, bo.id, photo(3).sha256)
+
+
+def test_of_too_many_negatives_the_oldest_go(library: Library, home: Path) -> None:
+    bo = library.add(ME, "bo", [photo(1)])
+    for seed in range(100, 100 + MAX_NEGATIVES):
+        library.revise(ME, bo.id, add_negatives=[photo(seed, 8)])
+    bo = library.revise(ME, bo.id, add_negatives=[photo(200, 8), photo(201, 8)])
+    newest = [photo(seed, 8).sha256 for seed in (*range(102, 100 + MAX_NEGATIVES), 200, 201)]
+    assert shas(bo.negatives) == newest
+    assert {p.stem for p in home.rglob("negatives/*.jpg")} == set(newest)
+
+
+def test_a_photo_is_a_view_or_a_negative_and_the_last_word_counts(library: Library, home: Path) -> None:
+    bo = library.add(ME, "bo", [photo(1)])
+    before = files(home)
+    for wrong in ({"add_negatives": [photo(1)]}, {"add": [photo(2)], "add_negatives": [photo(2)]}):
+        with pytest.raises(ConceptError, match="photos of <bo> itself"):
+            library.revise(ME, bo.id, **wrong)
+    assert files(home) == before
+    library.revise(ME, bo.id, add_negatives=[photo(2)])
+    bo = library.revise(ME, bo.id, add=[photo(2)])
+    assert (shas(bo.views), bo.negatives) == ([photo(1).sha256, photo(2).sha256], ())
+    assert {p.parent.name for p in home.rglob("*.jpg")} == {"views"}
+    bo = library.revise(ME, bo.id, remove=[photo(2).sha256], add_negatives=[photo(2)])
+    assert (shas(bo.views), shas(bo.negatives)) == ([photo(1).sha256], [photo(2).sha256])
+    assert library.photo(ME, bo.id, photo(2).sha256) == photo(2)
+
+
+def test_negatives_go_to_the_trash_come_back_and_are_erased_with_their_concept(library: Library, home: Path) -> None:
+    bo = library.add(ME, "bo", [photo(1)], attributes=["SECRET mark"])
+    bo = library.revise(ME, bo.id, add_negatives=[photo(2)])
+    assert library.restore(ME, library.forget(ME, bo.id)) == bo
+    assert library.photo(ME, bo.id, photo(2).sha256) == photo(2)
+    library.forget(ME, bo.id)
+    library.empty_trash(ME)
+    assert not list(home.rglob("*.jpg"))
+    assert not any(b"SECRET" in data for data in files(home).values())
+
+
+def test_a_negative_that_cannot_be_written_changes_nothing(
+    library: Library, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bo = library.revise(ME, library.add(ME, "bo", [photo(1)]).id, add_negatives=[photo(2)])
+    before = files(home)
+
+    def fail(path: Path, value: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "write_json", fail)
+        with pytest.raises(StoreError, match="full"):
+            library.revise(ME, bo.id, add_negatives=[photo(3)], remove_negatives=[photo(2).sha256])
+    assert library.concepts(ME) == [bo]
+    assert files(home) == before
+
+
+def test_start_up_removes_negatives_that_were_never_confirmed(home: Path) -> None:
+    with Library(home) as library:
+        bo = library.revise(ME, library.add(ME, "bo", [photo(1)]).id, add_negatives=[photo(2)])
+        folder = home / "owners" / ME / "concepts" / bo.id
+    (folder / "negatives" / f"{photo(3).sha256}.jpg").write_bytes(photo(3).jpeg)
+    (folder / "negatives" / f"{photo(4).sha256}.jpg.tmp").write_bytes(b"half")
+    (folder / "negatives" / f"{photo(1).sha256}.jpg").write_bytes(photo(1).jpeg)
+    with Library(home) as library:
+        assert library.concepts(ME) == [bo]
+        assert [p.name for p in (folder / "negatives").iterdir()] == [f"{photo(2).sha256}.jpg"]
+        (folder / "negatives" / f"{photo(2).sha256}.jpg").unlink()
+        assert "1 of its 2 photos are missing" in library.problems()[0]
+
+
+def test_a_library_of_an_older_version_is_read_and_becomes_one_of_this(home: Path) -> None:
+    with Library(home) as library:
+        bo = library.add(ME, "bo", [photo(1)], "dog", "info")
+    path = home / "owners" / ME / "concepts" / bo.id / "concept.json"
+    old = {key: value for key, value in json.loads(path.read_text()).items() if key not in {"negatives", "attributes"}}
+    path.write_text(json.dumps({**old, "schema": 1}))
+    (home / "library.json").write_text('{"schema": 1}')
+    with Library(home, read_only=True) as library:
+        assert library.concepts(ME) == [bo]
+    assert json.loads((home / "library.json").read_text()) == {"schema": 1}
+    with Library(home) as library:
+        assert library.concepts(ME) == [bo]
+        assert json.loads((home / "library.json").read_text()) == {"schema": 2}
+        assert json.loads(path.read_text())["schema"] == 1
+        library.revise(ME, bo.id, add_negatives=[photo(2)])
+        assert json.loads(path.read_text())["schema"] == 2
+
+
+def test_the_shell_shows_attributes_and_how_many_negatives(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from personal import cli
+
+    with Library(home) as library:
+        bo = library.add(ME, "bo", [photo(1)], "dog", "info", ["one ear up"])
+        library.revise(ME, bo.id, add_negatives=[photo(2), photo(3)])
+    assert cli.main(["--data-dir", str(home), "show", "bo", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["attributes"], shown["negatives"], shown["views"], len(shown["files"])) == (["one ear up"], 2, 1, 1)
+    assert cli.main(["--data-dir", str(home), "show", "bo"]) == 0
+    assert "one ear up" in capsys.readouterr().out
 
 
 # -- forgetting ------------------------------------------------------------------------------------------------------
@@ -456,7 +600,13 @@ def _edited(**change: object):
         _edited(views=[{"sha256": "../../x", "width": 1, "height": 1}]),
         _edited(avatar="x"),
         _edited(id="../x"),
-        _edited(schema=2),
+        _edited(schema=3),
+        _edited(schema="2"),
+        _edited(attributes="red"),
+        _edited(attributes=["a\nb"]),
+        _edited(attributes=None),
+        _edited(negatives=None),
+        _edited(negatives=[{"sha256": "0" * 64, "width": 1, "height": 1}]),
         _edited(created="yesterday"),
     ],
     ids=lambda harm: harm.__name__,
@@ -488,7 +638,7 @@ def test_damaged_preferences_count_as_none_and_are_told(home: Path) -> None:
 def test_a_library_of_a_newer_version_is_refused_and_left_alone(home: Path) -> None:
     with Library(home) as library:
         library.add(ME, "bo", [photo(1)], "", "")
-    (home / "library.json").write_text('{"schema": 2}')
+    (home / "library.json").write_text('{"schema": 3}')
     before = files(home)
     for read_only in (False, True):
         with pytest.raises(StoreError, match="newer version"):

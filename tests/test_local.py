@@ -232,6 +232,45 @@ def test_what_is_forgotten_during_an_answer_is_not_kept_after_it(text_generator)
     assert text_generator._past._cache is not None
 
 
+def said(generator: LocalGenerator, messages, max_new_tokens: int) -> str:
+    return "".join(piece.text for piece in answer(generator, messages, max_new_tokens))
+
+
+def test_no_questions_have_no_answers(text_generator):
+    assert text_generator.answers([], max_new_tokens=8) == []
+
+
+def test_one_question_too_long_among_several_is_told_as_it_is_alone(text_generator):
+    with pytest.raises(ModelError, match="The question is too long for text-only, which holds 700 tokens"):
+        text_generator.answers([asked("Hello?"), asked("x" * 900)], max_new_tokens=8)
+    assert text_generator.answers([asked("Hello?")], max_new_tokens=8) == [said(text_generator, asked("Hello?"), 8)]
+
+
+def test_what_is_thought_in_several_answers_is_not_said(text_generator, monkeypatch):
+    list(text_generator.load())
+    template = text_generator._reader.chat_template.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+    monkeypatch.setattr(text_generator._reader, "chat_template", template)
+    with pytest.raises(ModelError, match="thought for all 8 tokens"):
+        text_generator.answers([asked("Hello?"), asked("Why?")], max_new_tokens=8)
+
+
+def test_several_answers_leave_the_conversation_that_is_kept_alone(text_generator):
+    answer(text_generator, asked("Hello?"))
+    kept = text_generator._past._tokens
+    assert kept
+    text_generator.answers([asked("Why?"), asked("What?")], max_new_tokens=8)
+    assert text_generator._past._tokens == kept
+
+
+def test_where_pictures_cannot_be_given_as_features_questions_are_answered_one_by_one(seeing, photo, monkeypatch):
+    generator = LocalGenerator(str(seeing), device="cpu", quantization="none", name="seeing")
+    pictured = asked("What is <bo> doing?", met("bo", "A dog.", photo), photos=[photo], sees=True, photo=photo)
+    alone = [said(generator, m, 12) for m in (pictured, asked("Hello?"))]
+    monkeypatch.setattr("personal.generate.sight.Sight.rows", lambda *_: None)
+    generator.clear()
+    assert generator.answers([pictured, asked("Hello?")], max_new_tokens=12) == alone
+
+
 def test_an_error_while_generating_reaches_the_reader_and_harms_nothing_after(text_generator, monkeypatch):
     answer(text_generator, asked("Hello?"))
 
@@ -321,6 +360,21 @@ def test_the_embedded_default_answers_about_a_concept(embedded, photo):
     assert "Shiba" in text
     assert not text.startswith(" assistant")
     assert "<|" not in text
+
+
+@pytest.mark.model
+def test_the_embedded_default_is_asked_several_questions_at_once(embedded, photo):
+    dog, cat = met("bo", "<bo> is a Shiba Inu.", photo), met("mochi", "<mochi> is a white cat.", photo)
+    asked_of = [
+        asked("What is <bo>?", dog, photos=[photo], sees=True, photo=photo),
+        asked("Who is in the photo?", dog, cat, photos=[photo], sees=True, photo=photo),
+        asked("What is <mochi>?", cat, photos=[photo], sees=True, photo=photo),
+    ]
+    bo, both, mochi = embedded.answers(asked_of, max_new_tokens=40)
+    assert "Shiba" in bo
+    assert both
+    assert "cat" in mochi
+    assert not any("<|" in text for text in (bo, both, mochi))
 
 
 @pytest.mark.model

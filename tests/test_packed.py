@@ -108,3 +108,42 @@ def test_layers_of_another_kind_are_left_as_they_are(kind):
     before = [type(layer) for layer in one.get_decoder().layers]
     assert not packed.pack(one)
     assert [type(layer) for layer in one.get_decoder().layers] == before
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "mistral"])
+def test_a_token_after_others_is_computed_as_the_layer_that_was_packed_computes_it(kind):
+    """The same numbers in 32 bits: a layer's products are put back, the rest of its way with one token is our own."""
+    plain, ours = model(kind).float(), model(kind).float()
+    text, length = ours.get_decoder(), 6
+    for place, layer in enumerate(text.layers):
+        made = packed.PackedLayer(layer)
+        attention, mlp = layer.self_attn, layer.mlp
+        made.inward = _beside(attention.q_proj, attention.k_proj, attention.v_proj)
+        made.outward, made.gated, made.down = attention.o_proj, _beside(mlp.gate_proj, mlp.up_proj), mlp.down_proj
+        text.layers[place] = made
+    ids = torch.randint(0, 300, (3, 12), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(ids)
+    for rows, padding in ((1, 0), (3, 0), (3, 3)):
+        mask[0, :padding] = 0
+        with torch.inference_mode():
+            caches, said = [None, None], []
+            for begin, end in ((0, length), *((place, place + 1) for place in range(length, 12))):
+                for number, one in enumerate((plain, ours)):
+                    step = one(ids[:rows, begin:end], attention_mask=mask[:rows, :end], past_key_values=caches[number])
+                    caches[number] = step.past_key_values
+                    said.append(step.logits)
+        for theirs, mine in zip(said[::2], said[1::2], strict=True):
+            assert torch.allclose(theirs[:, -1], mine[:, -1], atol=1e-4)
+
+
+def _beside(*linears):
+    """Linear layers over the same inputs, as `packed.Packed` puts them together, in their own numbers."""
+    return lambda x: torch.cat([linear(x) for linear in linears], -1)
+
+
+def test_layers_that_are_packed_are_taken_in_order():
+    packed.pack(one := model("llama"))
+    layers = one.get_decoder().layers
+    assert [layer.place for layer in layers] == [layer.place for layer in layers[:2]] == [0, 1]
+    assert layers[-1].place == 1
+    assert len(layers) == 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from personal.retrieve.regions import coverage, crops, cut, pool, pool_box, pool_whole, windows
+from personal.retrieve.regions import areas, centre, coverage, crops, cut, pool, pool_box, pool_whole, windows
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(16, 16), (32, 16), (16, 32), (21, 16), (1, 1), (3, 1), (32, 2)])
@@ -19,9 +19,9 @@ def test_windows_lie_inside_begin_with_the_whole_and_never_repeat(columns, rows)
 
 def test_windows_are_squares_that_together_reach_every_corner():
     squares = windows(32, 16)[1:]
-    assert {x1 - x0 for x0, y0, x1, y1 in squares} == {16, 12, 8}
+    assert {x1 - x0 for x0, y0, x1, y1 in squares} == {16, 12, 8, 6, 4}
     assert all(x1 - x0 == y1 - y0 for x0, y0, x1, y1 in squares)
-    for side in (16, 12, 8):
+    for side in (16, 12, 8, 6, 4):
         reached = np.zeros((16, 32), bool)
         for x0, y0, x1, y1 in squares:
             if x1 - x0 == side:
@@ -67,3 +67,10 @@ def test_crops_show_what_their_boxes_say():
     right = boxes.index((0.5, 0, 1, 1))
     assert pieces[right].getpixel((50, 50)) == (0, 0, 255)
     assert cut(image, (1, 1, 1, 1)).size == (1, 1)
+
+
+def test_areas_are_shares_of_the_photo_and_the_middle_is_a_square_of_pixels():
+    np.testing.assert_allclose(areas(((0, 0, 1, 1), (0, 0, 0.5, 0.5))), [1, 0.25])
+    x0, y0, x1, y1 = centre(400, 200)
+    assert ((x1 - x0) * 400, (y1 - y0) * 200) == pytest.approx((100, 100))
+    assert (x0 + x1, y0 + y1) == pytest.approx((1, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -82,6 +83,10 @@ def test_hostile_text_does_nothing_wherever_it_stands(text):
         render.facts([(text, text)]),
         render.header(text, text),
         render.busy(text),
+        render.cards([thing], {}, {thing.id: [text]}, total=1, chosen=None, everything=True),
+        render.look_alikes(replace(thing, name=text), [(replace(thing, name=text), picture(), picture((0, 0, 9)))]),
+        render.negatives(replace(thing, name=text), [picture()]),
+        render.draft_hint(text, sees=False, any_photo=True),
     ]
     for html in pieces:
         for tag in ("<script", "<svg on", "<img src=x", "<b on", "<bo on"):
@@ -91,8 +96,11 @@ def test_hostile_text_does_nothing_wherever_it_stands(text):
 def test_a_hostile_name_is_escaped_in_attributes_too():
     thing = concept(name="x\" onmouseover='alert(1)")
     talk = conversation(seen(thing))
-    html = render.panel(talk, {}, {}, threshold=0.5, any_concepts=True)
-    html += render.cards([thing], {}, total=1, chosen=None, everything=True)
+    html = render.panel(talk, {thing.id: picture()}, {thing.avatar: picture()}, threshold=0.5, any_concepts=True)
+    html += render.look_alikes(thing, [(thing, picture(), picture((0, 0, 9)))])
+    html += render.negatives(thing, [picture()])
+    html += render.cards([thing], {}, {thing.id: [thing.name]}, total=1, chosen=None, everything=True)
+    html += render.cards([thing], {}, {}, total=1, chosen=None, everything=True)
     assert "onmouseover='" not in html
     assert 'x" on' not in html
 
@@ -149,19 +157,19 @@ def test_a_failed_answer_keeps_the_question_and_offers_another_try():
 
 
 def test_an_empty_library_offers_samples_and_a_search_without_result_does_not():
-    assert 'data-act="samples"' in render.cards([], {}, total=0, chosen=None, everything=False)
-    assert 'data-act="samples"' not in render.cards([], {}, total=3, chosen=None, everything=False)
+    assert 'data-act="samples"' in render.cards([], {}, {}, total=0, chosen=None, everything=False)
+    assert 'data-act="samples"' not in render.cards([], {}, {}, total=3, chosen=None, everything=False)
 
 
 def test_many_cards_are_shown_in_part():
     things = [concept(f"n{i}", number=i) for i in range(render.PAGE + 5)]
-    html = render.cards(things, {}, total=len(things), chosen=None, everything=False)
+    html = render.cards(things, {}, {}, total=len(things), chosen=None, everything=False)
     assert html.count('class="card"') == render.PAGE
     assert f"Show all {len(things)}" in html
 
 
 def test_a_concept_with_one_photo_is_told_what_would_help():
-    assert "one photo only" in render.cards([concept()], {}, total=1, chosen=None, everything=True)
+    assert "one photo only" in render.cards([concept()], {}, {}, total=1, chosen=None, everything=True)
 
 
 def test_what_the_model_cannot_do_is_said():
@@ -170,3 +178,72 @@ def test_what_the_model_cannot_do_is_said():
     assert "doctor" in render.banner(shared=False, sees=False, model="personal-tiny")
     assert render.banner(shared=False, sees=True, model="big") == ""
     assert "erased when you leave" in render.banner(shared=True, sees=True, model="big")
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [(0.99, "very sure"), (0.87, "quite sure"), (0.7, "fairly sure"), (0.5, "in doubt"), (0.1, "hardly likely")],
+)
+def test_how_sure_it_is_is_said_in_words_beside_the_similarity(probability, words):
+    match = replace(seen(concept()), probability=probability)
+    html = render.panel(conversation(match), {}, {match.view: picture()}, threshold=0.5, any_concepts=True)
+    assert f"{words}, similarity 0.87" in html
+    assert f"seen, {words}, similarity 0.87" == render.how(match)
+    assert "language model" not in html
+
+
+def test_why_tells_what_the_language_model_said_of_a_doubtful_match():
+    for confirmed, said in ((True, "It said: this is bo."), (False, "It said: this is not bo.")):
+        match = replace(seen(concept()), probability=0.5, confirmed=confirmed)
+        html = render.panel(conversation(match), {}, {match.view: picture()}, threshold=0.5, any_concepts=True)
+        assert said in html
+
+
+def test_what_was_turned_down_has_no_box_and_stands_in_the_evidence():
+    bo, cup = concept(), concept("cup", number=2)
+    talk = conversation(replace(seen(bo), confirmed=True), replace(seen(cup), confirmed=False))
+    html = render.panel(talk, {}, {}, threshold=0.5, any_concepts=True)
+    assert html.count('<button class="box') == 1
+    assert 'alt="Photo with bo"' in html
+    assert "says: no" in html
+    said = render.used(talk.entries[0].answer, talk)
+    assert "used bo · turned down cup ·" in said
+    assert "confirmed by the language model" in said
+
+
+def test_pictures_of_what_it_is_not_have_a_cross_each_and_no_row_where_there_are_none():
+    assert render.negatives(concept(), []) == ""
+    photos = [picture((9, 9, 9)), picture((1, 99, 9))]
+    html = render.negatives(concept(), photos)
+    assert "Not <bdi>bo</bdi>" in html
+    for photo in photos:
+        assert f"data-photo='{photo.sha256}'" in html
+
+
+def test_look_alikes_are_named_on_the_card():
+    bo = concept()
+    for names, words in (
+        (["butin"], "from <bdi>butin</bdi></span>"),
+        (["butin", "x", "y"], "</bdi> and 2 more</span>"),
+    ):
+        html = render.cards([bo], {}, {bo.id: names}, total=1, chosen=None, everything=True)
+        assert words in html
+        assert "one photo only" not in html
+
+
+def test_the_pair_of_look_alikes_is_shown_with_what_would_help():
+    bo, butin = concept(), concept("butin", number=2)
+    one, other = picture(), picture((0, 0, 9))
+    html = render.look_alikes(bo, [(butin, one, other)])
+    assert html.count("<img") == 2
+    assert "one photo of <bdi>bo</bdi> only" in html
+    assert "without <bdi>butin</bdi> in it" in html
+    assert "write what tells <bdi>bo</bdi> apart" in html
+    assert "write what tells" not in render.look_alikes(replace(bo, attributes=("white tail",)), [(butin, one, other)])
+    assert "Both have this photo" in render.look_alikes(bo, [(butin, one, one)])
+    assert render.look_alikes(bo, []) == ""
+
+
+def test_each_toast_is_an_element_of_its_own_since_its_time_runs_from_its_beginning():
+    first, second = (render.toast("Saved.").split()[0] for _ in range(2))
+    assert first != second

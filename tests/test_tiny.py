@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from personal.errors import ModelError
 from personal.settings import load
@@ -66,6 +67,10 @@ def test_assembly_leaves_two_checkpoints_and_a_second_start_does_nothing(cache_d
     assert (encoder_dir(cache_dir) / "open_clip_config.json").is_file()
     assert (mllm_dir(cache_dir) / "model.safetensors").is_file()
     assert damaged(cache_dir) == []
+    used = load_file(encoder_dir(cache_dir) / deltas.RECOGNITION)
+    shipped = load_file(deltas.SHIPPED / deltas.RECOGNITION)
+    assert used.keys() == shipped.keys()
+    assert all((used[name] == shipped[name]).all() for name in shipped)
 
 
 @pytest.mark.model
@@ -106,6 +111,27 @@ def test_without_its_trained_weights_it_is_told_in_words_and_the_reason_is_said(
     assert not ready(cache_with_wheels)
 
 
+@pytest.mark.model
+def test_without_what_recognition_learnt_the_rest_is_assembled_and_a_whole_file_begins_anew(
+    cache_with_wheels, tmp_path, monkeypatch
+):
+    weights = tmp_path / "weights"
+    shutil.copytree(deltas.SHIPPED, weights)
+    whole = (weights / deltas.RECOGNITION).read_bytes()
+    (weights / deltas.RECOGNITION).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    monkeypatch.setattr(deltas, "SHIPPED", weights)
+    said = [progress.text for progress in assemble(cache_with_wheels)]
+    assert [text for text in said if "missing or damaged" in text] == deltas.problems(weights)
+    assert any("small, or among others, are recognised worse" in text for text in said)
+    assert said[-1] == "The embedded model is ready"
+    assert (encoder_dir(cache_with_wheels) / "open_clip_model.safetensors").is_file()
+    assert not (encoder_dir(cache_with_wheels) / deltas.RECOGNITION).exists()
+    (weights / deltas.RECOGNITION).unlink()
+    assert ready(cache_with_wheels)
+    (weights / deltas.RECOGNITION).write_bytes(whole)
+    assert not ready(cache_with_wheels)
+
+
 def test_weights_for_other_parts_are_not_taken(tmp_path):
     shutil.copytree(deltas.SHIPPED, tmp_path, dirs_exist_ok=True)
     assert deltas.whole(tmp_path, deltas.MLLM)
@@ -137,7 +163,7 @@ def test_a_missing_a_cut_or_a_moved_file_is_not_ready(tmp_path):
     (home / "mllm").mkdir(parents=True)
     (home / "mllm" / "model.safetensors").write_bytes(b"weights")
     assert not ready(tmp_path)
-    assembly._seal(home, home, [deltas.ENCODER, deltas.MLLM])
+    assembly._seal(home, home, list(deltas.LOST))
     assert ready(tmp_path)
     assert damaged(tmp_path) == []
     (home / "mllm" / "model.safetensors").write_bytes(b"weightz")

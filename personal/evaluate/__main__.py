@@ -17,8 +17,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         out: Path = options.json
-        if out.is_dir() or not os.access(out.absolute().parent, os.W_OK):
+        if (out.exists() and not out.is_file()) or not os.access(out.absolute().parent, os.W_OK):
             raise PersonalError(f"{out} cannot be written: --json takes a file in a folder that can be written to.")
+        if out.suffix in {".md", ".png"}:
+            raise PersonalError(f"{out} is what is written beside the figures: let --json end in .json.")
         notes, summary = options.run(options)
     except PersonalError as error:
         print(error, file=sys.stderr)
@@ -33,13 +35,24 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m personal.evaluate", description="Measure by published protocols.")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--data-dir", default=argparse.SUPPRESS, help="accepted; evaluations use a temporary library")
-    shared.add_argument("--json", type=Path, required=True, metavar="OUT", help="figures, settings and all answers")
+    shared.add_argument(
+        "--json",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="figures, settings and all answers; a table and a sheet of mistakes beside it",
+    )
     parser.add_argument("--data-dir", help=argparse.SUPPRESS)
     protocols = parser.add_subparsers(dest="protocol", required=True, metavar="PROTOCOL")
 
     identify = protocols.add_parser("identify", parents=[shared], help="who is it, and is it anybody we know?")
     _folder(identify, references=1, seeds=20)
     identify.add_argument("--unregistered", type=_at_least(0), default=0, metavar="N", help="concepts left out (0)")
+    identify.add_argument(
+        "--no-baselines",
+        action="store_true",
+        help="leave out whole photos and RAP's retriever",
+    )
     identify.set_defaults(run=commands.identify)
 
     caption = protocols.add_parser("caption", parents=[shared], help="are photos described, and concepts named?")
@@ -72,15 +85,21 @@ def _parser() -> argparse.ArgumentParser:
     choice.add_argument("--photos", type=Path, metavar="DIR", help="holds CONCEPT/NUMBER.*, for visual questions")
     choice.set_defaults(run=commands.choice)
 
-    search = protocols.add_parser("search", parents=[shared], help="find photos by their captions")
-    search.add_argument("folder", type=Path, metavar="DIR", help=f"holds {CAPTIONS} and its photos")
-    search.add_argument("--limit", type=_at_least(1), metavar="N", help="photos of the test split (all)")
+    multi = protocols.add_parser("multi", parents=[shared], help="who is in photos with several concepts?")
+    _folder(multi, references=3, seeds=1)
+    multi.add_argument("--together", action="store_true", help="register only whom the layout registers for a photo")
+    multi.add_argument("--no-captions", action="store_true", help="look for concepts only, ask no language model")
+    multi.set_defaults(run=commands.multi)
+
+    search = protocols.add_parser("search", parents=[shared], help="find photos by captions, or by name and context")
+    _folder(search, references=3, seeds=1, or_captions=True)
+    search.add_argument("--limit", type=_at_least(1), metavar="N", help=f"photos of {CAPTIONS}'s test split (all)")
     search.set_defaults(run=commands.search)
     return parser
 
 
 def _folder(parser: argparse.ArgumentParser, *, references: int, seeds: int, or_captions: bool = False) -> None:
-    what = "holds a folder of photos for each concept" + (f", or {CAPTIONS}" if or_captions else "")
+    what = "a folder of photos for each concept, or a published dataset" + (f", or {CAPTIONS}" if or_captions else "")
     parser.add_argument("folder", type=Path, metavar="DIR", help=what)
     parser.add_argument(
         "--references", type=_at_least(1), default=references, metavar="K", help=f"photos registered ({references})"

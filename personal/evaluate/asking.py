@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import hashlib
+import json
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -11,6 +14,8 @@ from numpy.typing import NDArray
 
 from personal.concepts import Answer, Concept, Photo, Turn
 from personal.errors import PersonalError
+from personal.evaluate.journal import Journal, Reply
+from personal.evaluate.sheet import Mistake
 from personal.images import read_photo
 
 if TYPE_CHECKING:
@@ -22,6 +27,8 @@ Figure = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """From sums of counts, (counts,) or (counts, draws), to the figure, () or (draws,)."""
 
 DRAWS = 1000
+PASSING = {"id", "created", "updated"}
+"""What differs of a concept each time it is registered."""
 
 
 class Watch(Protocol):
@@ -42,12 +49,17 @@ def share(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass
 class Report:
-    """A protocol's figures, how sure they are, and every answer for people to look at."""
+    """A protocol's figures, how sure they are, every answer for people to look at, and which of them were mistakes.
+
+    `baselines` hold the same figures of what the Assistant is compared with, by what it is called.
+    """
 
     figures: dict[str, float | int | None] = field(default_factory=dict)
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     answers: list[dict[str, Any]] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
+    baselines: dict[str, Report] = field(default_factory=dict)
 
     def measure(
         self, name: str, groups: Sequence[Hashable], counts: Sequence[Sequence[float]], figure: Figure = share
@@ -94,6 +106,17 @@ def register(assistant: Assistant, owner: str, photos: Mapping[str, Sequence[Pho
     return concepts
 
 
+@dataclass(frozen=True)
+class Question:
+    """What is asked, of whose concepts, about which photo; without `names` or `memory` see `Assistant.answer`."""
+
+    owner: str
+    text: str
+    photo: Photo | None = None
+    names: bool = True
+    memory: bool = True
+
+
 def ask(
     assistant: Assistant,
     owner: str,
@@ -102,11 +125,62 @@ def ask(
     *,
     names: bool = True,
     memory: bool = True,
+    journal: Journal | None = None,
 ) -> str:
-    """Return the Assistant's answer to one question, greedily, as the app gives it. Raises ModelError."""
-    *_, last = assistant.answer(owner, [Turn(question, (photo,) if photo else ())], names=names, memory=memory)
+    """Return the Assistant's answer to one question. Raises ModelError."""
+    one = Question(owner, question, photo, names, memory)
+    answer: str = next(replies(assistant, [one], journal))["answer"]
+    return answer
+
+
+def replies(assistant: Assistant, questions: Iterable[Question], journal: Journal | None = None) -> Iterator[Reply]:
+    """Yield the Assistant's replies to questions, in their order, greedily, as the app gives them. Raises ModelError.
+
+    A reply is `{"answer", "matches"}`, ready to be written down. Every question is the first of its conversation:
+    what the model has read before is dropped, so that an answer depends on nothing but what the journal knows it by,
+    and a resumed run equals an unbroken one. Questions are taken one by one, and only as replies are.
+    """
+    journal = journal or Journal()
+    for question in questions:
+        yield journal.recall(_asked(assistant, question), partial(_reply, assistant, question))
+
+
+def _asked(assistant: Assistant, question: Question) -> dict[str, Any]:
+    """Tell all that an answer depends on, besides the settings: what the owner's library holds is told by a digest."""
+    return {
+        "question": question.text,
+        "photo": question.photo.sha256 if question.photo else None,
+        "names": question.names,
+        "memory": question.memory,
+        "library": digest(assistant, question.owner if question.memory else ""),
+    }
+
+
+def digest(assistant: Assistant, owner: str) -> str:
+    """Tell what an owner's library holds in a few letters; nothing for nobody."""
+    concepts = sorted(assistant.concepts(owner), key=lambda concept: concept.name) if owner else []
+    known = [{name: value for name, value in asdict(c).items() if name not in PASSING} for c in concepts]
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
+
+
+def _reply(assistant: Assistant, question: Question) -> Reply:
+    assistant.generator.clear()
+    turn = Turn(question.text, (question.photo,) if question.photo else ())
+    *_, last = assistant.answer(question.owner, [turn], names=question.names, memory=question.memory)
     assert isinstance(last, Answer)
-    return last.text
+    matches = [
+        {"name": m.concept.name, "similarity": m.similarity and round(m.similarity, 4), "box": m.box and list(m.box)}
+        for m in last.matches
+    ]
+    return {"answer": last.text, "matches": matches}
+
+
+def mistaken(reply: Reply, photo: Photo | None, asked: str, right: str, about: Collection[str]) -> Mistake:
+    """Make a Mistake of a wrong reply; what it rests on are the similarities of the concepts `about` which it errs."""
+    seen = [match for match in reply["matches"] if match["box"] is not None]
+    sure = [match["similarity"] for match in seen if match["name"] in about]
+    boxes = tuple((tuple(match["box"]), match["name"]) for match in seen)
+    return Mistake(photo, asked, reply["answer"], right, max(sure, default=None), boxes)
 
 
 def of_test_split(photos: Photos, limit: int | None = None) -> list[Captioned]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from personal.concepts import Concept, Match, Photo, Piece, Turn, View
 from personal.errors import PersonalError
-from personal.evaluate.asking import Report, Watch, ask, read, unwatched
+from personal.evaluate.asking import Question, Report, Watch, read, replies, unwatched
+from personal.evaluate.journal import Journal, Reply
 from personal.generate.prompt import lay_out
 from personal.images import crop, read_photo
 from personal.learn import data, names
@@ -64,18 +65,34 @@ def _scorers() -> tuple[Any, Any]:
     return Bleu(4), Cider()
 
 
-def plain(assistant: Assistant, photos: Photos, rows: Sequence[Captioned], *, watch: Watch = unwatched) -> Report:
+def plain(
+    assistant: Assistant,
+    photos: Photos,
+    rows: Sequence[Captioned],
+    *,
+    journal: Journal | None = None,
+    watch: Watch = unwatched,
+) -> Report:
     """Ask the Assistant for a caption of each photo, nothing being registered, and score them.
 
     Raises PersonalError where no photo can be read, or where the scorers are not installed.
     """
     _scorers()
     report = Report()
-    for row in watch(rows, "captions"):
-        photo = read(photos, row, report.notes)
-        if photo is not None:
-            said = ask(assistant, OWNER, STANDARD, photo)
-            report.answers.append({"photo": row.image, "answer": said, "references": list(row.captions)})
+    usable: list[Captioned] = []
+
+    def questions() -> Iterator[Question]:
+        for row in watch(rows, "captions"):
+            photo = read(photos, row, report.notes)
+            if photo is not None:
+                usable.append(row)
+                yield Question(OWNER, STANDARD, photo)
+
+    said = [reply["answer"] for reply in replies(assistant, questions(), journal)]
+    report.answers = [
+        {"photo": row.image, "answer": text, "references": list(row.captions)}
+        for row, text in zip(usable, said, strict=True)
+    ]
     if not report.answers:
         raise PersonalError(f"None of the photos of {photos.folder} can be read.\n" + "\n".join(report.notes[:10]))
     report.figures |= score([a["references"] for a in report.answers], [a["answer"] for a in report.answers])
@@ -84,13 +101,19 @@ def plain(assistant: Assistant, photos: Photos, rows: Sequence[Captioned], *, wa
 
 
 def with_names(
-    generator: Generator, photos: Photos, rows: Sequence[Captioned], *, count: int | None, watch: Watch = unwatched
+    generator: Generator,
+    photos: Photos,
+    rows: Sequence[Captioned],
+    *,
+    count: int | None,
+    journal: Journal | None = None,
+    watch: Watch = unwatched,
 ) -> Report:
     """Try supplied names, mixed and of each script kept out of training, on `count` photos each (MIXED, OF_SCRIPT)."""
     report = Report()
     for script in (None, *names.HELD_OUT):
         some = count or (OF_SCRIPT if script else MIXED)
-        found = supplied(generator, photos, rows, script=script, seed=0, count=some, watch=watch)
+        found = supplied(generator, photos, rows, script=script, seed=0, count=some, journal=journal, watch=watch)
         label = script or "mixed"
         for name, there in (("named", True), ("false", False)):
             answers = [answer for answer in found["answers"] if answer["there"] is there]
@@ -108,6 +131,7 @@ def supplied(
     script: str | None,
     seed: int,
     count: int | None = None,
+    journal: Journal | None = None,
     watch: Watch = unwatched,
 ) -> dict[str, Any]:
     """Caption photos with one concept supplied that is there, then with one that is not; at most `count` of each.
@@ -121,12 +145,13 @@ def supplied(
     there = [s for s in subjects if s.kind]
     if not there:
         raise PersonalError(f"No caption in {photos.folder} is about a person, an animal or a thing that gets a name.")
+    journal = journal or Journal()
     answers: list[dict[str, Any]] = []
     for some, present in ((there, True), (subjects, False)):
         drawn = some if count is None or count >= len(some) else random.sample(some, count)
         for s in watch(drawn, f"{script or 'mixed'} names, {'there' if present else 'not there'}"):
             known = _present(s, script, random) if present else _noise(s, subjects, script, random)
-            text = _ask(generator, photos, s, known)
+            text = _ask(generator, photos, s, known, journal)
             said = known.tag in text if present else _names_anybody(text, known.tag[1:-1])
             answer = {"photo": s.image, "name": known.tag, "info": known.info, "answer": text}
             answers.append({"there": present, "said": said, **answer})
@@ -159,14 +184,22 @@ def _noise(subject: Subject, others: Sequence[Subject], script: str | None, rand
     return Supplied(tag, noise.path, noise.info.replace(noise.tag, tag), noise.category, noise.phrase)
 
 
-def _ask(generator: Generator, photos: Photos, subject: Subject, known: Supplied) -> str:
+def _ask(generator: Generator, photos: Photos, subject: Subject, known: Supplied, journal: Journal) -> str:
     image, box = picture(known.path)
     avatar = crop(read_photo(photos.read(image)), box)
     view = View(avatar.sha256, avatar.width, avatar.height)
     concept = Concept("supplied", known.tag[1:-1], known.category, known.info, (view,), view.sha256, "", "")
     photo = read_photo(photos.read(subject.image))
     turn = Turn(STANDARD, (photo,), (Match(concept, "seen", 0.9, (0.0, 0.0, 1.0, 1.0), view.sha256, photo.sha256),))
-    return told(generator, [turn], {concept.id: avatar})
+
+    def answer() -> Reply:
+        generator.clear()
+        return {"answer": told(generator, [turn], {concept.id: avatar})}
+
+    asked = {"question": STANDARD, "photo": photo.sha256, "avatar": avatar.sha256}
+    asked |= {"name": known.tag, "category": known.category, "info": known.info}
+    text: str = journal.recall(asked, answer)["answer"]
+    return text
 
 
 def told(generator: Generator, turns: Sequence[Turn], avatars: Mapping[str, Photo]) -> str:

@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from personal.concepts import Photo
 from personal.errors import ImageError, PersonalError
-from personal.evaluate.asking import Report, Watch, ask, unwatched
+from personal.evaluate.asking import Question as Asked
+from personal.evaluate.asking import Report, Watch, mistaken, replies, unwatched
+from personal.evaluate.journal import Journal
+from personal.evaluate.sheet import Mistake
 from personal.images import read_photo
 from personal.learn.templates import two_options
 from personal.remember import exchange
@@ -109,7 +112,9 @@ def remember(assistant: Assistant, incoming: Sequence[Incoming]) -> list[str]:
     return refused + [problem for concept in incoming for problem in concept.problems]
 
 
-def choice(assistant: Assistant, questions: Sequence[Question], *, watch: Watch = unwatched) -> Report:
+def choice(
+    assistant: Assistant, questions: Sequence[Question], *, journal: Journal | None = None, watch: Watch = unwatched
+) -> Report:
     """Ask about the concepts that the library holds, in both orders and under each condition.
 
     Raises PersonalError where it holds none of them.
@@ -123,11 +128,22 @@ def choice(assistant: Assistant, questions: Sequence[Question], *, watch: Watch 
     seen = any(question.photo for question in asked)
     conditions = (WITH_INFO, WITHOUT_INFO, WITHOUT_PHOTO) if seen else (WITH_INFO, WITHOUT_INFO)
     jobs = [(q, swapped, condition) for q in asked for swapped in (False, True) for condition in conditions]
-    answers = []
-    for question, swapped, condition in watch(jobs, "questions"):
-        text, a, b = (_told(part, tags[question.concept]) for part in _laid_out(question, swapped))
-        photo = None if condition == WITHOUT_PHOTO else question.photo
-        reply = ask(assistant, OWNER, two_options(text, a, b), photo, memory=condition != WITHOUT_INFO)
+    told = [[_told(part, tags[q.concept]) for part in _laid_out(q, swapped)] for q, swapped, _ in jobs]
+    asked_now = (
+        Asked(
+            OWNER,
+            two_options(*told[number]),
+            None if condition == WITHOUT_PHOTO else question.photo,
+            memory=condition != WITHOUT_INFO,
+        )
+        for number, (question, _, condition) in enumerate(watch(jobs, "questions"))
+    )
+    answers: list[dict[str, Any]] = []
+    mistakes: list[Mistake] = []
+    given = replies(assistant, asked_now, journal or Journal())
+    for (question, swapped, condition), (text, a, b), reply in zip(jobs, told, given, strict=True):
+        right = "BA"["AB".index(question.right)] if swapped else question.right
+        chosen = letter(reply["answer"], a, b)
         answers.append(
             {
                 "condition": condition,
@@ -137,12 +153,20 @@ def choice(assistant: Assistant, questions: Sequence[Question], *, watch: Watch 
                 "A": a,
                 "B": b,
                 "swapped": swapped,
-                "right": "BA"["AB".index(question.right)] if swapped else question.right,
-                "answer": reply,
-                "letter": letter(reply, a, b),
+                "right": right,
+                **reply,
+                "letter": chosen,
             }
         )
+        if condition == WITH_INFO and chosen != right:
+            words = f"{text} A. {a} B. {b}"
+            mistakes.append(
+                mistaken(
+                    reply, question.photo, words, f"{right}. {a if right == 'A' else b}", {tags[question.concept][1:-1]}
+                )
+            )
     report = score(answers)
+    report.mistakes = mistakes
     left_out = sorted({q.concept for q in questions} - tags.keys())
     if left_out:
         report.notes.append(f"{len(left_out)} concepts are not in the database: {', '.join(left_out)}.")

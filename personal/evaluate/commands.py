@@ -1,19 +1,22 @@
 """The protocols as commands: read what they need, open the Assistant over a temporary library, write the figures.
 
-Bad input is found before any model is opened. Each returns its notes and its table for the shell.
+Bad input is found before any model is opened. Each returns its notes and its table for the shell. Beside OUT.json lie
+OUT.md, the table beside published figures, and OUT.mistakes.png; until a run is done, OUT.partial.jsonl, its answers.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from personal.errors import PersonalError
 from personal.learn.photos import CAPTIONS
@@ -21,10 +24,26 @@ from personal.learn.photos import CAPTIONS
 if TYPE_CHECKING:
     from personal.assistant import Assistant
     from personal.evaluate.asking import Report
-    from personal.evaluate.identify import Result
+    from personal.evaluate.baselines import Eye, WholePhoto
+    from personal.evaluate.identify import Folder
+    from personal.evaluate.journal import Journal
+    from personal.evaluate.layouts import Dataset
 
 T = TypeVar("T")
 Shown = tuple[Sequence[str], str]
+KNOBS = (
+    "model",
+    "llm_model",
+    "quantization",
+    "encoder",
+    "device",
+    "photo_tokens",
+    "avatar_tokens",
+    "visual_prompt",
+    "max_new_tokens",
+    "top_k",
+)
+"""Settings that an answer depends on."""
 
 
 @contextmanager
@@ -45,26 +64,110 @@ def _watch(things: Sequence[T], words: str, /) -> Iterable[T]:
     return bar
 
 
-def _written(options: argparse.Namespace, report: Report, assistant: Assistant | None = None) -> Shown:
-    """Write a report with the settings it was made under. Return its notes and its table."""
-    from personal import settings
+def _settings(options: argparse.Namespace, assistant: Assistant | None = None) -> dict[str, Any]:
+    """Tell what a run is made with: the command's options, and the settings that an answer depends on."""
+    from personal import __version__, settings
 
     knobs = settings.load()
-    made = {"computed": assistant.generator.description, "threshold": assistant.default_threshold} if assistant else {}
     asked = {name: value for name, value in vars(options).items() if name not in {"run", "json", "data_dir"}}
+    made = {"computed": assistant.generator.description, "threshold": assistant.default_threshold} if assistant else {}
+    return {
+        **{name: str(value) if isinstance(value, Path) else value for name, value in asked.items()},
+        **{name: getattr(knobs, name) for name in KNOBS},
+        **made,
+        "version": __version__,
+    }
+
+
+def _usable(dataset: Dataset, options: argparse.Namespace) -> Dataset:
+    from personal.evaluate.layouts import usable
+
+    return usable(dataset, options.references, watch=_watch)
+
+
+def _folder(options: argparse.Namespace) -> Folder:
+    """Read what the protocols about one concept a photo ask about, from a dataset of any layout."""
+    from personal.evaluate.layouts import read
+    from personal.evaluate.layouts.identified import as_folder
+
+    return as_folder(_usable(read(options.folder), options), options.references)
+
+
+@contextmanager
+def _journal(options: argparse.Namespace, assistant: Assistant | None = None) -> Iterator[Journal]:
+    """Open the journal beside OUT: what a run with the same settings left there is not asked again."""
+    from tqdm import tqdm
+
+    from personal import settings
+    from personal.evaluate.journal import Journal
+
+    made_with = _settings(options, assistant)
+    server = settings.load().llm_url
+    if server:  # its description says how it was last found
+        made_with["computed"] = hashlib.sha256(server.encode()).hexdigest()[:12]
+    path = options.json.with_suffix(".partial.jsonl")
+    with Journal(path, made_with) as journal:
+        if journal.known:
+            tqdm.write(f"Going on from {path}: {journal.known} answers are there already.", file=sys.stderr)
+        yield journal
+
+
+def _written(
+    options: argparse.Namespace,
+    report: Report,
+    assistant: Assistant | None = None,
+    journal: Journal | None = None,
+    *,
+    table: str = "",
+    **more: Any,
+) -> Shown:
+    """Write a report with the settings it was made under: OUT, and beside it the table and the worst mistakes.
+
+    `table` is what `published` calls the protocol, the command's name by default. OUT comes last, and all at once; only
+    then the journal goes. Return the notes and the table for the shell.
+    """
+    from personal.evaluate.published import beside
+    from personal.evaluate.sheet import draw_sheet
+
+    made_with = _settings(options, assistant)
+    baselines = {
+        name: {**baseline.figures, "intervals": baseline.intervals} for name, baseline in report.baselines.items()
+    }
     record = {
         **report.figures,
+        **more,
         "intervals": report.intervals,
-        "settings": {
-            **{name: str(value) if isinstance(value, Path) else value for name, value in asked.items()},
-            **{name: getattr(knobs, name) for name in ("model", "quantization", "encoder", "device", "top_k")},
-            **made,
-        },
+        **({"baselines": baselines} if baselines else {}),
+        "settings": made_with,
         "notes": report.notes,
-        "answers": report.answers,
+        **({"answers": report.answers} if report.answers else {}),
     }
-    options.json.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    out: Path = options.json
+    sheet = out.with_suffix(".mistakes.png")
+    try:
+        sheet.unlink(missing_ok=True)
+        if report.mistakes:
+            draw_sheet(report.mistakes, sheet)
+        _replace(out.with_suffix(".md"), beside(table or options.protocol, report, made_with))
+        _replace(out, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise PersonalError(
+            f"{out} cannot be written ({error.strerror or error}): make room, and run it again."
+        ) from error
+    if journal:
+        journal.remove()
     return report.notes, report.table()
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file so that it is there as a whole or as it was."""
+    path = path.resolve()
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def caption(options: argparse.Namespace) -> Shown:
@@ -84,25 +187,25 @@ def _plain(options: argparse.Namespace) -> Shown:
 
     photos = Photos(options.folder)
     rows = of_test_split(photos, options.limit)
-    with _opened() as assistant:
-        report = plain(assistant, photos, rows, watch=_watch)
+    with _opened() as assistant, _journal(options, assistant) as journal:
+        report = plain(assistant, photos, rows, journal=journal, watch=_watch)
         if options.names is not None:
             usable = {answer["photo"] for answer in report.answers}
             rows = [row for row in rows if row.image in usable]
-            named = with_names(assistant.generator, photos, rows, count=options.names or None, watch=_watch)
+            count = options.names or None
+            named = with_names(assistant.generator, photos, rows, count=count, journal=journal, watch=_watch)
             report.figures |= named.figures
             report.intervals |= named.intervals
             report.answers += named.answers
-        return _written(options, report, assistant)
+        return _written(options, report, assistant, journal, table="description")
 
 
 def _naming(options: argparse.Namespace) -> Shown:
     from personal.evaluate.asking import of_test_split, read
-    from personal.evaluate.identify import read_folder
     from personal.evaluate.naming import naming
     from personal.learn.photos import Photos
 
-    folder = read_folder(options.folder, options.references)
+    folder = _folder(options)
     notes: list[str] = []
     strangers = []
     if options.strangers:
@@ -110,22 +213,21 @@ def _naming(options: argparse.Namespace) -> Shown:
         read_in = ((row.image, read(others, row, notes)) for row in of_test_split(others, options.limit or 100))
         strangers = [(image, photo) for image, photo in read_in if photo is not None]
     how = {name: getattr(options, name) for name in ("references", "seeds", "unregistered")}
-    with _opened() as assistant:
-        report = naming(assistant, folder, **how, strangers=strangers, watch=_watch)
+    with _opened() as assistant, _journal(options, assistant) as journal:
+        report = naming(assistant, folder, **how, strangers=strangers, journal=journal, watch=_watch)
         report.notes += notes
-        return _written(options, report, assistant)
+        return _written(options, report, assistant, journal)
 
 
 def recognition(options: argparse.Namespace) -> Shown:
     """Ask of every photo and concept whether one is in the other."""
     from personal.evaluate import recognition as protocol
-    from personal.evaluate.identify import read_folder
 
-    folder = read_folder(options.folder, options.references)
+    folder = _folder(options)
     how = {"references": options.references, "seeds": options.seeds, "names": not options.no_names}
-    with _opened() as assistant:
-        report = protocol.recognition(assistant, folder, **how, watch=_watch)
-        return _written(options, report, assistant)
+    with _opened() as assistant, _journal(options, assistant) as journal:
+        report = protocol.recognition(assistant, folder, **how, journal=journal, watch=_watch)
+        return _written(options, report, assistant, journal)
 
 
 def choice(options: argparse.Namespace) -> Shown:
@@ -135,48 +237,79 @@ def choice(options: argparse.Namespace) -> Shown:
 
     questions, notes = protocol.with_photos(protocol.read_questions(options.file), options.photos)
     incoming = exchange.read(options.database)
-    with _opened() as assistant:
+    with _opened() as assistant, _journal(options, assistant) as journal:
         notes += protocol.remember(assistant, incoming)
-        report = protocol.choice(assistant, questions, watch=_watch)
+        report = protocol.choice(assistant, questions, journal=journal, watch=_watch)
         report.notes += notes
-        return _written(options, report, assistant)
+        return _written(options, report, assistant, journal)
+
+
+def _retrievers(assistant: Assistant) -> list[WholePhoto]:
+    """Make the retrievers that the Assistant's is compared with, on its encoder."""
+    from personal.evaluate.baselines import Rap, WholePhoto
+
+    eye = cast("Eye", assistant.retriever)
+    return [WholePhoto(eye), Rap(eye)]
+
+
+def multi(options: argparse.Namespace) -> Shown:
+    """Look at and caption photos with several concepts."""
+    from personal.evaluate import multi as protocol
+    from personal.evaluate.layouts import read
+
+    dataset = _usable(protocol.shared(read(options.folder)), options)
+    how = {name: getattr(options, name) for name in ("references", "seeds", "together")}
+    with _opened() as assistant, _journal(options, assistant) as journal:
+        how |= {"captions": not options.no_captions, "journal": journal, "watch": _watch}
+        report = protocol.multi(assistant, dataset, **how, baselines=_retrievers(assistant))
+        return _written(options, report, assistant, journal)
 
 
 def search(options: argparse.Namespace) -> Shown:
-    """Find photos by their captions."""
+    """Find photos: of a folder with captions by these, of a dataset with concepts by name and context."""
+    return _by_caption(options) if (options.folder / CAPTIONS).is_file() else _by_name(options)
+
+
+def _by_caption(options: argparse.Namespace) -> Shown:
     from personal import settings
     from personal.evaluate.asking import of_test_split
     from personal.evaluate.search import search as protocol
     from personal.learn.photos import Photos
 
     photos = Photos(options.folder)
-    report = protocol(settings.load(), photos, of_test_split(photos, options.limit), watch=_watch)
-    return _written(options, report)
+    rows = of_test_split(photos, options.limit)
+    with _journal(options) as journal:
+        report = protocol(settings.load(), photos, rows, journal=journal, watch=_watch)
+        return _written(options, report, journal=journal, table="search by caption")
+
+
+def _by_name(options: argparse.Namespace) -> Shown:
+    from personal import settings
+    from personal.evaluate import search as protocol
+    from personal.evaluate.layouts import read
+
+    dataset = _usable(protocol.searched(read(options.folder)), options)
+    how = {name: getattr(options, name) for name in ("references", "seeds")}
+    with _opened() as assistant, _journal(options, assistant) as journal:
+        sides = protocol.Towers(settings.load())
+        report = protocol.in_library(assistant, sides, dataset, **how, journal=journal, watch=_watch)
+        return _written(options, report, assistant, journal)
 
 
 def identify(options: argparse.Namespace) -> Shown:
     """Rank the concepts for every photo; the confusion picture lands beside the figures."""
-    from tqdm import tqdm
-
     from personal.evaluate import identify as protocol
+    from personal.evaluate.baselines import Majority
     from personal.evaluate.confusion import draw_confusion
 
-    folder = protocol.read_folder(options.folder, options.references)
-    with _opened() as assistant, tqdm(total=options.seeds, desc="identify", unit="seed", file=sys.stderr) as bar:
-        how = {name: getattr(options, name) for name in ("references", "seeds", "unregistered")}
-        result = protocol.identify(assistant, folder, **how, each_seed=bar.update)
-    options.json.write_text(json.dumps(result.report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    title = (
-        f"{options.references} references, {options.seeds} seeds, threshold {result.report['threshold']:.2f}, percent"
-    )
-    draw_confusion(result.confusion, title, options.json.with_suffix(".png"))
-    return result.report["notes"], _summary(result)
-
-
-def _summary(result: Result) -> str:
-    rows = ("top1", "auroc", "f1", "threshold", "queries", "concepts", "references", "seeds", "unregistered")
-    return "\n".join(
-        f"{row:<13}{'-' if value is None else f'{value:.4f}' if isinstance(value, float) else value}"
-        for row in rows
-        for value in [result.report[row]]
-    )
+    folder = _folder(options)
+    how = {name: getattr(options, name) for name in ("references", "seeds", "unregistered")}
+    with _opened() as assistant:
+        compared: list[protocol.Ranker] = [Majority()]
+        if not options.no_baselines:
+            compared = [*_retrievers(assistant), *compared]
+        result = protocol.identify(assistant, folder, **how, baselines=compared, watch=_watch)
+        threshold = result.report["threshold"]
+        title = f"{options.references} references, {options.seeds} seeds, threshold {threshold:.2f}, percent"
+        draw_confusion(result.confusion, title, options.json.with_suffix(".png"))
+        return _written(options, result.summary(), assistant, per_seed=result.report["per_seed"])

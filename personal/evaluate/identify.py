@@ -8,16 +8,18 @@ as queries. Knows nothing of how concepts are recognised: it asks the Assistant.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from personal.concepts import Photo
+from personal.concepts import Box, Photo
 from personal.errors import ImageError, PersonalError
-from personal.evaluate.asking import register
+from personal.evaluate.asking import DRAWS, Report, Watch, register, unwatched
+from personal.evaluate.sheet import Mistake
 from personal.images import read_photo
 
 if TYPE_CHECKING:
@@ -26,24 +28,59 @@ if TYPE_CHECKING:
 UNNAMED = "—"
 """How the confusion table writes that no name was said."""
 
+Array = NDArray[np.float64]
+Drawn = dict[str, list[Photo]]
+"""Photos by concept, as `draw` gives them."""
+
+
+class Ranker(Protocol):
+    """What identification measures: the Assistant, or what it is compared with (`personal.evaluate.baselines`)."""
+
+    @property
+    def name(self) -> str: ...
+    def register(self, seed: int, chosen: Drawn) -> None: ...
+    def rank(self, photo: Photo) -> Ranked: ...
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What ranked highest for a photo, with which similarity, in which part of it, and what ranked next."""
+
+    name: str
+    similarity: float
+    second: str = ""
+    box: Box | None = None
+
 
 @dataclass(frozen=True)
 class Folder:
-    """Photos by concept, sorted by file name; what was left out and why, in words; file names by the photo's sha256."""
+    """Photos by concept, sorted by file name; what was left out and why, in words; file names by the photo's sha256.
 
-    photos: dict[str, list[Photo]]
+    Where a layout says which photos are `asked` about, references are drawn from `photos` and these are the queries.
+    """
+
+    photos: Drawn
     notes: tuple[str, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
+    asked: Drawn = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """How many photos there are."""
+        return sum(map(len, [*self.photos.values(), *self.asked.values()]))
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One query: the right name, whether that is registered, and what ranked highest with which similarity."""
+    """One query: the right name, whether that is registered, and what ranked highest, as `Ranked` has it."""
 
     truth: str
     registered: bool
     name: str
     similarity: float
+    second: str = ""
+    photo: Photo | None = None
+    box: Box | None = None
 
 
 @dataclass
@@ -52,6 +89,15 @@ class Result:
 
     report: dict[str, Any]
     confusion: Counter[tuple[str, str]] = field(default_factory=Counter)
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def summary(self) -> Report:
+        """Lay the figures out as every protocol's are."""
+        found = Report(_figures(self.report), self.report.get("intervals", {}), self.report["notes"])
+        found.mistakes = self.mistakes
+        for name, row in self.report.get("baselines", {}).items():
+            found.baselines[name] = Report(_figures(row), row["intervals"])
+        return found
 
 
 def read_folder(folder: Path, references: int) -> Folder:
@@ -96,96 +142,186 @@ def identify(
     references: int = 1,
     seeds: int = 20,
     unregistered: int = 0,
-    each_seed: Callable[[], object] = lambda: None,
+    baselines: Sequence[Ranker] = (),
+    watch: Watch = unwatched,
 ) -> Result:
-    """Measure identification over seeds 0..N-1 (NumPy's default generator); `each_seed` is called after each.
+    """Measure identification over seeds 0..N-1 (NumPy's default generator), and `baselines` on the same photos.
 
     Raises PersonalError where `unregistered` leaves nobody to register.
     """
-    photos = folder.photos
-    if unregistered >= len(photos):
-        raise PersonalError(f"{unregistered} of {len(photos)} concepts cannot stay unregistered: leave one or more.")
-    threshold = assistant.default_threshold
-    assistant.retriever.cache_size = sum(map(len, photos.values()))
-    per_seed: list[dict[str, Any]] = []
-    result = Result({})
-    for seed in range(seeds):
-        seen = _ask(assistant, photos, references, unregistered, seed)
-        per_seed.append({"seed": seed, **figures(seen, threshold, open_set=unregistered > 0)})
-        result.confusion.update(
-            (query.truth, query.name if query.similarity >= threshold else UNNAMED) for query in seen
-        )
-        each_seed()
-    result.report = {
-        **{figure: _mean([row[figure] for row in per_seed]) for figure in ("top1", "auroc", "f1")},
+    size = len(folder.photos)
+    if unregistered >= size:
+        raise PersonalError(f"{unregistered} of {size} concepts cannot stay unregistered: leave one or more.")
+    threshold, open_set = assistant.default_threshold, unregistered > 0
+    assistant.retriever.cache_size = folder.size
+    drawn = [draw(folder, references, unregistered, seed) for seed in range(seeds)]
+    asked = [
+        (seed, truth, photo)
+        for seed, (_, queries) in enumerate(drawn)
+        for truth, some in queries.items()
+        for photo in some
+    ]
+    rankers: list[Ranker] = [Ours(assistant), *baselines]
+    seen: dict[str, list[list[Seen]]] = {ranker.name: [[] for _ in drawn] for ranker in rankers}
+    known = -1
+    for seed, truth, photo in watch(asked, "identify"):
+        chosen, _ = drawn[seed]
+        for ranker in rankers:
+            if seed != known:
+                ranker.register(seed, chosen)
+            best = ranker.rank(photo)
+            found = Seen(truth, truth in chosen, best.name, best.similarity, best.second, photo, best.box)
+            seen[ranker.name][seed].append(found)
+        known = seed
+    ours = seen.pop(Ours.name)
+    report = {
+        **measured(ours, threshold, open_set=open_set),
         "threshold": threshold,
-        "queries": sum(row["queries"] for row in per_seed),
-        "concepts": len(photos),
+        "concepts": size,
         "references": references,
         "seeds": seeds,
         "unregistered": unregistered,
         "notes": list(folder.notes),
-        "per_seed": per_seed,
     }
-    return result
+    never = float("-inf")
+    report["baselines"] = {
+        name: {key: value for key, value in measured(rows, never, open_set=open_set).items() if key != "per_seed"}
+        for name, rows in seen.items()
+    }
+    every = [query for queries in ours for query in queries]
+    confusion = Counter((query.truth, query.name if query.similarity >= threshold else UNNAMED) for query in every)
+    return Result(report, confusion, [m for query in every if (m := _mistake(query, threshold, open_set=open_set))])
 
 
-def draw(
-    photos: dict[str, list[Photo]], references: int, unregistered: int, seed: int
-) -> tuple[dict[str, list[Photo]], dict[str, list[Photo]]]:
-    """Draw one seed's references of the registered concepts, and the queries of all, both by concept."""
+def draw(folder: Folder, references: int, unregistered: int, seed: int) -> tuple[Drawn, Drawn]:
+    """Draw one seed's references of the registered concepts, and the queries of all, both by concept.
+
+    Where the layout has a split, all photos of a concept are taken that has fewer than `references`.
+    """
+    photos = folder.photos
     random = np.random.default_rng(seed)
     names = sorted(photos)
     strangers = set(random.choice(names, unregistered, replace=False)) if unregistered else set()
-    chosen: dict[str, list[Photo]] = {}
-    queries: dict[str, list[Photo]] = {}
+    chosen: Drawn = {}
+    queries: Drawn = {}
     for name in names:
-        picks = set(random.choice(len(photos[name]), references, replace=False).tolist())
-        queries[name] = [photo for i, photo in enumerate(photos[name]) if i not in picks]
+        size = min(references, len(photos[name])) if folder.asked else references
+        picks = set(random.choice(len(photos[name]), size, replace=False).tolist())
+        rest = [photo for i, photo in enumerate(photos[name]) if i not in picks]
+        queries[name] = folder.asked.get(name, []) if folder.asked else rest
         if name not in strangers:
             chosen[name] = [photos[name][i] for i in sorted(picks)]
     return chosen, queries
 
 
-def figures(seen: Sequence[Seen], threshold: float, *, open_set: bool) -> dict[str, Any]:
-    """Compute one seed's `top1`, `auroc` and `f1`; the latter two are None unless `open_set`."""
-    known = [query for query in seen if query.registered]
-    row: dict[str, Any] = {
-        "top1": float(np.mean([query.name == query.truth for query in known])),
-        "auroc": None,
-        "f1": None,
-        "queries": len(seen),
+def measured(seen: Sequence[Sequence[Seen]], threshold: float, *, open_set: bool) -> dict[str, Any]:
+    """Compute the figures of every seed, their means, and 95 % intervals of these.
+
+    The intervals are the percentile bootstrap's over photos: one that was asked about in several seeds is drawn or left
+    out in all of them together.
+    """
+    per_seed = [{"seed": seed, **figures(queries, threshold, open_set=open_set)} for seed, queries in enumerate(seen)]
+    report: dict[str, Any] = {
+        **{name: _mean([row[name] for row in per_seed]) for name in ("top1", "auroc", "f1", "top2")},
+        "queries": sum(map(len, seen)),
+        "intervals": {},
+        "per_seed": per_seed,
     }
+    keys = [[_photo_of(query, place) for place, query in enumerate(queries)] for queries in seen]
+    places = {key: place for place, key in enumerate(dict.fromkeys(key for row in keys for key in row))}
+    size = len(places)
+    drawn = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), size=DRAWS).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rows = [
+            _weighted(queries, threshold, drawn[:, [places[key] for key in row]], open_set=open_set)
+            for queries, row in zip(seen, keys, strict=True)
+        ]
+        for name in rows[0]:
+            table = np.array([row[name] for row in rows])
+            means = np.nansum(table, axis=0) / np.isfinite(table).sum(axis=0)
+            if report[name] is not None:
+                low, high = np.nanpercentile(means, (2.5, 97.5))
+                report["intervals"][name] = (round(float(low), 4), round(float(high), 4))
+    return report
+
+
+def figures(seen: Sequence[Seen], threshold: float, *, open_set: bool) -> dict[str, Any]:
+    """Compute one seed's `top1`, `top2` (first or second), `auroc` and `f1`; the last two are None unless `open_set`.
+
+    So is `top2` where nobody ranked second, and whatever there was no query for.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = _weighted(seen, threshold, np.ones((1, len(seen))), open_set=open_set)
+    row: dict[str, Any] = dict.fromkeys(("top1", "auroc", "f1", "top2"))
+    row |= {name: float(value[0]) for name, value in found.items() if np.isfinite(value[0])}
+    return {**row, "queries": len(seen)}
+
+
+def _weighted(seen: Sequence[Seen], threshold: float, weights: Array, *, open_set: bool) -> dict[str, Array]:
+    """Compute a seed's figures, each (draws,), where a query counts as often as `weights`, (draws, queries), say."""
+    known = np.array([query.registered for query in seen], bool)
+    right = np.array([query.registered and query.name == query.truth for query in seen], bool)
+    near = np.array([query.registered and query.truth in (query.name, query.second) for query in seen], bool)
+    similarity = np.array([query.similarity for query in seen], float)
+    found = {"top1": weights @ right / (weights @ known)}
+    if any(query.second for query in seen):
+        found["top2"] = weights @ near / (weights @ known)
     if open_set:
-        row["auroc"] = auroc(
-            [query.similarity for query in known], [query.similarity for query in seen if not query.registered]
-        )
-        said = [query for query in seen if query.similarity >= threshold]
-        right = sum(query.registered and query.name == query.truth for query in said)
-        silent = sum(query.similarity < threshold for query in known)
-        row["f1"] = 2 * right / (len(said) + right + silent) if said or silent else 0.0
-    return row
+        said = similarity >= threshold
+        hits, silent = weights @ (right & said), weights @ (known & ~said)
+        found["auroc"] = auroc(similarity[known], similarity[~known], weights[:, known], weights[:, ~known])
+        found["f1"] = 2 * hits / np.maximum(weights @ said + hits + silent, 1)
+    return found
 
 
-def auroc(positive: Sequence[float], negative: Sequence[float]) -> float:
-    """Return the chance that a positive scores above a negative, ties counting half (Mann-Whitney)."""
-    high, low = np.asarray(positive)[:, None], np.asarray(negative)[None, :]
-    return float((high > low).mean() + (high == low).mean() / 2)
+def auroc(positive: Array, negative: Array, positive_weights: Array, negative_weights: Array) -> Array:
+    """Return the chance that a positive scores above a negative, ties counting half (Mann-Whitney): (draws,).
+
+    Weights are (draws, positives) and (draws, negatives): how often each counts.
+    """
+    wins = (positive[:, None] > negative[None]) + (positive[:, None] == negative[None]) / 2
+    pairs = positive_weights.sum(axis=1) * negative_weights.sum(axis=1)
+    return np.asarray(((positive_weights @ wins) * negative_weights).sum(axis=1) / pairs)
 
 
-def _ask(
-    assistant: Assistant, photos: dict[str, list[Photo]], references: int, unregistered: int, seed: int
-) -> list[Seen]:
-    """Register one seed's references under an owner of its own and rank every query."""
-    owner = f"seed-{seed}"
-    chosen, queries = draw(photos, references, unregistered, seed)
-    register(assistant, owner, chosen)
-    seen = []
-    for truth, asked in queries.items():
-        for photo in asked:
-            best = assistant.rank(owner, photo)[0]
-            seen.append(Seen(truth, truth in chosen, best.concept.name, best.similarity or 0.0))
-    return seen
+class Ours:
+    """The Assistant: an owner a seed, and `Assistant.rank`."""
+
+    name = "assistant"
+
+    def __init__(self, assistant: Assistant) -> None:
+        self._assistant = assistant
+        self._owner = ""
+
+    def register(self, seed: int, chosen: Drawn) -> None:
+        """Remember a seed's references under an owner of its own."""
+        self._owner = f"seed-{seed}"
+        register(self._assistant, self._owner, chosen)
+
+    def rank(self, photo: Photo) -> Ranked:
+        """Ask for the best two, whatever the threshold."""
+        best, *others = self._assistant.rank(self._owner, photo)
+        second = others[0].concept.name if others else ""
+        return Ranked(best.concept.name, best.similarity or 0.0, second, best.box)
+
+
+def _mistake(query: Seen, threshold: float, *, open_set: bool) -> Mistake | None:
+    """Tell what was wrong: another's name, a stranger's, or silence about somebody known, which an open set forbids."""
+    said = query.similarity >= threshold or not open_set
+    if (said and query.registered and query.name == query.truth) or not (said or query.registered):
+        return None
+    right = f"<{query.truth}>" if query.registered else f"nobody: <{query.truth}> is not registered"
+    words = f"<{query.name}>" if said else f"nobody: <{query.name}> is below {threshold:.2f}"
+    boxes = ((query.box, query.name),) if query.box else ()
+    return Mistake(query.photo, "Who is it?", words, right, query.similarity, boxes)
+
+
+def _figures(report: Mapping[str, Any]) -> dict[str, float | int | None]:
+    return {name: value for name, value in report.items() if value is None or isinstance(value, float | int)}
+
+
+def _photo_of(query: Seen, place: int) -> str:
+    return query.photo.sha256 if query.photo else str(place)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from personal.concepts import Photo
 from personal.errors import PersonalError
-from personal.evaluate.asking import Report, Watch, ask, register, unwatched
+from personal.evaluate.asking import Question, Report, Watch, mistaken, register, replies, unwatched
 from personal.evaluate.identify import draw
+from personal.evaluate.journal import Journal
+from personal.evaluate.sheet import Mistake
 from personal.learn.templates import STANDARD
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def naming(
     seeds: int,
     unregistered: int = 0,
     strangers: Sequence[tuple[str, Photo]] = (),
+    journal: Journal | None = None,
     watch: Watch = unwatched,
 ) -> Report:
     """Caption every query of every seed; `strangers`, (file, photo), are shared out among the seeds.
@@ -45,11 +48,13 @@ def naming(
         raise PersonalError(
             f"{unregistered} of {len(folder.photos)} concepts cannot stay unregistered: leave one or more."
         )
-    assistant.retriever.cache_size = sum(map(len, folder.photos.values())) + len(strangers)
+    assistant.retriever.cache_size = folder.size + len(strangers)
+    journal = journal or Journal()
     answers: list[dict[str, Any]] = []
+    mistakes: list[Mistake] = []
     for seed in range(seeds):
         owner = f"seed-{seed}"
-        chosen, queries = draw(folder.photos, references, unregistered, seed)
+        chosen, queries = draw(folder, references, unregistered, seed)
         concepts = register(assistant, owner, chosen)
         asked = [
             (REGISTERED if name in chosen else UNREGISTERED, folder.files[photo.sha256], name, photo)
@@ -57,14 +62,17 @@ def naming(
             for photo in photos
         ]
         asked += [(STRANGERS, file, "", photo) for file, photo in strangers[seed::seeds]]
-        for source, file, name, photo in watch(asked, f"captions, seed {seed}"):
-            text = ask(assistant, owner, STANDARD, photo)
-            named = [other for other, concept in concepts.items() if concept.tag in text]
-            answers.append(
-                {"seed": seed, "source": source, "photo": file, "concept": name, "answer": text, "named": named}
-            )
+        questions = (Question(owner, STANDARD, photo) for *_, photo in watch(asked, f"captions, seed {seed}"))
+        for (source, file, name, photo), reply in zip(asked, replies(assistant, questions, journal), strict=True):
+            named = [other for other, concept in concepts.items() if concept.tag in reply["answer"]]
+            answers.append({"seed": seed, "source": source, "photo": file, "concept": name, **reply, "named": named})
+            right = {name} if source == REGISTERED else set()
+            if set(named) != right:
+                words = f"<{name}> and no other" if right else "nobody is named"
+                mistakes.append(mistaken(reply, photo, STANDARD, words, set(named) - right))
     report = score(answers)
     report.notes = list(folder.notes)
+    report.mistakes = mistakes
     return report
 
 

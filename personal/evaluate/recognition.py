@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from personal.evaluate.asking import Report, Watch, ask, register, unwatched
+from personal.concepts import Photo
+from personal.evaluate.asking import Question, Report, Watch, mistaken, register, replies, unwatched
 from personal.evaluate.identify import draw
+from personal.evaluate.journal import Journal, Reply
+from personal.evaluate.sheet import Mistake
 
 if TYPE_CHECKING:
     from personal.assistant import Assistant
@@ -29,26 +32,50 @@ def recognition(
     references: int,
     seeds: int,
     names: bool = True,
+    journal: Journal | None = None,
     watch: Watch = unwatched,
 ) -> Report:
     """Ask about every pair of every seed. With `names` the named concept is looked up: verification.
 
-    Without, concepts come from the pixels alone: identification.
+    Without, concepts come from the pixels alone: identification. Beside it stand the same questions asked without their
+    photos, and what always saying yes or no gives.
     """
-    assistant.retriever.cache_size = sum(map(len, folder.photos.values()))
+    journal = journal or Journal()
+    assistant.retriever.cache_size = folder.size
     answers: list[dict[str, Any]] = []
+    blind: list[Reply] = []
+    photos: list[Photo] = []
     for seed in range(seeds):
         owner = f"seed-{seed}"
-        chosen, queries = draw(folder.photos, references, 0, seed)
-        concepts = register(assistant, owner, chosen)
-        asked = [(truth, photo, name) for truth, photos in queries.items() for photo in photos for name in concepts]
-        for truth, photo, name in watch(asked, f"recognition, seed {seed}"):
-            text = ask(assistant, owner, QUESTION.format(tag=concepts[name].tag), photo, names=names)
-            file = folder.files[photo.sha256]
-            answers.append({"seed": seed, "photo": file, "concept": name, "there": truth == name, "answer": text})
+        chosen, queries = draw(folder, references, 0, seed)
+        texts = {name: QUESTION.format(tag=concept.tag) for name, concept in register(assistant, owner, chosen).items()}
+        asked = [(truth, photo, name) for truth, some in queries.items() for photo in some for name in texts]
+        shown = (
+            Question(owner, texts[name], photo, names) for _, photo, name in watch(asked, f"recognition, seed {seed}")
+        )
+        for (truth, photo, name), reply in zip(asked, replies(assistant, shown, journal), strict=True):
+            place = {"seed": seed, "photo": folder.files[photo.sha256], "of": truth, "concept": name}
+            answers.append({**place, "there": truth == name, **reply})
+            photos.append(photo)
+        hidden = (Question(owner, texts[name], None, names) for name in watch(list(texts), "without photos"))
+        said = dict(zip(texts, replies(assistant, hidden, journal), strict=True))
+        blind += [said[name] for *_, name in asked]
     report = score(answers)
     report.notes = list(folder.notes)
+    report.mistakes = [
+        _mistake(answer, photo) for answer, photo in zip(report.answers, photos, strict=True) if not answer["right"]
+    ]
+    report.baselines = {
+        "text_only": score([{**answer, **reply} for answer, reply in zip(answers, blind, strict=True)]),
+        "always_yes": score([{**answer, "answer": "Yes."} for answer in answers]),
+        "always_no": score([{**answer, "answer": "No."} for answer in answers]),
+    }
     return report
+
+
+def _mistake(answer: dict[str, Any], photo: Photo) -> Mistake:
+    right = "yes" if answer["there"] else f"no: it is of <{answer['of']}>"
+    return mistaken(answer, photo, QUESTION.format(tag=f"<{answer['concept']}>"), right, {answer["concept"]})
 
 
 def score(answers: Sequence[dict[str, Any]]) -> Report:

@@ -12,7 +12,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,12 +23,13 @@ from personal.errors import ModelError
 from personal.generate.budget import AVATAR_TOKENS, PHOTO_TOKENS, fit
 from personal.generate.models import card
 from personal.generate.prompt import Message, forget_oldest, without_system
-from personal.generate.streaming import Tokens, pieces, runs_in_circles, spoken
+from personal.generate.streaming import Tokens, pieces, runs_in_circles, spoken, texts
 from personal.images import open_photo
 from personal.threads import in_thread
 
 if TYPE_CHECKING:
     from personal.generate.past import Past
+    from personal.generate.sight import Sight
 
 log = logging.getLogger(__name__)
 
@@ -149,27 +150,53 @@ class LocalGenerator:
         for _ in self.load():
             pass
         halt = threading.Event()
-        tokenizer = getattr(self._reader, "tokenizer", self._reader)
 
         def generate(tokens: Tokens) -> None:
             self._generate(list(messages), tokens, max_new_tokens, temperature, lambda: stop.is_set() or halt.is_set())
 
-        def decode(ids: list[int]) -> str:
-            return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
-
         silent = True
-        try:
-            for piece in spoken(pieces(generate, decode, halt), lambda: self._thinks):
+        with self._failing_in_words():
+            for piece in spoken(pieces(generate, self._decode, halt), lambda: self._thinks):
                 yield replace(piece, forgotten=self._forgotten) if silent else piece
                 silent = False
+        if silent and self._thinks and not stop.is_set():
+            raise self._only_thought(max_new_tokens)
+
+    def answers(self, asked: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[str]:
+        """Answer conversations side by side, all at once: greedily, and each as `stream` would but for rounding.
+
+        One after the other where the model cannot be given its pictures as features. Raises ModelError, for all of
+        them, where one cannot be answered.
+        """
+        for _ in self.load():
+            pass
+        with self._failing_in_words():
+            rows = in_thread(lambda: self._side_by_side(asked, max_new_tokens)) if asked else []
+        if rows is None:
+            streams = (self.stream(m, max_new_tokens=max_new_tokens, stop=threading.Event()) for m in asked)
+            return ["".join(piece.text for piece in stream) for stream in streams]
+        said = ["".join(p.text for p in spoken(texts(row, self._decode), lambda: self._thinks)) for row in rows]
+        if self._thinks and not all(said):
+            raise self._only_thought(max_new_tokens)
+        return said
+
+    def _decode(self, ids: list[int]) -> str:
+        tokenizer = getattr(self._reader, "tokenizer", self._reader)
+        return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    @contextmanager
+    def _failing_in_words(self) -> Iterator[None]:
+        try:
+            yield
         except (RuntimeError, ValueError, IndexError, TypeError, MemoryError) as error:
             self.clear()
             raise ModelError(f"{self.name} could not answer: {_in_words(error)}") from error
-        if silent and self._thinks and not stop.is_set():
-            raise ModelError(
-                f"{self.name} thought for all {max_new_tokens} tokens that an answer may have. "
-                "Raise PERSONAL_MAX_NEW_TOKENS."
-            )
+
+    def _only_thought(self, max_new_tokens: int) -> ModelError:
+        return ModelError(
+            f"{self.name} thought for all {max_new_tokens} tokens that an answer may have. "
+            "Raise PERSONAL_MAX_NEW_TOKENS."
+        )
 
     def _generate(
         self,
@@ -183,18 +210,8 @@ class LocalGenerator:
 
         if over():
             return
-        if self._one_image:
-            messages = [{**m, "content": [p for p in m["content"] if not _avatar(p)]} for m in messages]
         read, inputs = self._fitting(messages, max_new_tokens)
-        config = copy.deepcopy(self._model.generation_config)
-        config.update(max_new_tokens=max_new_tokens, max_length=None, do_sample=temperature > 0)
-        if temperature > 0:
-            config.update(temperature=temperature)
-        else:
-            config.update(temperature=None, top_p=None, top_k=None)
         prompt = inputs["input_ids"].shape[1]
-        ending = inputs["input_ids"][0, -8:].tolist()
-        self._thinks = getattr(self._reader, "tokenizer", self._reader).decode(ending).rstrip().endswith("<think>")
         kept = self._past
         past, inputs = self._recalled(inputs, read, kept)
 
@@ -202,32 +219,78 @@ class LocalGenerator:
             end = over() or runs_in_circles(ids[0, prompt:].tolist())
             return torch.full((ids.shape[0],), end, device=ids.device, dtype=torch.bool)
 
-        options = {"generation_config": config, "stopping_criteria": [halted], "streamer": tokens}
-        with torch.inference_mode():
-            said = self._model.generate(**inputs, past_key_values=past, **options)
+        said = self._continued(inputs, past, max_new_tokens, temperature, stopping_criteria=[halted], streamer=tokens)
         kept.keep(past, said[0].tolist(), _keys(read))
 
-    def _recalled(self, inputs: dict[str, Any], messages: list[Message], kept: Past) -> tuple[Any, dict[str, Any]]:
-        """Return the cache to go on from, and the inputs with what is yet to be seen: as features where that works.
+    def _side_by_side(self, asked: Sequence[Sequence[Message]], max_new_tokens: int) -> list[list[int]] | None:
+        """Return the tokens of the answers; None where the model cannot be given pictures as features."""
+        import torch
 
-        Features of a picture are those of the picture alone; where a model counts other tokens for it among others,
-        its pixels are read.
-        """
+        from personal.generate.past import empty
+
+        read = [self._fitting(list(messages), max_new_tokens) for messages in asked]
+        sight = self._sight
+        seen = [self._features(sight, messages, inputs) for messages, inputs in read]
+        if any(rows is None and _keys(messages) for rows, (messages, _) in zip(seen, read, strict=True)):
+            return None
+        inputs = _below_one_another([inputs for _, inputs in read], self._model.generation_config.pad_token_id or 0)
+        if any(seen):
+            inputs |= sight.given([torch.cat(layer) for layer in zip(*filter(None, seen), strict=True)], 0)
+        prompt, ends = inputs["input_ids"].shape[1], [0] * len(asked)
+        eos = self._model.generation_config.eos_token_id
+        last = {eos} if isinstance(eos, int) else set(eos or ())
+
+        def halted(ids: Any, _scores: Any, **_: Any) -> Any:
+            for row, said in enumerate(ids[:, prompt:].tolist()):
+                if not ends[row] and (said[-1] in last or runs_in_circles(said)):
+                    ends[row] = len(said)
+            return torch.tensor(ends, device=ids.device) > 0
+
+        past = empty(self._model.config)
+        rows = self._continued(inputs, past, max_new_tokens, 0.0, stopping_criteria=[halted])[:, prompt:].tolist()
+        return [row[: end or None] for row, end in zip(rows, ends, strict=True)]
+
+    def _continued(
+        self, inputs: dict[str, Any], past: Any, max_new_tokens: int, temperature: float, **options: Any
+    ) -> Any:
+        """Let the model go on from a cache; return all ids, (rows, tokens)."""
+        import torch
+
+        config = copy.deepcopy(self._model.generation_config)
+        config.update(max_new_tokens=max_new_tokens, max_length=None, do_sample=temperature > 0)
+        if temperature > 0:
+            config.update(temperature=temperature)
+        else:
+            config.update(temperature=None, top_p=None, top_k=None)
+        if hasattr(inner := self._model.base_model, "rope_deltas"):
+            inner.rope_deltas = None  # Qwen-VL: positions left by the prompt before would be taken for this one's
+        with torch.inference_mode():
+            return self._model.generate(**inputs, past_key_values=past, generation_config=config, **options)
+
+    def _recalled(self, inputs: dict[str, Any], messages: list[Message], kept: Past) -> tuple[Any, dict[str, Any]]:
+        """Return the cache to go on from, and the inputs with what is yet to be seen: as features where that works."""
         tokens, pictures = inputs["input_ids"][0].tolist(), _keys(messages)
         mark = getattr(self._model.config, "image_token_id", None)
         sight = self._sight
-        rows = sight.rows(pictures, lambda: self._shown(messages)) if pictures else None
-        if rows is not None and len(rows[0]) != tokens.count(mark):
-            rows = None
+        rows = self._features(sight, messages, inputs)
         past = kept.recall(self._model.config, tokens, pictures, set() if rows is not None or mark is None else {mark})
         known = past.get_seq_length()
         if known or rows is not None:
             inputs = {name: value for name, value in inputs.items() if not name.startswith("pixel_")}
         if rows is not None and mark in tokens[known:]:
             inputs |= sight.given(rows, tokens[:known].count(mark))
-        if hasattr(inner := self._model.base_model, "rope_deltas"):
-            inner.rope_deltas = None  # Qwen-VL: positions left by the prompt before would be taken for this one's
         return past, inputs
+
+    def _features(self, sight: Sight, messages: list[Message], inputs: dict[str, Any]) -> list[Any] | None:
+        """Return the features of a prompt's pictures; None where it has none, or the model cannot be given them.
+
+        Features of a picture are those of the picture alone; where a model counts other tokens for it among others,
+        its pixels are read.
+        """
+        pictures = _keys(messages)
+        rows = sight.rows(pictures, lambda: self._shown(messages)) if pictures else None
+        marks = inputs["input_ids"][0].tolist().count(getattr(self._model.config, "image_token_id", None))
+        return rows if rows is not None and len(rows[0]) == marks else None
 
     def _shown(self, messages: list[Message]) -> tuple[list[Any], dict[str, Any]]:
         """Open the pictures of messages, within their budget; and what the processor is told of their sizes."""
@@ -245,14 +308,18 @@ class LocalGenerator:
     def _fitting(self, messages: list[Message], max_new_tokens: int) -> tuple[list[Message], dict[str, Any]]:
         """Encode the messages, forgetting the oldest exchanges where they do not fit into the model's context.
 
-        Return what is left of them, and the model's inputs.
+        Return what is left of them, and the model's inputs; note whether the answer begins in a thought.
         """
+        if self._one_image:
+            messages = [{**m, "content": [p for p in m["content"] if not _avatar(p)]} for m in messages]
         limit = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         self._forgotten = 0
         shorter: list[Message] | None = messages
         while shorter is not None:
             inputs = self._encode(shorter)
             if limit is None or inputs["input_ids"].shape[1] + max_new_tokens <= limit:
+                ending = getattr(self._reader, "tokenizer", self._reader).decode(inputs["input_ids"][0, -8:].tolist())
+                self._thinks = ending.rstrip().endswith("<think>")
                 return shorter, inputs
             shorter = forget_oldest(shorter)
             self._forgotten += 1
@@ -426,6 +493,23 @@ def _keys(messages: Sequence[Message]) -> list[tuple[str, bool]]:
     """Return the content hashes of the pictures in messages, and of each whether it is an avatar."""
     parts = (part for message in messages for part in message["content"] if part["type"] == "image")
     return [(part["image"].sha256, "concept" in part) for part in parts]
+
+
+def _below_one_another(prompts: Sequence[dict[str, Any]], padding: int) -> dict[str, Any]:
+    """Join the inputs of prompts: shorter ones padded at the left, what is told of pictures one after the other."""
+    import torch
+
+    widest = max(prompt["input_ids"].shape[1] for prompt in prompts)
+    inputs: dict[str, Any] = {}
+    for name in dict.fromkeys(name for prompt in prompts for name in prompt if not name.startswith("pixel_")):
+        parts = [prompt[name] for prompt in prompts if name in prompt]
+        if len(parts) == len(prompts) and all(
+            part.shape == prompt["input_ids"].shape for part, prompt in zip(parts, prompts, strict=True)
+        ):
+            value = padding if name == "input_ids" else 0
+            parts = [torch.nn.functional.pad(part, (widest - part.shape[1], 0), value=value) for part in parts]
+        inputs[name] = torch.cat(parts)
+    return inputs
 
 
 def _avatar(part: dict[str, Any]) -> bool:

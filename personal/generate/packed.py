@@ -30,11 +30,10 @@ def available() -> bool:
     )
 
 
-class Packed(nn.Module):
+class Packed:
     """Linear layers over the same inputs, one below the other, in 4 bits."""
 
     def __init__(self, *linears: nn.Linear) -> None:
-        super().__init__()
         weight = torch.cat([linear.weight.detach() for linear in linears])
         self.rows = len(weight)
         weight = functional.pad(weight.float(), (0, 0, 0, -self.rows % BLOCK))
@@ -43,15 +42,15 @@ class Packed(nn.Module):
         scale = ((high - low) / 15).clamp(min=1e-8).bfloat16().float()
         nothing = (-low / scale).round()
         numbers = (groups / scale + nothing).round().clamp(0, 15).int().view(len(weight), -1)
-        self.register_buffer("numbers", torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers, 1))
+        self.numbers = torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers, 1)
         scales = torch.stack((scale[..., 0].t(), ((8 - nothing) * scale)[..., 0].t()), -1)
-        self.register_buffer("scales", scales.bfloat16().contiguous())
+        self.scales = scales.bfloat16().contiguous()
         biases = [linear.bias for linear in linears]
         self.bias = None if biases[0] is None else torch.cat([bias.detach() for bias in biases if bias is not None])
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
         flat = x.reshape(-1, x.shape[-1])
-        y = torch.ops.aten._weight_int4pack_mm_for_cpu(flat, self.numbers, GROUP, self.scales)
+        y = torch.ops.aten._weight_int4pack_mm_for_cpu.default(flat, self.numbers, GROUP, self.scales)
         if y.shape[-1] != self.rows:
             y = y[:, : self.rows]
         if self.bias is not None:
@@ -72,12 +71,12 @@ class Packed8(nn.Module):
         for start in range(0, len(weight), ROWS):
             some = slice(start, start + ROWS)
             numbers[some] = (weight[some].float() / scale[some].float()[:, None]).round().to(torch.int8)
-        self.register_buffer("numbers", numbers)
-        self.register_buffer("scales", scale)
+        self.numbers: torch.Tensor = numbers
+        self.scales: torch.Tensor = scale
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         flat = x.reshape(-1, x.shape[-1])
-        y = torch.ops.aten._weight_int8pack_mm(flat, self.numbers, self.scales)
+        y = torch.ops.aten._weight_int8pack_mm.default(flat, self.numbers, self.scales)
         return cast(torch.Tensor, y.view(*x.shape[:-1], -1))
 
 
@@ -99,7 +98,7 @@ class PackedLayer(nn.Module):
         self.act = mlp.act_fn
         self.before, self.after = _Norm(layer.input_layernorm), _Norm(layer.post_attention_layernorm)
         normed = getattr(attention, "q_norm", None) is not None
-        self.normed = nn.ModuleList([_Norm(attention.q_norm), _Norm(attention.k_norm)]) if normed else None
+        self.normed = (_Norm(attention.q_norm), _Norm(attention.k_norm)) if normed else None
 
     def forward(
         self,
@@ -111,42 +110,46 @@ class PackedLayer(nn.Module):
     ) -> torch.Tensor:
         x = hidden_states
         rows, length, _width = x.shape
-        heads = self.inward(self.before(x)).view(rows, length, -1, self.width)
-        turned = self.queries + self.keys
-        q_k, v = heads[:, :, :turned], heads[:, :, turned:]
+        heads = self.inward(self.before(x)).view(rows, length, -1, self.width).transpose(1, 2)
+        q_k, v = heads[:, : -self.keys], heads[:, -self.keys :]
         if self.normed is not None:
-            both = (q_k[:, :, : self.queries], q_k[:, :, self.queries :])
-            q_k = torch.cat([norm(part) for norm, part in zip(self.normed, both, strict=True)], 2)
+            both = (q_k[:, : self.queries], q_k[:, self.queries :])
+            q_k = torch.cat([norm(part) for norm, part in zip(self.normed, both, strict=True)], 1)
         cos, sin = position_embeddings
         half = self.width // 2
         other = torch.cat((-q_k[..., half:], q_k[..., :half]), -1)
-        q_k = torch.addcmul(q_k * cos[:, :, None], other, sin[:, :, None]).transpose(1, 2)
-        q, k, v = q_k[:, : self.queries], q_k[:, self.queries :], v.transpose(1, 2)
+        q_k = torch.addcmul(q_k * cos[:, None], other, sin[:, None])
+        q, k = q_k[:, : self.queries], q_k[:, self.queries :]
         if past_key_values is not None:
             k, v = past_key_values.update(k, v, self.place)
-        if length == 1 and attention_mask is None:
-            grouped = q.reshape(rows, self.keys, -1, self.width) * self.scaling
-            seen = (torch.softmax(grouped @ k.transpose(2, 3), -1) @ v).reshape(rows, 1, -1)
+        if length == 1:  # queries that share keys are one matrix
+            q = q.reshape(rows, self.keys, -1, self.width)
+            seen = functional.scaled_dot_product_attention(q, k, v, attention_mask, scale=self.scaling)
         else:
             seen = functional.scaled_dot_product_attention(
                 q, k, v, attention_mask, is_causal=attention_mask is None, scale=self.scaling, enable_gqa=True
-            )
-            seen = seen.transpose(1, 2).reshape(rows, length, -1)
-        x = x + self.outward(seen)
+            ).transpose(1, 2)
+        x = x + self.outward(seen.reshape(rows, length, -1))
         gate, up = self.gated(self.after(x)).chunk(2, -1)
         return cast(torch.Tensor, x + self.down(self.act(gate) * up))
 
 
-class _Norm(nn.Module):
+class _Norm:
     """The root mean square norm (Zhang and Sennrich, NeurIPS 2019)."""
 
     def __init__(self, norm: Any) -> None:
-        super().__init__()
         self.weight = norm.weight
         self.eps: float = norm.variance_epsilon
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return torch.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
+
+
+class _Layers(nn.ModuleList):
+    """Layers of which a slice is a list: models take one for every token, and a ModuleList takes its time to build."""
+
+    def __getitem__(self, place: Any) -> Any:
+        return list(self._modules.values())[place]
 
 
 def pack(model: Any) -> bool:
@@ -162,6 +165,7 @@ def pack(model: Any) -> bool:
         return False
     for place, layer in enumerate(text.layers):
         text.layers[place] = PackedLayer(layer)
+    text.layers = _Layers(text.layers)
     head = model.get_output_embeddings()
     if isinstance(head, nn.Linear) and head.bias is None:
         model.set_output_embeddings(Packed8(head))

@@ -38,10 +38,17 @@ class Roomy(DynamicLayer):  # type: ignore[misc]
                     buffer[..., :known, :] = old
             self._buffers = buffers
         keys, values = self._buffers
-        keys[..., known : known + new, :] = key_states
-        values[..., known : known + new, :] = value_states
-        self.keys, self.values = keys[..., : known + new, :], values[..., : known + new, :]
+        keys.narrow(-2, known, new).copy_(key_states)
+        values.narrow(-2, known, new).copy_(value_states)
+        self.keys, self.values = keys.narrow(-2, 0, known + new), values.narrow(-2, 0, known + new)
         return self.keys, self.values
+
+
+def empty(config: Any) -> DynamicCache:
+    """Return a cache in which nothing was read yet."""
+    cache = DynamicCache(config=config)
+    cache.layers = [Roomy() if type(layer) in GROWING else layer for layer in cache.layers]
+    return cache
 
 
 class Past:
@@ -66,9 +73,7 @@ class Past:
             if surplus:
                 cache.crop(-surplus)
             return cache
-        cache = DynamicCache(config=config)
-        cache.layers = [Roomy() if type(layer) in GROWING else layer for layer in cache.layers]
-        return cache
+        return empty(config)
 
     def keep(self, cache: Any, tokens: Sequence[int], pictures: Sequence[object]) -> None:
         """Keep the cache of a prompt and its answer, where it can be shortened again."""

@@ -1,5 +1,8 @@
 """Lay out a conversation as chat messages, the way RAP does (Hao et al., CVPR 2025, section 3.3): pure functions.
 
+Also the short questions about one's concepts, and what their answers mean: which attributes tell a subject from its
+like, is this it, and which of two is it (R2P, arXiv 2503.18623: fingerprint, attribute-focused and pairwise reasoning).
+
 For every concept that was retrieved its avatar, name and info; then the photo; then the question. Knows nothing of
 models: a message is `{"role", "content": [{"type": "text", "text"} | {"type": "image", "image": Photo}, …]}`. A part
 that introduces a concept is marked `"concept": True`, so that `forget_oldest` can keep it when a conversation grows too
@@ -8,11 +11,12 @@ long.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from personal.concepts import Box, Concept, Match, Photo, Turn
 
@@ -29,6 +33,13 @@ BLIND = (
 """Short, because a small model that is told much of what it cannot see talks of that instead of the notes."""
 MISSING = " Not recognised in the photo."
 CAPTIONS = {f"give a caption of the {word}" for word in ("photo", "image", "picture")}
+
+LISTING = "You describe what is in photos in a few short phrases. You answer with a list and nothing else."
+COMPARING = "You compare photos closely. You answer with one word."
+ATTRIBUTES = 6
+"""Attributes that a fingerprint has at most; fewer than two are none."""
+PHRASE = 80
+"""Characters of one attribute, at most; what is longer is no phrase."""
 
 _WORDS = (
     r"image|images|img|video|audio|image_pad|video_pad|img_context|image_soft_token|image_placeholder|start_of_image|"
@@ -125,6 +136,66 @@ def forget_oldest(messages: Sequence[Message]) -> list[Message] | None:
     return [*system, {**following, "content": [*kept, *following["content"]]}, *others]
 
 
+def ask_attributes(photos: Sequence[Photo], category: str = "") -> list[Message]:
+    """Ask for the marks that tell the subject of these photos from others of its kind (R2P's fingerprint)."""
+    what = _line(category) or "subject"
+    shown = "This photo shows" if len(photos) == 1 else "These photos all show"
+    question = (
+        f"{shown} one {what}. List 3 to 6 short attributes by which this very {what} can be told from others of its "
+        "kind: colours, markings, shape, material, writing on it. Leave out the background and what it is doing. "
+        "One attribute a line, at most six words each."
+    )
+    return _asked(LISTING, [*map(_image, photos), _text(f"\n{question}")])
+
+
+def read_attributes(text: str) -> tuple[str, ...]:
+    """Read the attributes out of an answer: lines, bullets, numbers, commas or JSON; empty where it lists nothing."""
+    text = re.sub(r"```\w*", "", text)
+    items = _listed_as_json(text)
+    if items is None:
+        lines = [line for line in map(_bare, text.splitlines()) if line and not line.endswith(":")]
+        if len(lines) == 1:
+            lines = re.split(r"[;；]" if re.search(r"[;；]", lines[0]) else r"[,，、]", lines[0].rpartition(": ")[2])
+        items = lines
+    phrases: dict[str, str] = {}
+    for item in map(_bare, items):
+        if any(map(str.isalpha, item)) and len(item) <= PHRASE:
+            phrases.setdefault(item.casefold(), item)
+    return tuple(phrases.values())[:ATTRIBUTES] if len(phrases) > 1 else ()
+
+
+def ask_if(photo: Photo, concept: Concept) -> list[Message]:
+    """Ask whether a crop shows a subject with the attributes of a concept (R2P's attribute verification)."""
+    what = _line(concept.category) or "subject"
+    question = (
+        f"Look at the {what} in this photo. Does it have these attributes: {_attributes(concept)}? "
+        "Attributes that are hidden do not count. Answer yes or no."
+    )
+    return _asked(COMPARING, [_image(photo), _text(f"\n{question}")])
+
+
+def read_verdict(text: str) -> bool | None:
+    """Read a yes or no; None where it is neither."""
+    found = re.search(r"\b(yes|no)\b", text.casefold())
+    return found[1] == "yes" if found else None
+
+
+def ask_which(photo: Photo, first: tuple[Concept, Photo], second: tuple[Concept, Photo]) -> list[Message]:
+    """Ask which of two concepts, each with its avatar, a crop shows (R2P's pairwise comparison)."""
+    parts: list[dict[str, Any]] = []
+    for letter, (concept, avatar) in zip("AB", (first, second), strict=True):
+        marks = f": {_attributes(concept)}" if concept.attributes else ""
+        parts += [_text(f"{letter}\n"), {**_image(avatar), "concept": True}, _text(f"\n{letter}{marks}\n")]
+    question = "\nIs this the same one as A or as B? Compare their details. Answer A or B."
+    return _asked(COMPARING, [*parts, _text("The photo\n"), _image(photo), _text(question)])
+
+
+def read_choice(text: str) -> Literal["A", "B"] | None:
+    """Read an A or B, which an article ("A dog") is not; None where it is neither."""
+    found = re.search(r"\b([AB])\b(?! [a-z])", text)
+    return None if found is None else "A" if found[1] == "A" else "B"
+
+
 def without_system(messages: Sequence[Message]) -> list[Message]:
     """Put the system's words at the head of the first question, for chat templates that know no system."""
     system, first, *rest = messages
@@ -163,10 +234,41 @@ def _introductions(
     return parts
 
 
+def _asked(system: str, content: list[dict[str, Any]]) -> list[Message]:
+    return [{"role": "system", "content": [_text(system)]}, {"role": "user", "content": _joined(content)}]
+
+
+def _attributes(concept: Concept) -> str:
+    return "; ".join(map(_line, concept.attributes))
+
+
+def _listed_as_json(text: str) -> list[str] | None:
+    """Return the texts of the JSON list or object that a text holds, or None."""
+    found = re.search(r"\[.*\]|\{.*\}", text, re.DOTALL)
+    try:
+        value = json.loads(found[0]) if found else None
+    except (ValueError, RecursionError):
+        return None
+    items = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(items, list):
+        return None
+    return [item for some in items for item in (some if isinstance(some, list) else [some]) if isinstance(item, str)]
+
+
+def _bare(item: str) -> str:
+    """Strip an item of a list of its bullet or number, emphasis, quotes and full stop."""
+    line = re.sub(r"^\s*(?:[-*•–·#]+|\(?\d{1,2}[.):])\s*", "", _line(item)).replace("**", "").replace("`", "")
+    return re.sub(r"^and ", "", line.strip(" \"'“”„.,;")).strip()
+
+
+def _line(text: str) -> str:
+    """Write what a person or a model wrote on one harmless line."""
+    return " ".join(neutral(text).split())
+
+
 def _info(concept: Concept) -> str:
     """Say what is known of a concept on one line; its category too, unless the info says it."""
-    info = " ".join(neutral(concept.info).split())
-    category = " ".join(neutral(concept.category).split())
+    info, category = _line(concept.info), _line(concept.category)
     if category and category.casefold() not in info.casefold():
         return f"{category}. {info}".strip()
     return info or "none."

@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import chain
 from typing import Any
@@ -91,7 +91,7 @@ def pieces(
     running = thread.submit(generate, tokens)
     try:
         running.add_done_callback(lambda _: tokens.ids.put(END))
-        yield from _texts(_arriving(tokens), decode)
+        yield from texts(_arriving(tokens), decode)
         running.result()
     finally:
         halt.set()
@@ -138,7 +138,7 @@ def _arriving(tokens: Tokens) -> Iterator[int]:
         yield token
 
 
-def _texts(ids: Iterator[int], decode: Callable[[list[int]], str]) -> Iterator[Piece]:
+def texts(ids: Iterable[int], decode: Callable[[list[int]], str]) -> Iterator[Piece]:
     """Decode as tokens arrive; a character that is spread over several tokens waits for the last of them."""
     line: list[int] = []
     shown, pending = "", 0

@@ -53,6 +53,11 @@ class Stage:
         return self.model.sees
 
     @property
+    def verifies(self) -> bool:
+        """Tell whether the model can be trusted to tell a concept from its look-alike (`personal.generate.verify`)."""
+        return bool(getattr(self.model, "verifies", False))
+
+    @property
     def single_turn(self) -> bool:
         return self.model.single_turn
 

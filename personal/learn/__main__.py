@@ -1,4 +1,4 @@
-"""`python -m personal.learn all|data|train|reinforce|export|merge|align …`: make the weights, or train a model."""
+"""`python -m personal.learn all|data|train|reinforce|export|merge|align|recognise …`: make weights, train a model."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     merge.add_argument("checkpoint", type=Path, help="the checkpoint it was trained from")
     merge.add_argument("out", type=Path, help="an ordinary checkpoint, for PERSONAL_MODEL")
     merge.set_defaults(run=_merge)
-    everything = commands.add_parser("all", help="data, train, reinforce, export, align: what is shipped with the app")
+    everything = commands.add_parser("all", help="data, train, reinforce, export, align, recognise: what ships")
     everything.add_argument("photos", type=Path, help="a folder with captions.jsonl and the images, or a .tar of them")
     everything.add_argument("out", type=Path, nargs="?", default=SHIPPED, help="default: assets/weights")
     everything.add_argument("--steps", type=int, default=STEPS)
@@ -90,6 +90,15 @@ def _parser() -> argparse.ArgumentParser:
     align.add_argument("out", type=Path, help="a folder of deltas, assets/weights for the shipped ones")
     align.add_argument("--seed", type=int, default=0)
     align.set_defaults(run=_align)
+    recognise = commands.add_parser("recognise", help="learn on top of the encoder what recognition needs")
+    recognise.add_argument("photos", type=Path)
+    recognise.add_argument("out", type=Path, help="a folder of deltas, assets/weights for the shipped ones")
+    recognise.add_argument("--pairs", type=int, default=3000, help="parts of photos, looked at twice")
+    recognise.add_argument("--strangers", type=int, default=1000, help="windows of photos, to compare with")
+    recognise.add_argument("--scenes", type=int, default=2700, help="photos with others pasted on them")
+    recognise.add_argument("--steps", type=int, default=4500, help="of learning to draw boxes closer")
+    recognise.add_argument("--seed", type=int, default=0)
+    recognise.set_defaults(run=_recognise)
     return parser
 
 
@@ -210,6 +219,7 @@ def _all(options: argparse.Namespace) -> Iterator[Progress]:
         ["reinforce", str(work / "data"), str(options.photos), str(work / "run")],
         ["export", str(work / "run"), str(options.out)],
         ["align", str(options.photos), str(options.out)],
+        ["recognise", str(options.photos), str(options.out)],
     )
     for step in steps[(work / "data" / "card.md").is_file() :]:  # training goes on with the data that it began with
         yield from (parsed := _parser().parse_args(step)).run(parsed)
@@ -220,6 +230,14 @@ def _align(options: argparse.Namespace) -> Iterator[Progress]:
     from personal.learn.photos import Photos
 
     yield from align(Photos(options.photos), load().cache_dir, options.out, options.seed)
+
+
+def _recognise(options: argparse.Namespace) -> Iterator[Progress]:
+    from personal.learn.photos import Photos
+    from personal.learn.recognition import Sizes, recognise
+
+    sizes = Sizes(options.pairs, options.strangers, options.scenes, options.steps)
+    yield from recognise(Photos(options.photos), load().cache_dir, options.out, options.seed, sizes)
 
 
 if __name__ == "__main__":

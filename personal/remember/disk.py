@@ -9,7 +9,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,15 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def remove_all(paths: Iterable[Path]) -> None:
+    """Remove files, durable on return; those that are gone already are passed over."""
+    paths = list(paths)
+    for path in paths:
+        path.unlink(missing_ok=True)
+    for place in {path.parent for path in paths if path.parent.is_dir()}:
+        sync_dir(place)
 
 
 def hold(folder: Path, what: str) -> FileLock:

@@ -1,7 +1,8 @@
 """Export and import: our .zip, RAP's `database.json` folder, and a folder of folders, one concept each.
 
 `read` (of `incoming.py`) checks everything before anything is written, `plan` says what would change, `apply` does it.
-Our .zip: manifest.json {"format": "personal", "version": 1}, concepts/<n>/concept.json and views/<sha256>.jpg.
+Our .zip: manifest.json {"format": "personal", "version": 1}, concepts/<n>/concept.json, views/<sha256>.jpg and
+negatives/<sha256>.jpg.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from personal.concepts import Concept, Photo, Progress
 from personal.errors import ExchangeError
 from personal.remember import disk
 from personal.remember.incoming import FORMAT, VERSION, Incoming, read
-from personal.remember.library import MAX_VIEWS, Library, folded
+from personal.remember.library import MAX_NEGATIVES, MAX_VIEWS, Library, folded
 
 __all__ = ["Change", "Incoming", "Keeper", "apply", "export", "plan", "read"]
 
@@ -36,10 +37,20 @@ class Keeper(Protocol):
     """What `apply` writes with: an Assistant."""
 
     def concepts(self, owner: str) -> list[Concept]: ...
+    def open_faces(self) -> Iterator[Progress]: ...
     def remember(
         self, owner: str, name: str, photos: Sequence[Photo], category: str = "", info: str = ""
     ) -> Concept: ...
-    def revise(self, owner: str, concept_id: str, *, avatar: str | None = None) -> Concept: ...
+    def revise(
+        self,
+        owner: str,
+        concept_id: str,
+        *,
+        avatar: str | None = None,
+        add_negatives: Sequence[Photo] = (),
+        attributes: Sequence[str] | None = None,
+        by_face: bool | None = None,
+    ) -> Concept: ...
 
 
 # -- out -------------------------------------------------------------------------------------------------------------
@@ -77,11 +88,15 @@ def _write_zip(library: Library, owner: str, stream: BinaryIO) -> None:
                 "created": concept.created,
                 "updated": concept.updated,
                 "views": [view.sha256 for view in concept.views],
+                "negatives": [view.sha256 for view in concept.negatives],
+                "attributes": list(concept.attributes),
+                "by_face": concept.by_face,
             }
             _put(archive, f"concepts/{number}/concept.json", _json(record))
-            for view in concept.views:
-                photo = library.photo(owner, concept.id, view.sha256)
-                _put(archive, f"concepts/{number}/views/{view.sha256}.jpg", photo.jpeg)
+            for folder, pictures in (("views", concept.views), ("negatives", concept.negatives)):
+                for view in pictures:
+                    photo = library.photo(owner, concept.id, view.sha256)
+                    _put(archive, f"concepts/{number}/{folder}/{view.sha256}.jpg", photo.jpeg)
 
 
 def _put(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
@@ -108,7 +123,8 @@ def plan(library: Library, owner: str, incoming: Sequence[Incoming]) -> list[Cha
 def apply(keeper: Keeper, owner: str, incoming: Sequence[Incoming]) -> Iterator[Progress]:
     """Import what `plan` does not refuse, and yield where it stands; the last `total` is how many concepts changed.
 
-    An existing concept gains views, and info and category only where it has none.
+    An existing concept gains views and negatives, and info, category and attributes only where it has none. Whether it
+    is recognised by the face stays as it is; a new one brings it along.
     """
     known = {folded(concept.name): concept for concept in keeper.concepts(owner)}
     todo = []
@@ -116,21 +132,36 @@ def apply(keeper: Keeper, owner: str, incoming: Sequence[Incoming]) -> Iterator[
         old = known.get(folded(concept.name))
         if _change(concept, old).kind in {"new", "adds"}:
             todo.append((concept, old))
+    if any(concept.by_face and old is None for concept, old in todo):
+        yield from keeper.open_faces()
     for done, (concept, old) in enumerate(todo):
         yield Progress(f"Importing <{concept.name}>", done, len(todo))
         if old is None:
             new = keeper.remember(owner, concept.name, concept.photos, concept.category, concept.info)
-            if concept.avatar and concept.avatar != new.avatar:
-                keeper.revise(owner, new.id, avatar=concept.avatar)
+            avatar = concept.avatar or None
         else:
-            category = "" if old.category else concept.category
-            keeper.remember(owner, old.name, _fresh(concept, old), category, "" if old.info else concept.info)
+            category, info = ("" if old.category else concept.category), ("" if old.info else concept.info)
+            new = keeper.remember(owner, old.name, _fresh(concept, old), category, info)
+            avatar = None
+        keeper.revise(
+            owner,
+            new.id,
+            avatar=avatar,
+            add_negatives=_against(concept, new),
+            attributes=new.attributes or concept.attributes,
+            by_face=True if concept.by_face and old is None else None,
+        )
     yield Progress("Imported", len(todo), len(todo))
 
 
 def _fresh(concept: Incoming, old: Concept) -> list[Photo]:
     present = {view.sha256 for view in old.views}
     return [photo for photo in concept.photos if photo.sha256 not in present]
+
+
+def _against(concept: Incoming, old: Concept) -> list[Photo]:
+    present = {view.sha256 for view in (*old.views, *old.negatives)}
+    return [photo for photo in concept.negatives if photo.sha256 not in present][-MAX_NEGATIVES:]
 
 
 def _change(concept: Incoming, old: Concept | None) -> Change:
@@ -144,6 +175,9 @@ def _change(concept: Incoming, old: Concept | None) -> Change:
     gains = [f"adds {_count(fresh)}"] if fresh else []
     gains += ["adds its category"] if concept.category and not old.category else []
     gains += ["adds its info"] if concept.info and not old.info else []
+    gains += ["adds its attributes"] if concept.attributes and not old.attributes else []
+    negatives = len(_against(concept, old))
+    gains += [f"adds {negatives} negative{'' if negatives == 1 else 's'}"] if negatives else []
     return Change(old.name, "adds" if gains else "unchanged", fresh, ", ".join(gains) or "unchanged")
 
 

@@ -6,7 +6,7 @@ Everything is read and checked here before anything is written; `personal.rememb
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,7 +15,15 @@ from personal.concepts import Photo
 from personal.errors import ConceptError, ExchangeError, ImageError
 from personal.images import read_photo
 from personal.remember.archive import Archive, opened
-from personal.remember.library import MAX_VIEWS, clean_category, clean_info, clean_name, folded
+from personal.remember.library import (
+    MAX_NEGATIVES,
+    MAX_VIEWS,
+    clean_attributes,
+    clean_category,
+    clean_info,
+    clean_name,
+    folded,
+)
 from personal.settings import Settings
 
 FORMAT = "personal"
@@ -35,6 +43,9 @@ class Incoming:
     avatar: str = ""
     problems: tuple[str, ...] = ()
     refused: str = ""
+    negatives: tuple[Photo, ...] = ()
+    attributes: tuple[str, ...] = ()
+    by_face: bool = False
 
 
 def read(source: Path, settings: Settings | None = None) -> list[Incoming]:
@@ -95,11 +106,17 @@ class _Reader:
         records = [path for path in paths if path.endswith("/concept.json") and path.count("/") == root.count("/") + 2]
         for path in sorted(records, key=lambda path: (len(path), path)):
             record = self._json_object(path)
-            views = record.get("views")
-            if not isinstance(views, list) or not all(isinstance(view, str) for view in views):
-                raise ExchangeError(f"{path} in {self.archive.label} has a list of views that makes no sense.")
-            folder = path.removesuffix("concept.json") + "views/"
-            yield self._incoming(record, [f"{folder}{view}.jpg" for view in views], record.get("avatar"))
+            views, negatives = (
+                [f"{path.removesuffix('concept.json')}{folder}/{view}.jpg" for view in self._hashes(path, listed)]
+                for folder, listed in (("views", record.get("views")), ("negatives", record.get("negatives", [])))
+            )
+            concept = self._incoming(record, views, record.get("avatar"), negatives)
+            yield replace(concept, by_face=record.get("by_face") is True and not concept.refused)
+
+    def _hashes(self, path: str, listed: object) -> list[str]:
+        if not isinstance(listed, list) or not all(isinstance(view, str) for view in listed):
+            raise ExchangeError(f"{path} in {self.archive.label} has a list of views that makes no sense.")
+        return listed
 
     def _rap(self, root: str) -> Iterator[Incoming]:
         """RAP's database (github.com/Hoar012/RAP-MLLM): concept_dict {"<bo>": {name, image, info, category}}."""
@@ -114,7 +131,7 @@ class _Reader:
             images = [images] if isinstance(images, str) else images
             if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
                 raise ExchangeError(f"{key[:80]!r} in {path} has an image that is no path.")
-            named = {**record, "name": record.get("name") or key}
+            named = {k: record.get(k) for k in ("category", "info")} | {"name": record.get("name") or key}
             yield self._incoming(named, [self._suffix(root, image) or image for image in images], None)
 
     def _suffix(self, root: str, image: str) -> str | None:
@@ -138,28 +155,39 @@ class _Reader:
             inside = [path for path in named if path.split("/")[depth] == name]
             yield self._incoming({"name": name}, sorted(inside), None)
 
-    def _incoming(self, record: dict[str, Any], paths: list[str], avatar: object) -> Incoming:
+    def _incoming(
+        self, record: dict[str, Any], paths: list[str], avatar: object, negatives: Sequence[str] = ()
+    ) -> Incoming:
         name = record.get("name")
         try:
             name = clean_name(name)  # type: ignore[arg-type]
             category = clean_category(record.get("category") or "")
             info = clean_info(record.get("info") or "")
+            attributes = clean_attributes(record.get("attributes") or [])
         except ConceptError as error:
             return Incoming(str(name)[:64], refused=str(error))
-        photos: dict[str, Photo] = {}
         problems: list[str] = []
+        photos = self._photos(paths, MAX_VIEWS, problems, f"<{name}> has more than {MAX_VIEWS} photos")
+        hashes = {photo.sha256 for photo in photos.values()}
+        against = self._photos(negatives[-MAX_NEGATIVES:], MAX_NEGATIVES, problems)
+        chosen = next((photo.sha256 for path, photo in photos.items() if PurePosixPath(path).stem == avatar), "")
+        unique = tuple({photo.sha256: photo for photo in photos.values()}.values())
+        not_it = tuple({photo.sha256: photo for photo in against.values() if photo.sha256 not in hashes}.values())
+        refused = "" if photos else " ".join(["None of its photos can be used.", *problems[:1]])
+        return Incoming(name, category, info, unique, chosen, tuple(problems), refused, not_it, attributes)
+
+    def _photos(self, paths: Sequence[str], most: int, problems: list[str], beyond: str = "") -> dict[str, Photo]:
+        """Read photos by their paths; what cannot be read, or is beyond the `most`, is left out and told."""
+        photos: dict[str, Photo] = {}
         for path in paths:
-            if len(photos) == MAX_VIEWS:
-                problems.append(f"<{name}> has more than {MAX_VIEWS} photos; the others were left out.")
+            if len(photos) == most:
+                problems.append(f"{beyond}; the others were left out.")
                 break
             try:
                 photos[path] = self._photo(path)
             except (ImageError, ExchangeError) as error:
                 problems.append(f"{path} was left out: {error}")
-        chosen = next((photo.sha256 for path, photo in photos.items() if PurePosixPath(path).stem == avatar), "")
-        unique = tuple({photo.sha256: photo for photo in photos.values()}.values())
-        refused = "" if photos else " ".join(["None of its photos can be used.", *problems[:1]])
-        return Incoming(name, category, info, unique, chosen, tuple(problems), refused)
+        return photos
 
     def _photo(self, path: str) -> Photo:
         if path not in self.archive.files:

@@ -1,8 +1,9 @@
 """Library: concepts on disk, the truth, readable without the app.
 
-    library.json                                        {"schema": 1}
+    library.json                                        {"schema": 2}
     owners/<owner>/concepts/<id>/concept.json           written last: a folder without one is an unconfirmed add
-    owners/<owner>/concepts/<id>/views/<sha256>.jpg     written first
+    owners/<owner>/concepts/<id>/views/<sha256>.jpg     written first, as are the pictures of what it is not:
+    owners/<owner>/concepts/<id>/negatives/<sha256>.jpg
     owners/<owner>/trash/<token>/                       what was forgotten; the token holds the time
     owners/<owner>/preferences.json
     gone/                                               on its way to being erased
@@ -21,7 +22,7 @@ import secrets
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,11 +33,21 @@ from personal.concepts import Concept, Photo, Preferences, View
 from personal.errors import ConceptError, StoreError
 from personal.remember import disk, record
 from personal.remember.mend import mend
-from personal.remember.names import MAX_NAME, clean_category, clean_info, clean_name, folded
-from personal.remember.record import FILE, MAX_VIEWS, SCHEMA, VIEWS, view_file
+from personal.remember.names import MAX_NAME, clean_attributes, clean_category, clean_info, clean_name, folded
+from personal.remember.record import FILE, MAX_NEGATIVES, MAX_VIEWS, SCHEMA, VIEWS
 from personal.remember.shelf import Forgotten, Shelf, forgotten, forgotten_at, load, new_token
 
-__all__ = ["MAX_VIEWS", "Forgotten", "Library", "clean_category", "clean_info", "clean_name", "folded"]
+__all__ = [
+    "MAX_NEGATIVES",
+    "MAX_VIEWS",
+    "Forgotten",
+    "Library",
+    "clean_attributes",
+    "clean_category",
+    "clean_info",
+    "clean_name",
+    "folded",
+]
 
 _OWNER = re.compile(r"[a-z0-9-]{1,64}")
 
@@ -123,20 +134,17 @@ class Library:
         return concept
 
     def path(self, owner: str, concept_id: str, view: str) -> Path:
-        """Tell where a view's file lies."""
-        if view not in {v.sha256 for v in self.get(owner, concept_id).views}:
-            raise ConceptError("This photo is no longer there. Reload to see what is.")
-        return view_file(self._folder(owner, concept_id), view)
+        """Tell where the file of a view or negative lies."""
+        return self._located(owner, concept_id, view)[1]
 
     def photo(self, owner: str, concept_id: str, view: str) -> Photo:
-        """Read a view. Raises StoreError where its file is gone or damaged."""
-        path = self.path(owner, concept_id, view)
-        size = next(v for v in self.get(owner, concept_id).views if v.sha256 == view)
+        """Read a view or negative. Raises StoreError where its file is gone or damaged."""
+        known, path = self._located(owner, concept_id, view)
         with disk.in_words(path):
             jpeg = path.read_bytes()
         if hashlib.sha256(jpeg).hexdigest() != view:
             raise StoreError(f"The photo {path} is damaged. Remove it from its concept and add it again.")
-        return Photo(jpeg, view, size.width, size.height)
+        return Photo(jpeg, view, known.width, known.height)
 
     def preferences(self, owner: str) -> Preferences:
         """Return an owner's wishes; none where the file is absent or damaged (`problems` tells)."""
@@ -167,7 +175,16 @@ class Library:
         """Return the name as it would be stored, or raise ConceptError."""
         return clean_name(name)
 
-    def add(self, owner: str, name: str, photos: Sequence[Photo], category: str = "", info: str = "") -> Concept:
+    def add(
+        self,
+        owner: str,
+        name: str,
+        photos: Sequence[Photo],
+        category: str = "",
+        info: str = "",
+        attributes: Sequence[str] = (),
+        by_face: bool = False,
+    ) -> Concept:
         """Remember a new concept; the first photo is its avatar. The same photo twice is one view."""
         name, views = clean_name(name), _views(photos)
         with self._writing(owner) as shelf:
@@ -183,6 +200,8 @@ class Library:
                 avatar=views[0].sha256,
                 created=now,
                 updated=now,
+                attributes=clean_attributes(attributes),
+                by_face=by_face,
             )
             folder = self._folder(owner, concept.id)
             try:
@@ -204,17 +223,25 @@ class Library:
         add: Sequence[Photo] = (),
         remove: Sequence[str] = (),
         avatar: str | None = None,
+        add_negatives: Sequence[Photo] = (),
+        remove_negatives: Sequence[str] = (),
+        attributes: Sequence[str] | None = None,
+        by_face: bool | None = None,
     ) -> Concept:
-        """Change what is given and leave the rest. Views are removed before others are added; one must remain."""
+        """Change what is given and leave the rest. Views are removed before others are added; one must remain.
+
+        A negative that becomes a view is one no more; a view does not become a negative. Of negatives beyond 24 the
+        oldest go.
+        """
         with self._writing(owner) as shelf:
             old = self.get(owner, concept_id)
-            present = {view.sha256 for view in old.views}
-            if not present.issuperset(remove):
-                raise ConceptError("A photo to be removed is no longer there. Reload to see what is.")
-            kept = tuple(view for view in old.views if view.sha256 not in set(remove))
-            views = kept + tuple(view for view in _views(add) if view not in kept)
+            views = _changed(old.views, add, remove)
             _check_count(views)
             hashes = [view.sha256 for view in views]
+            if not set(hashes).isdisjoint(photo.sha256 for photo in add_negatives):
+                raise ConceptError(f"This is one of the photos of {old.tag} itself. Remove it there first.")
+            negatives = _changed(old.negatives, add_negatives, remove_negatives)
+            negatives = tuple(view for view in negatives if view.sha256 not in hashes)[-MAX_NEGATIVES:]
             if avatar is not None and avatar not in hashes:
                 raise ConceptError("The avatar must be one of the concept's photos. Choose another.")
             new = replace(
@@ -224,23 +251,23 @@ class Library:
                 info=old.info if info is None else clean_info(info),
                 views=views,
                 avatar=avatar or (old.avatar if old.avatar in hashes else hashes[0]),
+                negatives=negatives,
+                attributes=old.attributes if attributes is None else clean_attributes(attributes),
+                by_face=old.by_face if by_face is None else by_face,
             )
             self._check_free(shelf, new.name, concept_id)
             if new == old:
                 return old
             new = replace(new, updated=_now())
             folder = self._folder(owner, concept_id)
-            fresh = [photo for photo in add if photo.sha256 not in present]
+            before, after = (set(record.files(folder, concept)) for concept in (old, new))
             try:
-                self._write(folder, new, fresh)
+                self._write(folder, new, (*add, *add_negatives), present=before)
             except OSError:
-                for photo in fresh:
-                    view_file(folder, photo.sha256).unlink(missing_ok=True)
+                disk.remove_all(after - before)
                 raise
             shelf.put(new)
-            for sha in present.difference(hashes):
-                view_file(folder, sha).unlink(missing_ok=True)
-            disk.sync_dir(folder / VIEWS)
+            disk.remove_all(before - after)
         return new
 
     def forget(self, owner: str, concept_id: str) -> str:
@@ -322,6 +349,8 @@ class Library:
                 f"The library in {self.data_dir} was written by a newer version (schema {schema}, this one knows "
                 f"{SCHEMA}). Update Personal, or use another --data-dir."
             )
+        if schema < SCHEMA and not self._read_only:
+            disk.write_json(path, {"schema": SCHEMA})  # before any concept is written in the newer form
 
     @contextmanager
     def _writing(self, owner: str) -> Iterator[Shelf]:
@@ -331,13 +360,24 @@ class Library:
                 raise StoreError(f"The library in {self.data_dir} is open for reading only. Nothing was changed.")
             yield self._shelf(owner)
 
-    def _write(self, folder: Path, concept: Concept, photos: Sequence[Photo]) -> None:
-        """Put views, then the record, each durable before the next."""
+    def _write(self, folder: Path, concept: Concept, photos: Sequence[Photo], present: Set[Path] = frozenset()) -> None:
+        """Put the pictures that are not `present`, then the record, each durable before the next."""
         disk.make_dir(folder / VIEWS)
-        for photo in photos:
-            disk.write(view_file(folder, photo.sha256), photo.jpeg)
-        disk.sync_dir(folder / VIEWS)
+        jpegs = {photo.sha256: photo.jpeg for photo in photos}
+        fresh = [path for path in record.files(folder, concept) if path not in present]
+        for path in fresh:
+            disk.make_dir(path.parent)
+            disk.write(path, jpegs[path.stem])
+        for place in {path.parent for path in fresh}:
+            disk.sync_dir(place)
         disk.write_json(folder / FILE, record.as_json(concept))
+
+    def _located(self, owner: str, concept_id: str, view: str) -> tuple[View, Path]:
+        concept, folder = self.get(owner, concept_id), self._folder(owner, concept_id)
+        for known, path in zip((*concept.views, *concept.negatives), record.files(folder, concept), strict=True):
+            if known.sha256 == view:
+                return known, path
+        raise ConceptError("This photo is no longer there. Reload to see what is.")
 
     def _bury(self, path: Path) -> None:
         """Erase a folder so that a crash midway is finished by `mend`: out of sight first, then the bytes."""
@@ -370,6 +410,14 @@ class Library:
 
 def _views(photos: Sequence[Photo]) -> tuple[View, ...]:
     return tuple({photo.sha256: View(photo.sha256, photo.width, photo.height) for photo in photos}.values())
+
+
+def _changed(old: tuple[View, ...], add: Sequence[Photo], remove: Sequence[str]) -> tuple[View, ...]:
+    """Remove pictures, then add others; those that are there keep their place."""
+    if not {view.sha256 for view in old}.issuperset(remove):
+        raise ConceptError("A photo to be removed is no longer there. Reload to see what is.")
+    kept = tuple(view for view in old if view.sha256 not in set(remove))
+    return kept + tuple(view for view in _views(add) if view not in kept)
 
 
 def _check_count(views: tuple[View, ...]) -> None:

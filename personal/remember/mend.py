@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from personal.remember import disk, record
-from personal.remember.record import FILE, VIEWS
+from personal.remember.record import FILE, NEGATIVES, VIEWS
 from personal.remember.shelf import ID
 
 _VIEW = re.compile(r"[0-9a-f]{64}\.jpg")
@@ -30,14 +30,15 @@ def _mend_concept(folder: Path) -> None:
     if not (folder / FILE).exists():
         disk.remove(folder)
         return
-    _sweep(folder)
-    _sweep(folder / VIEWS)
+    pictures = (folder / VIEWS, folder / NEGATIVES)
+    for place in (folder, *pictures):
+        _sweep(place)
     try:
-        known = {f"{view.sha256}.jpg" for view in record.read(folder, folder.name).views}
+        known = set(record.files(folder, record.read(folder, folder.name)))
     except (ValueError, OSError):
         return
-    for path in disk.entries(folder / VIEWS):
-        if path.name not in known and _VIEW.fullmatch(path.name):
+    for path in (path for place in pictures for path in disk.entries(place)):
+        if path not in known and _VIEW.fullmatch(path.name):
             disk.remove(path)
 
 

@@ -1,4 +1,4 @@
-"""What a person may write: the rules for names, categories and infos, and when two names are the same.
+"""What a person may write: the rules for names, categories, infos and attributes, and when two names are the same.
 
 Pure functions over text; every refusal is a ConceptError that says what is wrong.
 """
@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from personal.errors import ConceptError
 
 MAX_NAME = 64
 MAX_CATEGORY = 64
 MAX_INFO = 4000
+MAX_ATTRIBUTES = 12
+MAX_ATTRIBUTE = 120
 
 _JOINERS = "\u200c\u200d\ufe0e\ufe0f"
 """Invisible, yet part of scripts (ZWNJ, ZWJ) and of emoji (ZWJ, variation selectors 15 and 16)."""
@@ -56,12 +59,20 @@ def folded(name: str) -> str:
 
 def clean_category(text: str) -> str:
     """Return a category as it is stored: one line of at most 64 characters, maybe none. Raises ConceptError."""
-    category = unicodedata.normalize("NFC", _text(text, "A category")).strip()
-    if any(unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} for sign in category):
-        raise ConceptError("A category is one line without control characters. Retype it.")
-    if len(category) > MAX_CATEGORY:
-        raise ConceptError(f"This category has {len(category)} characters; {MAX_CATEGORY} are the most. Shorten it.")
-    return category
+    return _line(text, "category", MAX_CATEGORY)
+
+
+def clean_attributes(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return attributes as they are stored: at most 12 lines of at most 120 characters, blanks and repeats left out.
+
+    Raises ConceptError.
+    """
+    if not isinstance(texts, list | tuple):
+        raise ConceptError("Attributes are a list of short phrases. Give each of them for itself.")
+    cleaned = {folded(line): line for text in texts if (line := _line(text, "attribute", MAX_ATTRIBUTE))}
+    if len(cleaned) > MAX_ATTRIBUTES:
+        raise ConceptError(f"A concept has at most {MAX_ATTRIBUTES} attributes, this would be {len(cleaned)}.")
+    return tuple(cleaned.values())
 
 
 def clean_info(text: str) -> str:
@@ -72,6 +83,16 @@ def clean_info(text: str) -> str:
     if len(info) > MAX_INFO:
         raise ConceptError(f"This info has {len(info)} characters; {MAX_INFO} are the most. Shorten it.")
     return info
+
+
+def _line(value: object, what: str, most: int) -> str:
+    article = "An" if what[0] in "aeiou" else "A"
+    line = unicodedata.normalize("NFC", _text(value, f"{article} {what}")).strip()
+    if any(unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} for sign in line):
+        raise ConceptError(f"{article} {what} is one line without control characters. Retype it.")
+    if len(line) > most:
+        raise ConceptError(f"This {what} has {len(line)} characters; {most} are the most. Shorten it.")
+    return line
 
 
 def _text(value: object, what: str) -> str:

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from personal.concepts import Concept, Preferences, View
 from personal.errors import ConceptError
-from personal.remember.names import clean_category, clean_info, clean_name
+from personal.remember.names import clean_attributes, clean_category, clean_info, clean_name
 
-SCHEMA = 1
-"""The form of the data folder that this version writes; newer ones are refused."""
+SCHEMA = 2
+"""The form of the data folder that this version writes; newer ones are refused. 2: negatives and attributes."""
 
 FILE = "concept.json"
 VIEWS = "views"
+NEGATIVES = "negatives"
 MAX_VIEWS = 100
+MAX_NEGATIVES = 24
+"""The oldest go where there would be more."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -36,20 +40,30 @@ def as_json(concept: Concept) -> dict[str, Any]:
         "avatar": concept.avatar,
         "created": concept.created,
         "updated": concept.updated,
-        "views": [{"sha256": v.sha256, "width": v.width, "height": v.height} for v in concept.views],
+        "attributes": list(concept.attributes),
+        **({"by_face": True} if concept.by_face else {}),
+        "views": _pictures_as_json(concept.views),
+        "negatives": _pictures_as_json(concept.negatives),
     }
 
 
-def view_file(folder: Path, sha256: str) -> Path:
-    """Tell where a concept's folder keeps a view."""
-    return folder / VIEWS / f"{sha256}.jpg"
+def view_file(folder: Path, sha256: str, *, negative: bool = False) -> Path:
+    """Tell where a concept's folder keeps a view, or a negative."""
+    return folder / (NEGATIVES if negative else VIEWS) / f"{sha256}.jpg"
+
+
+def files(folder: Path, concept: Concept) -> list[Path]:
+    """List where a concept's pictures are: its views, then its negatives."""
+    views = [view_file(folder, view.sha256) for view in concept.views]
+    return views + [view_file(folder, view.sha256, negative=True) for view in concept.negatives]
 
 
 def read(folder: Path, concept_id: str) -> Concept:
     """Read the concept of a folder. Raises ValueError, in words, where it is damaged, and OSError."""
     record = json.loads((folder / FILE).read_text("utf-8"))
     try:
-        views = tuple(View(v["sha256"], _size(v["width"]), _size(v["height"])) for v in record["views"])
+        views = _pictures(record["views"])
+        schema, later = record["schema"], record["schema"] != 1
         concept = Concept(
             id=record["id"],
             name=clean_name(record["name"]),
@@ -59,13 +73,19 @@ def read(folder: Path, concept_id: str) -> Concept:
             avatar=record["avatar"],
             created=record["created"],
             updated=record["updated"],
+            negatives=_pictures(record["negatives"]) if later else (),
+            attributes=clean_attributes(record["attributes"]) if later else (),
+            by_face=record.get("by_face", False),
         )
         hashes = [view.sha256 for view in views]
-        if record["schema"] != SCHEMA or concept.id != concept_id:
+        every = hashes + [view.sha256 for view in concept.negatives]
+        if type(schema) is not int or not 1 <= schema <= SCHEMA or concept.id != concept_id:
             raise ValueError("its schema or id is not what it should be")
+        if type(concept.by_face) is not bool:
+            raise ValueError("by_face must be true or false")
         if not all(_TIME.fullmatch(when) for when in (concept.created, concept.updated)):
             raise ValueError("a time in it is no time")
-        if not views or len(set(hashes)) < len(hashes) or not all(_SHA256.fullmatch(sha) for sha in hashes):
+        if not views or len(set(every)) < len(every) or not all(_SHA256.fullmatch(sha) for sha in every):
             raise ValueError("its list of views makes no sense")
         if concept.avatar not in hashes:
             raise ValueError("its avatar is none of its views")
@@ -73,9 +93,9 @@ def read(folder: Path, concept_id: str) -> Concept:
         raise ValueError(f"something is missing or of the wrong kind ({error})") from error
     except ConceptError as error:
         raise ValueError(str(error)) from error
-    lost = sum(not view_file(folder, sha).is_file() for sha in hashes)
+    lost = sum(not path.is_file() for path in files(folder, concept))
     if lost:
-        raise ValueError(f"{lost} of its {len(views)} photos are missing")
+        raise ValueError(f"{lost} of its {len(every)} photos are missing")
     return concept
 
 
@@ -97,6 +117,14 @@ def checked(wishes: Preferences) -> Preferences:
     if wishes.top_k is not None and not (type(wishes.top_k) is int and 1 <= wishes.top_k <= 20):
         raise ValueError("top_k must be a whole number from 1 to 20")
     return wishes
+
+
+def _pictures_as_json(views: Iterable[View]) -> list[dict[str, Any]]:
+    return [{"sha256": view.sha256, "width": view.width, "height": view.height} for view in views]
+
+
+def _pictures(value: Iterable[Any]) -> tuple[View, ...]:
+    return tuple(View(v["sha256"], _size(v["width"]), _size(v["height"])) for v in value)
 
 
 def _size(value: object) -> int:

@@ -2,7 +2,8 @@
 
 Where the image tower is a convolutional timm trunk, instance vectors are its last feature map under generalised-mean
 pooling (Radenović et al., TPAMI 2019, section 3.2), and any window of the photo is pooled from the same map. Other
-towers give open_clip's image embedding, one crop at a time. The text tower is left alone. Knows nothing of concepts.
+towers give open_clip's image embedding, one crop at a time. What was learnt on top of one (`personal.retrieve.head`)
+projects its vectors. The text tower is left alone. Knows nothing of concepts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from personal.concepts import Progress
 from personal.errors import ModelError
-from personal.retrieve.regions import pool_whole
+from personal.retrieve.calibrate import Calibration
+from personal.retrieve.head import FILE, Head, read, unit
+from personal.retrieve.regions import centre, cut, pool_box, pool_whole
 from personal.threads import in_thread
 
 if TYPE_CHECKING:
@@ -25,12 +28,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-SHORT_SIDE = 512
-LONG_SIDE = 1024
-"""Pixels of a photo on its way through a convolutional trunk: short side, and the most that the long side may have."""
+SHORT_SIDE, FINE, TINY = 512, 768, 192
+"""Pixels along the short side of a photo on its way through a convolutional trunk: at a first look, at a second, and of
+a reference as it looks far away."""
+LONGEST = 2
+"""How many times as long as the short side the long one may be."""
 
-THRESHOLDS = {"tf_efficientnet_lite2": 0.66}
+THRESHOLDS = {"tf_efficientnet_lite2": 0.75}
 """Similarity from which a concept is claimed, per trunk: fitted on data as docs/experiments.md tells."""
+CALIBRATIONS = {"tf_efficientnet_lite2": Calibration(35.0, 0.765)}
+"""From similarity to probability, where drawn scenes have told; other models learn it from the library."""
 UNFITTED_THRESHOLD = 0.8
 """The same for every other model: a cautious start, to be set by PERSONAL_THRESHOLD or in the app."""
 
@@ -38,7 +45,7 @@ CROPS_AT_ONCE = 16
 
 
 class Encoder:
-    """An open_clip image tower. Call `load` first; `id`, `dimension` and `threshold` are known after it.
+    """An open_clip image tower. Call `load` first; `id`, `dimension`, `threshold` and `calibration` are known after it.
 
     `source` is a local open_clip folder, `hf-hub:owner/name`, or `architecture/pretrained`.
     """
@@ -49,6 +56,8 @@ class Encoder:
         self.id = ""
         self.dimension = 0
         self.threshold = UNFITTED_THRESHOLD
+        self.calibration: Calibration | None = None
+        self._head: Head | None = None
         self._model: Any = None
         self._preprocess: Callable[[Image], Any] | None = None
         self._cell = 0
@@ -83,7 +92,12 @@ class Encoder:
             self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = model.eval().to(self.device, memory_format=torch.channels_last)
         self._probe()
-        self.threshold = _threshold(self.source)
+        trunk = _trunk(self.source)
+        self.threshold = THRESHOLDS.get(trunk, UNFITTED_THRESHOLD)
+        self.calibration = CALIBRATIONS.get(trunk)
+        self._head = read(Path(self.source)) if self.maps else None
+        if self._head:
+            self.dimension = self._head.dimension
         self.id = _identity(self.source)
 
     def embed(self, images: Sequence[Image]) -> NDArray[np.float32]:
@@ -93,21 +107,49 @@ class Encoder:
         if not images:
             return np.zeros((0, self.dimension), np.float32)
         if self.maps:
-            return in_thread(lambda: np.concatenate([pool_whole(self._map(image)) for image in images]))
+            return in_thread(lambda: self.project(np.concatenate([pool_whole(self._map(image)) for image in images])))
         return in_thread(lambda: self._embed_batch(images))
 
-    def dense(self, image: Image) -> NDArray[np.float32] | None:
-        """Return the trunk's last map (rows, columns, channels), or None where the tower has none."""
-        return in_thread(lambda: self._map(image)) if self.maps else None
+    def remember(self, image: Image) -> NDArray[np.float32]:
+        """Embed a reference: the whole of it, its middle, and, from a map, the whole as if far away: (n, dimension)."""
+        import numpy as np
 
-    def _map(self, image: Image) -> NDArray[np.float32]:
-        """Run the trunk over a picture: aspect kept as far as LONG_SIDE allows, sides multiples of the trunk's step."""
+        middle = centre(*image.size)
+        if not self.maps:
+            return self.embed([image, cut(image, middle)])
+
+        def pooled() -> NDArray[np.float32]:
+            near, far = self._map(image), self._map(image, TINY)
+            return self.project(np.concatenate([pool_whole(near), pool_box(near, middle), pool_whole(far)]))
+
+        return in_thread(pooled)
+
+    def dense(self, image: Image, *, fine: bool = False) -> NDArray[np.float32] | None:
+        """Return the trunk's last map (rows, columns, channels), or None where the tower has none."""
+        return in_thread(lambda: self._map(image, FINE if fine else SHORT_SIDE)) if self.maps else None
+
+    def project(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn what was pooled from a map (n, channels) into vectors (n, dimension), unit length."""
+        return self._head.project(pooled) if self._head else unit(pooled)
+
+    def common(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Tell how much likelier than usual vectors are to resemble anything: (n,), about 0; 0 where nobody learnt."""
+        import numpy as np
+
+        return self._head.common(vectors) if self._head else np.zeros(len(vectors), np.float32)
+
+    def tighten(self, dense: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Draw boxes (n, 4) closer around what they hold, where that was learnt."""
+        return self._head.tighten(dense, boxes) if self._head else boxes
+
+    def _map(self, image: Image, short: int = SHORT_SIDE) -> NDArray[np.float32]:
+        """Run the trunk over a picture: aspect kept as far as LONGEST allows, sides multiples of the trunk's step."""
         import numpy as np
         import torch
         from PIL import Image as pillow
 
-        scale = SHORT_SIDE / min(image.size)
-        width, height = (max(1, round(min(side * scale, LONG_SIDE) / self._cell)) * self._cell for side in image.size)
+        scale, longest = short / min(image.size), LONGEST * short
+        width, height = (max(1, round(min(side * scale, longest) / self._cell)) * self._cell for side in image.size)
         pixels = np.array(image.resize((width, height), pillow.Resampling.BICUBIC), dtype=np.float32) / 255
         visual = self._model.visual
         pixels = (pixels - np.float32(visual.image_mean)) / np.float32(visual.image_std)
@@ -156,12 +198,13 @@ def address(source: str) -> tuple[str, str | None]:
     return name, tag
 
 
-def _threshold(source: str) -> float:
+def _trunk(source: str) -> str:
+    """Name the trunk of an encoder in a folder; nothing for all others."""
     config = Path(source) / "open_clip_config.json"
     if not config.is_file():
-        return UNFITTED_THRESHOLD
+        return ""
     vision = json.loads(config.read_text(encoding="utf-8"))["model_cfg"]["vision_cfg"]
-    return THRESHOLDS.get(vision.get("timm_model_name"), UNFITTED_THRESHOLD)
+    return str(vision.get("timm_model_name"))
 
 
 def _identity(source: str) -> str:
@@ -169,8 +212,8 @@ def _identity(source: str) -> str:
     folder = Path(source)
     if not folder.is_dir():
         return source
-    digest = hashlib.sha256(f"gem4 {SHORT_SIDE}".encode())
-    for file in sorted(folder.glob("open_clip_*")):
+    digest = hashlib.sha256(f"gem4 {SHORT_SIDE} {TINY}".encode())
+    for file in sorted([*folder.glob("open_clip_*"), *folder.glob(FILE)]):
         with file.open("rb") as stream:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)

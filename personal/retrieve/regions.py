@@ -6,6 +6,7 @@ nor the index.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,19 @@ from personal.concepts import WHOLE, Box
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SIZES = (1.0, 0.75, 0.5)
-"""Sides of the windows, as fractions of the photo's short side."""
-STEP = 0.25
-"""Distance between windows, as a fraction of the photo's short side."""
+LARGE = (1.0, 0.75, 0.5)
+SIZES = (*LARGE, 0.375, 0.25)
+SMALL = (0.5, 0.375, 0.25, 0.18)
+"""Sides of windows, as fractions of the photo's short side: where each costs an encoding, of a first look at a map, and
+of a second, finer one."""
+STEP = 0.34
+"""Distance between windows, as a fraction of their side."""
+COARSE = 0.5
+"""The same where each costs an encoding."""
 CROP_CELLS = 8
 """Cells along the short side of a photo when windows are crops."""
+CENTRE = 0.5
+"""The part of a reference photo, around its middle, that is remembered apart: there is the subject, mostly alone."""
 
 _SMALL = 1e-6
 
@@ -38,14 +46,16 @@ class Regions:
     vectors: NDArray[np.float32]
 
 
-def windows(columns: int, rows: int) -> list[Window]:
+def windows(columns: int, rows: int, sizes: Sequence[float] = SIZES, step: float = STEP) -> list[Window]:
     """List the windows of a map of `columns` x `rows` cells: the whole first, then squares from large to small."""
     short = min(columns, rows)
     found = [(0, 0, columns, rows)]
-    step = max(1, round(short * STEP))
-    for size in SIZES:
+    for size in sizes:
         side = max(1, round(short * size))
-        found += [(x, y, x + side, y + side) for y in _starts(rows - side, step) for x in _starts(columns - side, step)]
+        apart = max(1, round(short * size * step))
+        found += [
+            (x, y, x + side, y + side) for y in _starts(rows - side, apart) for x in _starts(columns - side, apart)
+        ]
     return list(dict.fromkeys(found))
 
 
@@ -61,19 +71,29 @@ def fractions(window: Window, columns: int, rows: int) -> Box:
     return x0 / columns, y0 / rows, x1 / columns, y1 / rows
 
 
-def pool(dense: NDArray[np.float32]) -> Regions:
+def pool(dense: NDArray[np.float32], sizes: Sequence[float] = SIZES) -> Regions:
     """Pool a map (rows, columns, channels) over all its windows."""
     rows, columns = dense.shape[:2]
-    cells = windows(columns, rows)
+    cells = windows(columns, rows, sizes)
     return Regions(tuple(fractions(window, columns, rows) for window in cells), _pool(dense, cells))
 
 
-def pool_box(dense: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
-    """Pool a map over one box, rounded outwards to whole cells: (1, channels), unit length."""
+def centre(width: int, height: int) -> Box:
+    """Tell which square in the middle of a picture of this size is remembered apart."""
+    side = min(width, height) * CENTRE
+    x, y = side / width / 2, side / height / 2
+    return 0.5 - x, 0.5 - y, 0.5 + x, 0.5 + y
+
+
+def pool_box(dense: NDArray[np.float32], *boxes: Box) -> NDArray[np.float32]:
+    """Pool a map over boxes, rounded outwards to whole cells: (boxes, channels), unit length."""
     rows, columns = dense.shape[:2]
-    x0, y0 = min(int(box[0] * columns), columns - 1), min(int(box[1] * rows), rows - 1)
-    x1, y1 = int(np.ceil(box[2] * columns - _SMALL)), int(np.ceil(box[3] * rows - _SMALL))
-    return _pool(dense, [(x0, y0, min(columns, max(x0 + 1, x1)), min(rows, max(y0 + 1, y1)))])
+    cells = []
+    for left, top, right, bottom in boxes:
+        x0, y0 = min(int(left * columns + _SMALL), columns - 1), min(int(top * rows + _SMALL), rows - 1)
+        x1, y1 = int(np.ceil(right * columns - _SMALL)), int(np.ceil(bottom * rows - _SMALL))
+        cells.append((x0, y0, min(columns, max(x0 + 1, x1)), min(rows, max(y0 + 1, y1))))
+    return _pool(dense, cells)
 
 
 def pool_whole(dense: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -85,7 +105,7 @@ def crops(image: Image) -> tuple[tuple[Box, ...], list[Image]]:
     """Cut the windows out of a photo, for encoders that give no map."""
     short = min(image.size)
     columns, rows = (max(1, round(side / short * CROP_CELLS)) for side in image.size)
-    boxes = tuple(fractions(window, columns, rows) for window in windows(columns, rows))
+    boxes = tuple(fractions(window, columns, rows) for window in windows(columns, rows, LARGE, COARSE))
     return boxes, [cut(image, box) for box in boxes]
 
 
@@ -95,13 +115,18 @@ def cut(image: Image, box: Box) -> Image:
     return image.crop((x0, y0, max(x0 + 1, round(box[2] * image.width)), max(y0 + 1, round(box[3] * image.height))))
 
 
-def coverage(boxes: tuple[Box, ...]) -> NDArray[np.float64]:
+def coverage(boxes: Sequence[Box]) -> NDArray[np.float64]:
     """Return the overlap of every two boxes, intersection over union: (n, n), 0..1."""
-    b = np.asarray(boxes, dtype=np.float64)
+    b, area = np.asarray(boxes, dtype=np.float64), areas(boxes)
     low, high = np.maximum(b[:, None, :2], b[None, :, :2]), np.minimum(b[:, None, 2:], b[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=2)
-    area = (b[:, 2:] - b[:, :2]).prod(axis=1)
     return np.asarray(shared / (area[:, None] + area[None] - shared))
+
+
+def areas(boxes: Sequence[Box]) -> NDArray[np.float64]:
+    """Return the share of the photo that each box takes: (n,), 0..1."""
+    b = np.asarray(boxes, dtype=np.float64)
+    return np.asarray((b[:, 2:] - b[:, :2]).prod(axis=1))
 
 
 def _pool(dense: NDArray[np.float32], cells: list[Window]) -> NDArray[np.float32]:

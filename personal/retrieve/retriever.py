@@ -1,22 +1,26 @@
 """Photos and questions → Matches: regions of the photo against the owner's views, and names in the question.
 
-Is given the encoder and the index. Holds the regions of the photos seen last, so that looking, ranking and asking
-about one photo encode it once.
+Is given the encoder and the index. Looks once at every photo, and closer where the first look left doubts. Holds what
+was seen in the photos looked at last, so that looking, ranking and asking about one photo encode it once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections import Counter
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from personal.concepts import WHOLE, Box, Concept, Hit, Match, Photo
+from personal.concepts import Box, Concept, Hit, Match, Photo, Stored
 from personal.images import open_photo
+from personal.retrieve.calibrate import Calibration, of_concept, of_library, own_and_others
 from personal.retrieve.names import bracketed, find_names
 from personal.retrieve.recent import Recent
-from personal.retrieve.regions import Regions, coverage, crops, cut, pool, pool_box
+from personal.retrieve.regions import SMALL, Regions, coverage, crops, cut, pool, pool_box
+from personal.retrieve.score import Scores, score
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,9 +29,19 @@ Array = NDArray[np.float32]
 
 OVERLAP = 0.3
 """Regions that share more than this (intersection over union) with a claimed one cannot be claimed by another."""
-NEIGHBOURS = 16
-"""Views that are asked of the index for a region: its best concept is all that counts, the rest is slack."""
+DOUBT = 0.1
+"""A photo is looked at more closely where an unclaimed concept is at most this much below the threshold."""
+SLACK = 0.2
+"""Similarity that a box may lose by being drawn closer."""
+ALIKE = 0.05
+"""So much above the threshold, views of two concepts are hard to tell apart."""
+FEW = 400
+"""Views up to which all of an owner's concepts are compared with every region."""
+ASKED, NEIGHBOURS = 64, 8
+"""Beyond that: regions that are looked up in the index, and vectors that each of them finds."""
 CACHED_PHOTOS = 32
+SEVERAL, LEARNT_FROM = 2, 100
+"""Views beyond which a concept's own say how sure a match is; concepts that a library is learnt from at most."""
 
 
 class Encoder(Protocol):
@@ -37,14 +51,62 @@ class Encoder(Protocol):
     def threshold(self) -> float: ...
     @property
     def dimension(self) -> int: ...
+    @property
+    def calibration(self) -> Calibration | None: ...
     def embed(self, images: Sequence[Image]) -> Array: ...
-    def dense(self, image: Image) -> Array | None: ...
+    def remember(self, image: Image) -> Array: ...
+    def dense(self, image: Image, *, fine: bool = False) -> Array | None: ...
+    def project(self, pooled: Array) -> Array: ...
+    def common(self, vectors: Array) -> Array: ...
+    def tighten(self, dense: Array, boxes: Array) -> Array: ...
+
+
+class Proposal(Protocol):
+    """Where a detector thinks that something is."""
+
+    @property
+    def box(self) -> Box: ...
+
+
+class Detector(Protocol):
+    """What a retriever asks of a detector (`personal.retrieve.detector`)."""
+
+    def propose(self, image: Image, categories: Sequence[str]) -> Sequence[Proposal]: ...
+    def clear(self) -> None: ...
+
+
+class People(Protocol):
+    """What a retriever asks of who is known by the face (`personal.retrieve.people`)."""
+
+    def settle(
+        self, owner: str, photo: Photo, concepts: Sequence[Concept], matches: Sequence[Match], strictness: float
+    ) -> list[Match]: ...
+    def clear(self) -> None: ...
 
 
 class Index(Protocol):
     """What a retriever asks of the index (`personal.remember.index`)."""
 
     def query(self, owner: str, vectors: Array, limit: int) -> list[list[Hit]]: ...
+    def vectors(self, owner: str, concept_ids: Iterable[str]) -> dict[str, list[Stored]]: ...
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A photo as it was looked at: its regions, and the map they were pooled from, where there is one."""
+
+    regions: Regions
+    dense: Array | None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A photo's regions beside the concepts that they were compared with, and what is stored of those."""
+
+    seen: Seen
+    concepts: tuple[Concept, ...]
+    known: tuple[list[Stored], ...]
+    scores: Scores
 
 
 class Retriever:
@@ -53,11 +115,22 @@ class Retriever:
     `cache_size` is how many photos' vectors are held at most; `clear` drops them.
     """
 
-    def __init__(self, encoder: Encoder, index: Index, *, cache_size: int = CACHED_PHOTOS) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        index: Index,
+        *,
+        detector: Detector | None = None,
+        people: People | None = None,
+        cache_size: int = CACHED_PHOTOS,
+    ) -> None:
         self._encoder = encoder
         self._index = index
+        self._detector = detector
+        self._people = people
+        self._calibrations: dict[str, Calibration] = {}
         self._views: Recent[Array] = Recent(cache_size)
-        self._regions: Recent[Regions] = Recent(cache_size)
+        self._seen: Recent[Seen] = Recent(2 * cache_size)
 
     @property
     def threshold(self) -> float:
@@ -65,29 +138,43 @@ class Retriever:
         return self._encoder.threshold
 
     @property
+    def alike(self) -> float:
+        """The similarity, -1..1, from which views of two concepts are hard to tell apart."""
+        return self.threshold + ALIKE
+
+    @property
     def cache_size(self) -> int:
         """How many photos' vectors are held at most."""
-        return self._regions.size
+        return self._views.size
 
     @cache_size.setter
     def cache_size(self, size: int) -> None:
-        self._views.size = self._regions.size = size
+        self._views.size, self._seen.size = size, 2 * size
 
     def clear(self) -> None:
         """Drop everything held of photos seen."""
         self._views.clear()
-        self._regions.clear()
+        self._seen.clear()
+        self._calibrations.clear()
+        if self._detector:
+            self._detector.clear()
+        if self._people:
+            self._people.clear()
 
-    def embed(self, photos: Sequence[Photo]) -> Array:
-        """Return the vectors (n, dimension) of whole photos, as the index stores them for views."""
-        if not photos:
-            return np.zeros((0, self._encoder.dimension), np.float32)
-        held = {photo.sha256: self._views.get(photo.sha256) for photo in photos}
-        new = {photo.sha256: photo for photo in photos if held[photo.sha256] is None}
-        for sha256, vector in zip(new, self._encoder.embed([open_photo(p) for p in new.values()]), strict=True):
-            self._views.put(sha256, vector)
-            held[sha256] = vector
-        return np.stack([vector for photo in photos if (vector := held[photo.sha256]) is not None])
+    def embed(self, photos: Sequence[Photo]) -> list[Array]:
+        """Return what is remembered of each photo as a reference, (n, dimension): the whole of it first."""
+        found = []
+        for photo in photos:
+            held = self._views.get(photo.sha256)
+            if held is None:
+                held = self._encoder.remember(open_photo(photo))
+                self._views.put(photo.sha256, held)
+            found.append(held)
+        return found
+
+    def regions(self, photo: Photo) -> Regions:
+        """Return a photo's regions as a first look sees them, the whole of it first; a detector is not asked."""
+        return self._look_at(photo).regions
 
     def look(
         self,
@@ -102,43 +189,53 @@ class Retriever:
         """Find the concepts in a photo, best first: one match each, similarity at least `threshold`, at most `top_k`.
 
         Regions are shared out by `claim`. The whole photo takes part only where its windows do not tell two concepts
-        apart, since it holds what they hold. Concepts whose id is in `rejected` are not considered.
+        apart, since it holds what they hold. Of people who are known by the face, faces in the photo have the last
+        word. Concepts whose id is in `rejected` are not considered.
         """
-        turned_down = sum(len(concept.views) for concept in concepts if concept.id in rejected)
         concepts = [concept for concept in concepts if concept.id not in rejected]
         if not concepts:
             return []
-        regions = self._look_at(photo)
-        similarity, views = self._compare(owner, regions.vectors, concepts, NEIGHBOURS + turned_down)
-        taken = coverage(regions.boxes) > OVERLAP
-        taken[:, 0] = True
-        parts = similarity.copy()
-        parts[0] = -np.inf
-        claims = claim(parts, taken, threshold)
-        if len(claims) < 2:
-            claims = claim(similarity, taken, threshold)
-        return [
-            Match(concepts[i], "seen", float(similarity[r, i]), regions.boxes[r], views[r][i], photo.sha256)
-            for r, i in claims[:top_k]
-        ]
+        compared = self._compare(owner, photo, concepts, threshold)
+        claims, boxes = self._tightened(compared, _shared_out(compared, threshold))
+        found = [self._sure(owner, compared, region, concept, photo) for region, concept in claims]
+        drawn = {match.concept.id: box for match, box in zip(found, boxes, strict=True)}
+        if self._people:
+            strictness = (threshold - self.threshold) / (1 - self.threshold)
+            found = self._people.settle(owner, photo, concepts, found, strictness)
+        return [match if match.by_face else replace(match, box=drawn[match.concept.id]) for match in found[:top_k]]
 
-    def rank(self, owner: str, photo: Photo, concepts: Sequence[Concept], box: Box | None = None) -> list[Match]:
-        """Rank every concept that has a view in the index by its best similarity over views and regions, best first.
+    def rank(
+        self,
+        owner: str,
+        photo: Photo,
+        concepts: Sequence[Concept],
+        box: Box | None = None,
+        *,
+        without: Set[str] = frozenset(),
+    ) -> list[Match]:
+        """Rank the concepts by their best similarity over regions, best first; of a large library the nearest alone.
 
-        With `box` that part of the photo alone is compared. There is no threshold, and regions may be shared.
+        With `box` that part of the photo alone is compared; `without` are views that do not count. There is no
+        threshold, and regions may be shared.
         """
         if not concepts:
             return []
-        regions = self._look_at(photo) if box is None else self._look_at_box(photo, box)
-        every = sum(len(concept.views) for concept in concepts)
-        similarity, views = self._compare(owner, regions.vectors, concepts, every)
+        compared = self._compare(owner, photo, concepts, self.threshold, box, without)
+        similarity = compared.scores.similarity
         best = similarity.argmax(axis=0)
         matches = [
-            Match(concept, "seen", float(similarity[row, column]), regions.boxes[row], views[row][column], photo.sha256)
-            for column, (concept, row) in enumerate(zip(concepts, best, strict=True))
+            _match(compared, int(row), column, photo)
+            for column, row in enumerate(best)
             if similarity[row, column] > -np.inf
         ]
         return sorted(matches, key=lambda match: -(match.similarity or 0.0))
+
+    def calibrate(self, owner: str, concepts: Sequence[Concept]) -> None:
+        """Learn from an owner's views what similarity means, where the encoder does not know it."""
+        if self._encoder.calibration is None:
+            some = [concept.id for concept in concepts if len(concept.views) > 1][:LEARNT_FROM]
+            learnt = of_library(list(self._index.vectors(owner, some).values()))
+            self._calibrations |= {owner: learnt} if learnt else {}
 
     def named(self, question: str, concepts: Sequence[Concept]) -> list[Match]:
         """Find the concepts named in a question, in the order in which they are named (`personal.retrieve.names`)."""
@@ -148,45 +245,133 @@ class Retriever:
         """Write the names that a question holds as `<name>`."""
         return bracketed(question, [concept.name for concept in concepts])
 
-    def _look_at(self, photo: Photo) -> Regions:
-        held = self._regions.get(photo.sha256)
+    def _compare(
+        self,
+        owner: str,
+        photo: Photo,
+        concepts: Sequence[Concept],
+        threshold: float,
+        box: Box | None = None,
+        without: Set[str] = frozenset(),
+    ) -> Compared:
+        """Compare the regions of a photo, or one box of it, with the concepts; look closer where that leaves doubts."""
+        seen = self._look_at(photo, concepts) if box is None else self._look_at_box(photo, box)
+        near = self._near(owner, seen, concepts)
+        stored = self._index.vectors(owner, [concept.id for concept in near])
+        known = tuple([one for one in stored[concept.id] if one.view not in without] for concept in near)
+        first = Compared(seen, tuple(near), known, score(seen.regions, known, self._encoder.common))
+        if box is not None or seen.dense is None or not _in_doubt(first, threshold):
+            return first
+        closer = self._look_at(photo, closer=True).regions
+        both = Regions(
+            seen.regions.boxes + closer.boxes[1:], np.concatenate([seen.regions.vectors, closer.vectors[1:]])
+        )
+        more = score(Regions(closer.boxes[1:], closer.vectors[1:]), known, self._encoder.common)
+        return replace(first, seen=replace(seen, regions=both), scores=first.scores.joined(more))
+
+    def _sure(self, owner: str, compared: Compared, region: int, column: int, photo: Photo) -> Match:
+        """Make a match that tells its probability, by the encoder's or the owner's curve and by what is known of it."""
+        match = _match(compared, region, column, photo)
+        curve = self._encoder.calibration or self._calibrations.get(owner)
+        if curve is None:
+            return match
+        known = compared.known[column]
+        if len(known) > SEVERAL or any(one.negative for one in known):
+            curve = of_concept(curve, *own_and_others(compared.known, column))
+        return replace(match, probability=curve.probability(match.similarity or 0.0))
+
+    def _near(self, owner: str, seen: Seen, concepts: Sequence[Concept]) -> Sequence[Concept]:
+        """Leave out of a large library the concepts of which nothing is near any region."""
+        if sum(len(concept.views) for concept in concepts) <= FEW:
+            return concepts
+        vectors = seen.regions.vectors
+        asked = vectors[:: -(-len(vectors) // ASKED)]
+        near = {hit.concept_id for hits in self._index.query(owner, asked, NEIGHBOURS) for hit in hits}
+        return [concept for concept in concepts if concept.id in near]
+
+    def _tightened(self, compared: Compared, claims: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], list[Box]]:
+        """Draw the boxes of claimed regions closer, as long as what they hold stays like the concept.
+
+        A part of a thing may look more like its look-alike than the whole does. So a claim falls where its closer box
+        overlaps another's and looks more like that one.
+        """
+        boxes = [compared.seen.regions.boxes[region] for region, _ in claims]
+        dense = compared.seen.dense
+        if dense is None or not claims:
+            return claims, boxes
+        tight = [_as_box(box) for box in self._encoder.tighten(dense, np.asarray(boxes, np.float32))]
+        held = Regions(tuple(tight), self._encoder.project(pool_box(dense, *tight)))
+        scores = score(held, compared.known, self._encoder.common).similarity
+        claimed = scores[:, [concept for _, concept in claims]]
+        rivals = np.where(coverage(tight) > OVERLAP, claimed, -np.inf).max(axis=1)
+        kept = []
+        for i, (region, concept) in enumerate(claims):
+            if rivals[i] <= claimed[i, i]:
+                kept.append(i)
+            if claimed[i, i] >= compared.scores.similarity[region, concept] - SLACK:
+                boxes[i] = tight[i]
+        return [claims[i] for i in kept], [boxes[i] for i in kept]
+
+    def _look_at(self, photo: Photo, concepts: Sequence[Concept] = (), *, closer: bool = False) -> Seen:
+        categories = [c for c, _ in Counter(c.category for c in concepts).most_common()] if self._detector else []
+        key = "\0".join([photo.sha256, "closer" if closer else "", *categories])
+        held = self._seen.get(key)
         if held is None:
             image = open_photo(photo)
-            dense = self._encoder.dense(image)
-            if dense is not None:
-                held = pool(dense)
-                self._views.put(photo.sha256, held.vectors[0])
-            else:
-                boxes, pieces = crops(image)
-                held = Regions(boxes, self._encoder.embed(pieces))
-            self._regions.put(photo.sha256, held)
+            found = self._detector.propose(image, categories) if self._detector and categories else []
+            held = self._encode(image, [one.box for one in found], closer=closer)
+            self._seen.put(key, held)
         return held
 
-    def _look_at_box(self, photo: Photo, box: Box) -> Regions:
-        if box == WHOLE:
-            return Regions((WHOLE,), self.embed([photo]))
+    def _encode(self, image: Image, boxes: Sequence[Box], *, closer: bool) -> Seen:
+        """Encode a photo's windows and more boxes: pooled from one map where there is one, else crop by crop."""
+        dense = self._encoder.dense(image, fine=closer)
+        if dense is None:
+            places, pieces = crops(image)
+            vectors = self._encoder.embed([*pieces, *(cut(image, box) for box in boxes)])
+            return Seen(Regions((*places, *boxes), vectors), None)
+        pooled = pool(dense, SMALL) if closer else pool(dense)
+        vectors = np.concatenate([pooled.vectors, pool_box(dense, *boxes)]) if boxes else pooled.vectors
+        regions = Regions((*pooled.boxes, *boxes), self._encoder.project(vectors))
+        return Seen(regions, None if closer else dense.astype(np.float16))
+
+    def _look_at_box(self, photo: Photo, box: Box) -> Seen:
         image = open_photo(photo)
         dense = self._encoder.dense(image)
-        vectors = self._encoder.embed([cut(image, box)]) if dense is None else pool_box(dense, box)
-        return Regions((box,), vectors)
+        if dense is None:
+            return Seen(Regions((box,), self._encoder.embed([cut(image, box)])), None)
+        return Seen(Regions((box,), self._encoder.project(pool_box(dense, box))), None)
 
-    def _compare(
-        self, owner: str, vectors: Array, concepts: Sequence[Concept], limit: int
-    ) -> tuple[Array, list[list[str]]]:
-        """Return for each region and concept the best similarity over the concept's views, and which view it was.
 
-        Where no view of a concept is among the `limit` nearest of a region, the similarity is -inf.
-        """
-        place = {concept.id: column for column, concept in enumerate(concepts)}
-        similarity = np.full((len(vectors), len(concepts)), -np.inf, np.float32)
-        views = [[""] * len(concepts) for _ in vectors]
-        for row, hits in enumerate(self._index.query(owner, vectors, limit)):
-            for hit in hits:
-                column = place.get(hit.concept_id)
-                if column is not None and hit.similarity > similarity[row, column]:
-                    similarity[row, column] = hit.similarity
-                    views[row][column] = hit.view
-        return similarity, views
+def _match(compared: Compared, region: int, column: int, photo: Photo) -> Match:
+    similarity, box = float(compared.scores.similarity[region, column]), compared.seen.regions.boxes[region]
+    view = compared.scores.view(region, column)
+    return Match(compared.concepts[column], "seen", similarity, box, view, photo.sha256)
+
+
+def _shared_out(compared: Compared, threshold: float) -> list[tuple[int, int]]:
+    """Share the regions out, the whole photo only where its parts tell less than two concepts."""
+    similarity = compared.scores.similarity
+    if not similarity.size:
+        return []
+    taken = coverage(compared.seen.regions.boxes) > OVERLAP
+    taken[:, 0] = True
+    parts = similarity.copy()
+    parts[0] = -np.inf
+    claims = claim(parts, taken, threshold)
+    return claims if len(claims) > 1 else claim(similarity, taken, threshold)
+
+
+def _in_doubt(compared: Compared, threshold: float) -> bool:
+    """Tell whether a concept that got no region is nearly above the threshold somewhere."""
+    claimed = {concept for _, concept in _shared_out(compared, threshold)}
+    best = compared.scores.similarity.max(axis=0, initial=-np.inf)
+    return any(value > threshold - DOUBT for concept, value in enumerate(best) if concept not in claimed)
+
+
+def _as_box(sides: Array) -> Box:
+    x0, y0, x1, y1 = (float(side) for side in sides)
+    return x0, y0, x1, y1
 
 
 def claim(similarity: Array, taken: NDArray[np.bool_], threshold: float) -> list[tuple[int, int]]:

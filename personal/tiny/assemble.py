@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 4
+SCHEMA = 5
 """Raised whenever assembly makes something else of the same parts."""
 STEPS = len(PARTS) + 3
 MANIFEST = "personal-tiny.json"
@@ -106,12 +106,13 @@ def _assemble(cache_dir: Path) -> Iterator[Progress]:
     from personal.tiny import encoder, mllm
 
     heads = yield from _trained(deltas.ENCODER, len(PARTS))
-    encoder.write(partial / "encoder", home / "encoder", trunk, sentences, trained=heads)
+    recognition = yield from _trained(deltas.RECOGNITION, len(PARTS))
+    encoder.write(partial / "encoder", home / "encoder", trunk, sentences, trained=heads, recognition=recognition)
     yield Progress("Assembling the language model", len(PARTS) + 1, STEPS)
     learnt = yield from _trained(deltas.MLLM, len(PARTS) + 1)
     mllm.write(partial / "mllm", trunk, language, trained=learnt)
     yield Progress("Checking what was assembled", len(PARTS) + 2, STEPS)
-    used = {deltas.ENCODER: heads, deltas.MLLM: learnt}
+    used = {deltas.ENCODER: heads, deltas.MLLM: learnt, deltas.RECOGNITION: recognition}
     _seal(partial, home, [name for name, weights in used.items() if weights is not None])
     shutil.rmtree(home, ignore_errors=True)
     partial.rename(home)
@@ -123,7 +124,7 @@ def _trained(name: str, step: int) -> Generator[Progress, None, dict[str, torch.
     try:
         return deltas.read(deltas.SHIPPED, name)
     except ModelError as error:
-        log.warning("personal-tiny is assembled without its trained weights: %s", error)
+        log.warning("personal-tiny is assembled without something that was trained: %s", error)
         yield Progress(str(error), step, STEPS)
         return None
 
@@ -143,7 +144,7 @@ def _seal(partial: Path, home: Path, used: Sequence[str]) -> None:
 
 def _recipe(home: Path) -> dict[str, Any]:
     """State what the checkpoints are made of; another recipe, or a folder that was moved, is assembled anew."""
-    trained = {name: deltas.whole(deltas.SHIPPED, name) for name in (deltas.ENCODER, deltas.MLLM)}
+    trained = {name: deltas.whole(deltas.SHIPPED, name) for name in deltas.LOST}
     return {"schema": SCHEMA, "folder": str(home), "parts": deltas.parts(), "trained": trained}
 
 

@@ -1,8 +1,8 @@
 """The weights that this project trained, as they are shipped: differences to the parts, verified before use.
 
 `lora_A` and `lora_B` of a linear layer stand for `lora_B @ lora_A`, added to its weight; every other tensor replaces
-the one of its name. A folder of deltas has a `manifest.json` that names the files, their sha256, and what they belong
-to.
+the one of its name. What recognition learnt on top of the encoder is added to nothing, but fits these parts alone. A
+folder of such files has a `manifest.json` that names them, their sha256, and what they belong to.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parents[2] / "assets" / "weights"
 MANIFEST = "manifest.json"
-MLLM, ENCODER = "mllm.safetensors", "encoder.safetensors"
+MLLM, ENCODER, RECOGNITION = "mllm.safetensors", "encoder.safetensors", "recognition.safetensors"
+LOST = {
+    MLLM: "personal-tiny does not see photos",
+    ENCODER: "photos cannot be searched by text",
+    RECOGNITION: "subjects that are small, or among others, are recognised worse",
+}
+"""Each file, and what cannot be done without it."""
 
 
 def whole(folder: Path, name: str) -> str | None:
@@ -39,9 +45,9 @@ def parts() -> list[dict[str, str]]:
 
 
 def problems(folder: Path) -> list[str]:
-    """Read both files and say what is wrong with them."""
+    """Read every file and say what is wrong with them."""
     found = []
-    for name in (MLLM, ENCODER):
+    for name in LOST:
         try:
             read(folder, name)
         except ModelError as error:
@@ -50,15 +56,14 @@ def problems(folder: Path) -> list[str]:
 
 
 def read(folder: Path, name: str) -> dict[str, torch.Tensor]:
-    """Read a file of deltas. Raises ModelError where it is missing or not what the manifest says."""
+    """Read one of the files. Raises ModelError where it is missing or not what the manifest says."""
     from safetensors.torch import load_file
 
     path, expected = folder / name, whole(folder, name)
     if expected is None or digest(path) != expected:
-        lost = "personal-tiny does not see photos" if name == MLLM else "photos cannot be searched by text"
         raise ModelError(
             f"{path} is missing or damaged: it is not what {MANIFEST} beside it says. Fetch it again and start anew; "
-            f"until then {lost}."
+            f"until then {LOST[name]}."
         )
     return load_file(path)
 

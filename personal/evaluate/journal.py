@@ -1,0 +1,130 @@
+"""The answers of a run on disk, each as it comes: a run that is cut short goes on where it stopped.
+
+A line of JSON an answer, under a first one that says what all of them were made with; one that a kill tore is passed
+over. Knows nothing of models or protocols: what was asked is a key, what came back a value.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from personal.errors import PersonalError
+
+SYNC_S = 2.0
+"""Seconds after which what was written is forced onto the disk; a killed process loses nothing, a power cut this."""
+VERSION = 1
+
+Reply = dict[str, Any]
+"""What came back, as JSON has it."""
+
+
+class Journal:
+    """Replies by what was asked; with a `path` they are kept there, without one as long as the Journal is.
+
+    `known` is how many were read from the file. Its lines hold questions, answers and hashes of photos.
+    """
+
+    def __init__(self, path: Path | None = None, made_with: Mapping[str, Any] | None = None) -> None:
+        """Open the journal of a run that is `made_with` settings. Raises PersonalError where it is of other ones."""
+        self._path = path
+        self._replies: dict[str, Reply] = {}
+        self._file: Any = None
+        self._synced = 0.0
+        if path is not None:
+            made_with = json.loads(json.dumps(made_with or {}))
+            try:
+                end = self._read(path, made_with)
+                self._file = path.open("r+b" if path.exists() else "w+b")
+                self._file.truncate(end)
+                self._file.seek(end)
+                if not end:
+                    self._write({"journal": VERSION, "made_with": made_with})
+            except OSError as error:
+                raise _unusable(path, error) from error
+        self.known = len(self._replies)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def recall(self, asked: Mapping[str, Any], answer: Callable[[], Reply]) -> Reply:
+        """Return the reply to what was `asked` before, or else `answer` it now and keep that."""
+        key = _key(asked)
+        if key not in self._replies:
+            self._replies[key] = reply = answer()
+            if self._file is not None:
+                self._write({"asked": asked, "reply": reply})
+        return self._replies[key]
+
+    def close(self) -> None:
+        """Let go of the file; the next run goes on from it. Closing twice is harmless."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def remove(self) -> None:
+        """Drop the file, once what was made of the replies is written."""
+        self.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    def _read(self, path: Path, made_with: Mapping[str, Any]) -> int:
+        """Take in the replies of a file. Return where its last whole line ends; 0 where there is none."""
+        data = path.read_bytes() if path.exists() else b""
+        head, *lines = data[: data.rfind(b"\n") + 1].splitlines() or [b""]
+        if not head:
+            return 0
+        record = _parsed(head)
+        if record.get("journal") != VERSION or not isinstance(record.get("made_with"), dict):
+            raise PersonalError(f"{path} is no journal of an evaluation: move it away, or take another OUT.")
+        for row in map(_parsed, lines):
+            if "asked" in row and "reply" in row:
+                self._replies[_key(row["asked"])] = row["reply"]
+        if differences := _differences(record["made_with"], made_with):
+            raise PersonalError(
+                f"{path} holds {len(self._replies)} answers of a run with other settings ({differences}). Run it with "
+                "those to finish it, take another OUT, or delete the file to start afresh."
+            )
+        return data.rfind(b"\n") + 1
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        try:
+            self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+            self._file.flush()
+            if time.monotonic() - self._synced > SYNC_S:
+                os.fsync(self._file.fileno())
+                self._synced = time.monotonic()
+        except OSError as error:
+            assert self._path is not None
+            raise _unusable(self._path, error) from error
+
+
+def _key(asked: Mapping[str, Any]) -> str:
+    return json.dumps(asked, sort_keys=True, ensure_ascii=False)
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    names = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
+    return ", ".join(f"{name} {then.get(name)}, now {now.get(name)}" for name in names[:4])
+
+
+def _unusable(path: Path, error: OSError) -> PersonalError:
+    return PersonalError(
+        f"{path} cannot be written or read ({error.strerror or error}). Make room for it, or take another OUT; what it "
+        "holds is kept."
+    )

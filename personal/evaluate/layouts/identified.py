@@ -1,0 +1,27 @@
+"""A dataset of any layout for the protocols about one concept a photo; `evaluate.multi` has those of several."""
+
+from __future__ import annotations
+
+from personal.errors import PersonalError
+from personal.evaluate.identify import Drawn, Folder
+from personal.evaluate.layouts.shape import Dataset, photos
+from personal.images import read_photo
+
+
+def as_folder(dataset: Dataset, references: int) -> Folder:
+    """Read all photos of one concept of a dataset that is `usable`, as `identify.read_folder` does, its split kept.
+
+    Raises PersonalError where fewer than two concepts are left, or none has a photo to ask about.
+    """
+    shown: Drawn = {subject.name: [] for subject in dataset.subjects}
+    files: dict[str, str] = {}
+    for query in dataset.queries:
+        if len(query.concepts) == 1:
+            (name,), photo = query.concepts, read_photo(query.path)
+            shown[name].append(photo)
+            files[photo.sha256] = dataset.file(query.path)
+    known = photos({subject.name: subject.references for subject in dataset.subjects}) if dataset.split else shown
+    pools = {name: pool for name, pool in known.items() if pool and (dataset.split or len(pool) > references)}
+    if len(pools) < 2 or not any(shown.values()):
+        raise PersonalError(f"{dataset.folder} has no two concepts with photos of them alone, which this asks about.")
+    return Folder(pools, dataset.notes, files, {name: shown[name] for name in pools} if dataset.split else {})

@@ -1,0 +1,118 @@
+"""Answers on Hugging Face's ZeroGPU, which lends a GPU for one call at a time, to a process forked for it.
+
+The model is opened once, in the CPU's memory of the app's own process, where no GPU may be touched. A forked process
+has it too: it carries it over to its GPU at its first answer, and may be there for the next one or not. What crosses
+between the two is pickled: messages one way, Pieces the other. So nothing is kept between answers (what is forgotten
+here could not be forgotten there), and a model that took another's place would be unknown to the processes that run.
+Everywhere else this module has no part.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any
+
+from personal.concepts import Piece
+from personal.errors import ModelError
+from personal.generate.local import LocalGenerator
+from personal.generate.prompt import Message
+
+DEVICE = "cuda"
+"""Where a forked process carries the model."""
+BEFORE_S, TOKENS_PER_S, LONGEST_S = 20, 10, 120
+"""What is asked for: time to fork, carry over and read, then so many tokens a second; guessed low, not measured."""
+
+Said = Generator[Piece | ModelError, None, None]
+
+_models: dict[str, LentGenerator] = {}
+
+
+class LentGenerator(LocalGenerator):
+    """A LocalGenerator whose answers are computed elsewhere, on a GPU lent for each; several may be at once."""
+
+    exclusive = False
+
+    def __init__(self, source: str, *, quantization: str = "4bit", **options: Any) -> None:
+        if quantization == "8bit":
+            raise ModelError(
+                "On ZeroGPU a model is opened without the GPU, and bitsandbytes does not carry 8 bits over to one. "
+                "Set PERSONAL_QUANTIZATION to 4bit or none."
+            )
+        bits = "nf4" if quantization == "4bit" else quantization
+        super().__init__(source, **{**options, "device": "cpu", "quantization": bits})
+        _models[source] = self
+
+    @property
+    def description(self) -> str:
+        """Say in words where and in which numbers the model computes."""
+        return f"{self._plan.bits} on a GPU that ZeroGPU lends for each answer"
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_new_tokens: int,
+        stop: threading.Event,
+        temperature: float = 0.0,
+    ) -> Iterator[Piece]:
+        """Answer as a LocalGenerator does. Closing the iterator, or `stop`, is noticed with the next Piece.
+
+        Raises ModelError, also where no GPU is lent or it is taken back.
+        """
+        for _ in self.load():
+            pass
+        said = announce()(self.source, list(messages), max_new_tokens, temperature)
+        try:
+            while not stop.is_set() and (piece := _next(said)):
+                yield piece
+        finally:
+            said.close()
+
+    def _side_by_side(self, *_: Any) -> None:
+        """Nothing: questions are answered one by one, each on a GPU lent for it."""
+
+    def _generate(self, *arguments: Any) -> None:
+        self._model.to(DEVICE)
+        super()._generate(*arguments)
+
+
+def announce() -> Callable[[str, list[Message], int, float], Said]:
+    """Tell ZeroGPU that there is work for its GPUs, and return that work as it is done there.
+
+    It wants to be told in the main thread, before the page is served and before bitsandbytes is opened.
+    """
+    import spaces
+
+    lent: Callable[[str, list[Message], int, float], Said] = spaces.GPU(duration=_seconds)(_answer)
+    return lent
+
+
+def _seconds(_source: str, _messages: list[Message], max_new_tokens: int, _temperature: float) -> int:
+    """Tell for how long a GPU is asked for: ZeroGPU ends what takes longer, and lets who asks for less go first."""
+    return min(BEFORE_S + max_new_tokens // TOKENS_PER_S, LONGEST_S)
+
+
+def _answer(source: str, messages: list[Message], max_new_tokens: int, temperature: float) -> Said:
+    """Answer, in the forked process. A ModelError is yielded: of what is raised there only its class gets across."""
+    model, stop = _models[source], threading.Event()
+    try:
+        yield from LocalGenerator.stream(
+            model, messages, max_new_tokens=max_new_tokens, stop=stop, temperature=temperature
+        )
+    except ModelError as error:
+        yield error
+    finally:
+        model.clear()
+
+
+def _next(said: Said) -> Piece | None:
+    """Wait for what is said next, None at the end. Raises ModelError for whatever ZeroGPU raises."""
+    try:
+        piece = next(said, None)
+    except Exception as error:
+        reason = str(getattr(error, "message", error)).rstrip(".") or type(error).__name__
+        raise ModelError(f"ZeroGPU gave no answer: {reason}. Try again in a while.") from error
+    if isinstance(piece, ModelError):
+        raise piece
+    return piece

@@ -1,0 +1,291 @@
+"""The Evaluate tab: which of one's own people, pets and things are confused, shown with what helps."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from personal.concepts import Concept, Photo, Progress
+from personal.errors import PersonalError
+from personal.evaluate.own import OUTCOMES, Checked, Tried, check
+from personal.images import data_url
+from personal.ui import render
+from personal.ui.desk import Desk, Screen, html, streaming_words, words
+from personal.ui.sessions import Session
+
+PAIRS = 6
+"""Mistakes that are shown with their photos."""
+TABLE = 6
+"""Concepts that are all in the table; of more, those that are confused."""
+
+Picture = Callable[[Concept, str], Photo | None]
+"""A view of a concept, or None where its file is damaged or gone."""
+
+
+class Evaluate:
+    """The tab's components and handlers. An owner has one check at a time."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._running: dict[str, threading.Event] = {}
+        self._shown: dict[str, set[tuple[str, str, str]]] = {}
+
+    def build(self) -> None:
+        with gr.Column(elem_classes="evaluate"):
+            html(INTRO)
+            with gr.Row(elem_classes="check-actions"):
+                self.begin = gr.Button(
+                    "Check my concepts", variant="primary", size="sm", interactive=False, elem_id="check"
+                )
+                self.halt = gr.Button(
+                    "Stop", size="sm", visible=False, elem_id="check-stop", elem_classes="stop-writing"
+                )
+            self.notice = html(elem_id="check-notice")
+            self.hint = html(elem_id="check-hint")
+            self.progress = html(elem_id="check-progress")
+            self.result = html(elem_id="check-result")
+        self.drawn = [self.begin, self.halt, self.hint, self.result]
+        """What `draw` may return."""
+
+    def wire(self, tabs: gr.Tabs) -> None:
+        """Connect the handlers; `tabs` is what "Open" switches."""
+        self._tabs = tabs
+        outputs = [*self.drawn, self.notice, self.progress, *self._desk.elsewhere]
+        quiet: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
+        self.begin.click(self.run, None, **quiet)
+        self.halt.click(self.stop, None, **quiet)
+        self.hint.select(self.go, None, **quiet)
+        self.result.select(self.go, None, **quiet)
+
+    def draw(self, session: Session) -> Screen:
+        """The buttons as they are to be now, and what is missing; a verdict goes as soon as what it shows is gone."""
+        concepts = self._desk.assistant.concepts(session.owner)
+        running = self._running.get(session.owner)
+        if running and not concepts:
+            running.set()
+        missing = lacking(concepts)
+        stale = not self._shown.get(session.owner, set()) <= _views(concepts)
+        if stale:
+            del self._shown[session.owner]
+        return {
+            self.begin: gr.Button(visible=not running, interactive=not missing),
+            self.halt: gr.Button(visible=bool(running)),
+            self.hint: missing,
+            **({self.result: ""} if stale else {}),
+        }
+
+    @streaming_words
+    def run(self, request: gr.Request) -> Iterator[Screen]:
+        """Try every photo of this visitor's concepts, with progress."""
+        session, stop = self._desk.session(request), threading.Event()
+        owner = session.owner
+        if self._running.setdefault(owner, stop) is not stop:
+            raise PersonalError("Your concepts are being checked already, in another window.")
+        told: Screen = {}
+        try:
+            looking = {self.progress: render.busy("Looking at your photos …"), self.notice: "", self.result: ""}
+            yield {self.begin: gr.Button(visible=False), self.halt: gr.Button(visible=True), **looking}
+            for step in check(self._desk.assistant, owner, stop=stop):
+                if isinstance(step, Progress):
+                    yield {self.progress: render.busy(f"{step.text}: {step.done + 1} of {step.total}", step)}
+                else:
+                    self._shown[owner] = _views(self._desk.assistant.concepts(owner))
+                    told = {self.result: verdict(step, lambda of, view: self._desk.picture(session, of.id, view))}
+        except PersonalError as error:
+            told = {self.notice: render.problem(str(error))}
+        finally:
+            del self._running[owner]
+        yield {self.progress: "", **told, **self.draw(session)}
+
+    def stop(self, request: gr.Request) -> Screen:
+        """End the check at its next photo; what was seen until then is told."""
+        running = self._running.get(self._desk.session(request).owner)
+        if running:
+            running.set()
+        return {self.halt: gr.Button(visible=False)}
+
+    @words
+    def go(self, event: gr.EventData, request: gr.Request) -> Screen:
+        """Open a concept, or the form for a new one, in the Concepts tab."""
+        session, data = self._desk.session(request), event._data
+        there = {self._tabs: gr.Tabs(selected="concepts")}
+        if data.get("act") == "first":
+            return {**there, **self._desk.begin_concept(session)}
+        if data.get("act") != "open":
+            return {}
+        session.side, session.open_concept = "", str(data.get("concept"))
+        return {**there, **self._desk.draw_concepts(session)}
+
+
+def _views(concepts: Sequence[Concept]) -> set[tuple[str, str, str]]:
+    return {(concept.id, concept.name, view.sha256) for concept in concepts for view in concept.views}
+
+
+# -- from a check to HTML ----------------------------------------------------------------------------------------------
+
+INTRO = (
+    "<h2>Who is taken for whom?</h2><p class='note'>Each of your photos is looked at as if it were new, and compared "
+    "with all the others. So you see who gets the right name, who is confused with whom, and which photo would help. "
+    "Nothing of yours is changed.</p>"
+)
+
+
+def lacking(concepts: Sequence[Concept]) -> str:
+    """Say what there must be before a check can tell anything; nothing where it can."""
+    button = f'<p class="row"><button class="primary" {render.act("first")}>Add '
+    if not concepts:
+        said = "Nobody is remembered yet. Give names to two people, pets or things, with two photos or more of each."
+        return f'<div class="empty small"><p>{said}</p>{button}your first concept</button></p></div>'
+    if len(concepts) == 1:
+        said = f"{escape(concepts[0].name)} is all there is, and cannot be taken for anybody else."
+        return f'<div class="empty small"><p dir="auto">{said}</p>{button}another</button></p></div>'
+    if all(len(concept.views) == 1 for concept in concepts):
+        said = "Each of yours has one photo only. To be looked at as if it were new, a photo needs another beside it."
+        return f'<div class="empty small"><p>{said}</p></div>'
+    return ""
+
+
+def verdict(found: Checked, picture: Picture) -> str:
+    """What came of a check, in words and pictures."""
+    every = {one.concept.id: one.concept for one in found.tried}
+    every |= {one.best.concept.id: one.best.concept for one in found.tried if one.outcome == "wrong"}
+    colours = {concept_id: number % 8 for number, concept_id in enumerate(every)}
+    return (
+        f'<section class="verdict">{_summary(found)}{_mistakes(found, colours, picture)}'
+        f"{_table(found, every, picture)}{_single(found.single, picture)}</section>"
+    )
+
+
+def _summary(found: Checked) -> str:
+    if not found.tried:
+        said = "Stopped before the first photo." if found.stopped else "None of your photos could be looked at."
+        return f'<p class="sum" role="status">{said}</p>'
+    stopped = f'<p class="note">Stopped after {len(found.tried)} of {found.total} photos.</p>' if found.stopped else ""
+    missed = 0 if found.stopped else found.total - len(found.tried)
+    if missed:
+        stopped = f'<p class="note">{render.plural(missed, "photo")} could not be looked at.</p>'
+    outcomes = Counter(one.outcome for one in found.tried)
+    parts = "".join(f'<i class="{name}" style="flex-grow:{outcomes[name]}"></i>' for name in OUTCOMES if outcomes[name])
+    threshold = found.tried[0].threshold
+    return (
+        f'<p class="sum" role="status">{summary(found)}</p><div class="shares" aria-hidden="true">{parts}</div>'
+        f"{stopped}"
+        f'<details class="used"><summary>How sure is sure?</summary><p>A name is said from a similarity of '
+        f"{threshold:.2f} on (the threshold). Settings has it as “How sure before it says a name”.</p></details>"
+    )
+
+
+def summary(found: Checked) -> str:
+    """Say in a sentence how many photos get the right name, a wrong one, none."""
+    total = len(found.tried)
+    right, wrong, silent = (found.count(outcome) for outcome in OUTCOMES)
+    if right == total:
+        return f"All {total} photos get the right name." if total > 1 else "The photo gets the right name."
+    parts = [f"{right or 'none'} {'get' if right > 1 else 'gets'} the right name"]
+    parts += [f"{count} {words}" for count, words in ((wrong, "a wrong one"), (silent, "no name")) if count]
+    return f"Of {render.plural(total, 'photo')} {', '.join(parts[:-1])} and {parts[-1]}."
+
+
+def _mistakes(found: Checked, colours: dict[str, int], picture: Picture) -> str:
+    mistaken = found.mistaken
+    if not mistaken:
+        return ""
+    rows = "".join(_mistake(one, times, colours, picture) for one, times in mistaken[:PAIRS])
+    left = len(mistaken) - PAIRS
+    more = f'<p class="note">And {left} more: mend these first, then check again.</p>' if left > 0 else ""
+    return f'<h3>What would help</h3><ul class="pairs">{rows}</ul>{more}'
+
+
+def _mistake(one: Tried, times: int, colours: dict[str, int], picture: Picture) -> str:
+    """One photo beside the one that it was taken for, or that it was not like enough, and what to do."""
+    wrong = one.outcome == "wrong"
+    beside = one.best if wrong else one.own
+    name = render.chip(one.concept, colours[one.concept.id])
+    if wrong:
+        other = render.chip(one.best.concept, colours[one.best.concept.id])
+        said = f"{name} is taken for {other}"
+        advice = "Add a photo from another angle"
+    else:
+        said = f"{name} is not recognised"
+        advice = "Add a photo more like this one"
+    often = f" <small>in {times} photos</small>" if times > 1 else ""
+    figures = _figure(one.photo, f"A photo of {one.concept.name}")
+    nearest = picture(beside.concept, beside.view or "") if beside else None
+    if beside and nearest:
+        like = "The most similar photo of" if wrong else "The most similar other photo of"
+        figures += _figure(nearest, f"{like} {beside.concept.name}")
+    doubt = f'<p class="note" dir="auto">Or remove this one, if it is not {escape(one.concept.name)} at all.</p>'
+    return (
+        f'<li><p>{said}{often}</p><div class="pair">{figures}</div>'
+        f"<button {render.act('open', concept=one.concept.id)}>{render.icon('plus')}{advice}</button>{doubt}</li>"
+    )
+
+
+def _figure(photo: Photo, words: str) -> str:
+    words = escape(words)
+    return f'<figure><img src="{data_url(photo, 360)}" alt=""><figcaption dir="auto">{words}</figcaption></figure>'
+
+
+def _table(found: Checked, every: dict[str, Concept], picture: Picture) -> str:
+    """Whose photos get which name: a row a concept, a column a name."""
+    confusion = found.confusion
+    astray = {concept_id for truth, said in confusion if said != truth for concept_id in (truth, said) if concept_id}
+    shown = sorted(every.values(), key=lambda concept: concept.id not in astray)
+    shown = [concept for concept in shown if len(every) <= TABLE or concept.id in astray]
+    if not shown:
+        return ""
+    tried = Counter(one.concept.id for one in found.tried)
+    faces = {concept.id: _face(concept, picture) for concept in shown}
+    columns: list[tuple[str | None, str, str]] = [(concept.id, faces[concept.id], concept.name) for concept in shown]
+    if any(said is None for _, said in confusion):
+        columns.append((None, "–", "no name"))
+    heads = "".join(f'<th scope="col" title="{escape(name)}" aria-label="{escape(name)}">{face}</th>'
+                    for _, face, name in columns)  # fmt: skip
+    rows = "".join(
+        f'<tr><th scope="row">{faces[c.id]}<span dir="auto">{escape(c.name)}</span></th>'
+        + "".join(_cell(confusion[c.id, said], tried[c.id], said, said == c.id) for said, *_ in columns)
+        + "</tr>"
+        for c in shown
+        if tried[c.id]
+    )
+    left = len(every) - len(shown)
+    rest = f" {render.plural(left, 'other')} always {'gets' if left == 1 else 'get'} the right name." if left else ""
+    return (
+        '<h3>Who gets which name</h3><p class="note">A row for each of yours, a column for each name: how many photos '
+        f'get it.{rest}</p><div class="confusion"><table><thead><tr><td></td>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _cell(count: int, of: int, said: str | None, right: bool) -> str:
+    if not count:
+        return "<td></td>"
+    outcome = "right" if right else "silent" if said is None else "wrong"
+    return f'<td class="{outcome}" style="--share:{100 * count / of:.0f}%">{count}</td>'
+
+
+def _single(concepts: Sequence[Concept], picture: Picture) -> str:
+    if not concepts:
+        return ""
+    rows = "".join(
+        f"<button {render.act('open', concept=concept.id)}>{_face(concept, picture)}"
+        f'<span dir="auto">{escape(concept.name)}</span></button>'
+        for concept in concepts[: render.PAGE]
+    )
+    left = len(concepts) - render.PAGE
+    more = f'<p class="note">And {left} more.</p>' if left > 0 else ""
+    return (
+        '<h3>Needs another photo</h3><p class="note">Of these there is one photo only: they are checked once there is '
+        f'a second.</p><div class="singles">{rows}</div>{more}'
+    )
+
+
+def _face(concept: Concept, picture: Picture) -> str:
+    avatar = picture(concept, concept.avatar)
+    url = data_url(avatar, 72, square=True) if avatar else ""
+    return f'<img class="face" src="{url}" alt="">' if url else '<i class="face"></i>'

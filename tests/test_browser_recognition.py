@@ -1,0 +1,186 @@
+"""Corrections that last, look-alikes and fingerprints in a real browser, on the embedded default."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.test_browser import SAMPLES, chromium, create, samples, served, tab, upload, visit  # noqa: F401
+
+pytestmark = pytest.mark.browser
+
+FIRST = samples()["concepts"][0]
+VIEWS = [SAMPLES / file for file in FIRST["views"]]
+SCENE = SAMPLES / next(p for p in samples()["photos"] if FIRST["name"] in p["concepts"])["file"]
+STRANGERS = SAMPLES / next(p for p in samples()["photos"] if FIRST["name"] not in p["concepts"])["file"]
+"""Taken for the first sample, where that alone is known."""
+
+
+@pytest.fixture
+def page(tmp_path, chromium):  # noqa: F811
+    with served(tmp_path / "data", PERSONAL_THRESHOLD="0.7") as address:
+        page = visit(chromium.new_context(viewport={"width": 1440, "height": 1000}), address)
+        yield page
+        page.context.close()
+
+
+def card(page, name):
+    return page.locator("#cards .card", has=page.locator("b", has_text=re.compile(f"^{name}$")))
+
+
+def open_card(page, name):
+    tab(page, "Concepts")
+    card(page, name).click()
+    page.locator("#editor h2", has_text=name).wait_for()
+
+
+def drop_anew(page, file):
+    """Drop a photo into a conversation of its own."""
+    tab(page, "Chat")
+    page.locator(".talks").get_by_role("button", name="New").click()
+    page.locator("#panel", has_text="Drop a photo").wait_for()
+    upload(page, "#ask", file)
+    page.locator("#panel .stage").wait_for()
+
+
+def turn_down(page, name):
+    match = page.locator("#panel .match", has=page.locator("b", has_text=name))
+    match.locator(".menu summary").click()
+    match.get_by_role("button", name=f"Not {name}").click()
+    page.locator("#toast", has_text=f"I will remember that this is not {name}.").wait_for()
+    expect(page.locator("#panel .box", has_text=name)).to_have_count(0)
+
+
+def undo(page):
+    page.locator("#toast").get_by_role("button", name="Undo").click()
+
+
+def test_not_bo_lasts_and_can_be_undone(page):
+    create(page, "bo", *VIEWS)
+    drop_anew(page, STRANGERS)
+    bo = page.locator("#panel .box", has_text="bo")
+    bo.wait_for()
+    page.locator("#panel .why summary").first.click()
+    assert "similarity" in page.locator("#panel .why p").first.inner_text()
+
+    # Turned down and taken back at once.
+    turn_down(page, "bo")
+    undo(page)
+    page.locator("#toast", has_text="this may be bo").wait_for()
+    bo.wait_for()
+    open_card(page, "bo")
+    expect(page.locator("#negatives")).to_be_hidden()
+
+    # Turned down for good: over a reload, and in another conversation.
+    tab(page, "Chat")
+    turn_down(page, "bo")
+    page.reload()
+    page.locator("#panel .stage").wait_for(timeout=60_000)
+    drop_anew(page, STRANGERS)
+    page.locator("#panel .none").wait_for()
+    drop_anew(page, SCENE)
+    bo.wait_for()
+
+    # It stands with the concept, and its cross takes it back, which can be undone too.
+    open_card(page, "bo")
+    row = page.locator("#negatives figure")
+    row.wait_for()
+    assert "Not bo" in page.locator("#negatives h3").inner_text()
+    row.locator(".cross").click()
+    page.locator("#toast", has_text="This may be bo from now on.").wait_for()
+    expect(page.locator("#negatives")).to_be_hidden()
+    undo(page)
+    row.wait_for()
+    row.locator(".cross").click()
+    expect(page.locator("#negatives")).to_be_hidden()
+    drop_anew(page, STRANGERS)
+    bo.wait_for()
+
+
+def test_look_alikes_are_told_on_their_cards_and_shown_side_by_side(page, tmp_path):
+    create(page, "bo", *VIEWS[:2])
+    Image.radial_gradient("L").resize((400, 300)).convert("RGB").save(tmp_path / "hole.png")
+    create(page, "hole", tmp_path / "hole.png")
+    create(page, "butin", VIEWS[2])
+    for name, like in (("bo", "butin"), ("butin", "bo")):
+        expect(card(page, name).locator(".alike")).to_have_text(f"hard to tell from {like}")
+    assert page.locator("#cards .alike").count() == 2
+
+    page.locator("#cards .alike", has_text="from bo").click()
+    pair = page.locator("#look-alike .pair")
+    pair.wait_for()
+    assert pair.locator("figcaption").all_inner_texts() == ["butin", "bo"]
+    assert "Add a photo of butin from another angle" in page.locator("#look-alike").inner_text()
+
+    # It is told after a reload, and no more once the other is forgotten.
+    page.reload()
+    tab(page, "Concepts")
+    page.locator("#cards .alike", has_text="from butin").wait_for(timeout=60_000)
+    open_card(page, "butin")
+    page.locator("#forget").click()
+    expect(page.locator("#cards .alike")).to_have_count(0)
+
+
+def test_what_tells_a_concept_apart_is_typed_and_saved(page):
+    tab(page, "Concepts")
+    page.locator("#new").click()
+    upload(page, "#files", VIEWS[0])
+    page.locator("#new-photos img").wait_for()
+    page.locator("#new-name textarea, #new-name input").fill("bo")
+    page.locator("#new-marks textarea").fill("white tip of the tail\n\nred collar")
+    page.locator("#create").click()
+    page.locator("#cards .card", has_text="bo").wait_for()
+
+    open_card(page, "bo")
+    marks = page.get_by_label("What tells bo apart")
+    expect(marks).to_have_value("white tip of the tail\nred collar")
+    marks.fill("torn left ear")
+    page.locator("#keep").click()
+    page.locator("#toast", has_text="bo is saved").wait_for()
+    page.reload()
+    open_card(page, "bo")
+    expect(marks).to_have_value("torn left ear")
+
+
+def test_words_typed_while_photos_arrive_are_kept(page):
+    words = page.locator("#ask textarea")
+    typed = ""
+    for number, files in enumerate([[SCENE], [VIEWS[0]], VIEWS[1:]]):
+        words.focus()
+        words.press("Control+End")
+        upload(page, "#ask", *files)
+        words.press_sequentially(f"{number} abcdefghijklmnopqrstuvwxyz ", delay=4)
+        typed += f"{number} abcdefghijklmnopqrstuvwxyz "
+        expect(page.locator("#drafts .draft")).to_have_count((1, 2, 4)[number])
+        expect(words).to_have_value(typed)
+    assert page.locator("#notice .problem").count() == 0
+
+    # Sent while a photo is on its way: it goes with the question.
+    words.fill("")
+    page.locator(".talks").get_by_role("button", name="New").click()
+    expect(page.locator("#drafts .draft")).to_have_count(0)
+    upload(page, "#ask", SCENE)
+    words.press_sequentially("who is it", delay=0)
+    words.press("Enter")
+    expect(page.locator("#log .said.you", has_text="who is it").locator("img")).to_have_count(1)
+    expect(words).to_have_value("")
+    expect(page.locator("#drafts .draft")).to_have_count(0)
+
+
+def test_every_toast_is_seen_for_its_time_and_lies_above_the_field(tmp_path, chromium):  # noqa: F811
+    with served(tmp_path / "data") as address:
+        page = visit(chromium.new_context(viewport={"width": 390, "height": 844}), address)
+        for file in (SCENE, STRANGERS):
+            upload(page, "#ask", file)
+            page.locator("#panel .stage").wait_for()
+            page.get_by_role("button", name="Delete").click()
+            page.locator("#toast", has_text="was deleted").wait_for()
+            begun = page.evaluate("(toast => [toast.begun, toast.begun = true][0])(document.querySelector('.toast'))")
+            assert not begun, "an element that stays goes out at the first one's end"
+            toast, field = (page.locator(name).bounding_box() for name in ("#toast", "#ask"))
+            assert toast["y"] + toast["height"] <= field["y"]
+            page.locator("#panel .stage").wait_for(state="detached")
+        page.context.close()
