@@ -95,6 +95,12 @@ class LocalGenerator:
         """Tell whether the model learnt on single questions: what was said before only confuses it."""
         return self._marks.get("single_turn") is True
 
+    @property
+    def verifies(self) -> bool:
+        """Tell whether the model is asked to confirm doubtful matches (`Card.verifies`)."""
+        known = card(self.name)
+        return bool(known and known.verifies)
+
     @cached_property
     def _marks(self) -> dict[str, Any]:
         """What a checkpoint made here says of itself."""

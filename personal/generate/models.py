@@ -44,6 +44,10 @@ class Memory:
     parameters: int
 
 
+VERIFIES_FROM = 4_000_000_000
+"""Bytes of download from which a model is trusted to tell one's concepts from their look-alikes."""
+
+
 @dataclass(frozen=True)
 class Card:
     """A model: what it is, under which licence, how large, and how it likes to be asked.
@@ -69,6 +73,14 @@ class Card:
     single_turn: bool = False
     gated: bool = False
     note: str = ""
+
+    @property
+    def verifies(self) -> bool:
+        """Tell whether it is asked to confirm doubtful matches: by its size, and if it is used to several images.
+
+        That was not measured.
+        """
+        return self.sees and self.images != 1 and self.download >= VERIFIES_FROM
 
     @cached_property
     def memory(self) -> Memory:

@@ -87,7 +87,7 @@ class Table:
     def _nearest(self, queries: Vector, limit: int) -> list[list[Hit]]:
         """Look closely at the `limit` groups with the most similar vector each: what is sought can only be there."""
         tops = np.concatenate([self._tops(start, queries) for start in range(0, len(self._keys), ROWS)])
-        groups = _largest(tops.T, limit)
+        groups = _largest(np.ascontiguousarray(tops.T), limit)
         near, of_query = np.unique(groups, return_inverse=True)
         similarity = np.stack([self._group(group) for group in near]) @ queries.T
         own = similarity[of_query.reshape(groups.shape), :, np.arange(len(queries))[:, None]].reshape(len(queries), -1)

@@ -70,8 +70,8 @@ NEIGHBOURS, ALIKE = 8, 20
 NEVER = 10**9
 """Records after which Chroma would write its graph to files."""
 
-EVERYTHING = 2**62
-"""The last record of the journal that Chroma's graph is said to have seen: beyond any that there will be."""
+SEEN = f"INSERT OR REPLACE INTO max_seq_id SELECT id, {2**62} FROM segments WHERE scope = 'VECTOR'"
+"""Tells Chroma that its graphs have seen all that there will ever be in its journal."""
 
 KEEPING = {"automatically_purge": False, "_type": "EmbeddingsQueueConfigurationInternal"}
 """Chroma's journal is kept whatever its graph has seen: it is the only place on disk where vectors are."""
@@ -367,11 +367,7 @@ class Index:
             if self._store is not None:
                 _lead_nowhere(self._store)
                 with _database(self._store) as database:
-                    database.execute(
-                        "INSERT OR REPLACE INTO max_seq_id SELECT id, ? FROM segments WHERE scope = 'VECTOR' "
-                        "AND collection = ?",
-                        [EVERYTHING, str(collection.id)],
-                    )
+                    database.execute(SEEN)
         return collection
 
     def _delete(self, owner: str, keys: Iterable[Key]) -> None:
@@ -383,21 +379,37 @@ class Index:
         if collection is None:
             return
         for start in range(0, len(wanted), KEYS):
-            some = set(wanted[start : start + KEYS])
-            where = cast("Where", {"view": {"$in": sorted({view for _, view, _ in some})}})
-            ids = [id for id in collection.get(where=where, include=[])["ids"] if _parsed(id)[0] in some]
+            ids = self._blanked(collection, wanted[start : start + KEYS])
             if ids:
-                if self._store is not None:
-                    with _database(self._store) as database:
-                        database.execute(
-                            "UPDATE embeddings_queue SET vector = NULL WHERE seq_id IN (SELECT seq_id FROM embeddings "
-                            f"WHERE segment_id = {RECORDS} AND embedding_id IN (SELECT value FROM json_each(?)))",
-                            [str(collection.id), json.dumps(ids)],
-                        )
                 collection.delete(ids=ids)
         if owner in self._tables:
             for key in wanted:
                 self._tables[owner].drop(key)
+
+    def _blanked(self, collection: Collection, keys: Sequence[Key]) -> list[str]:
+        """Find the records of pictures, and blank their vectors in the embedded store's journal.
+
+        Chroma is asked where it is a server; beside it, SQLite is, whose answer takes no longer for there being many.
+        """
+        if self._store is None:
+            where, wanted = {"view": {"$in": sorted({view for _, view, _ in keys})}}, set(keys)
+            ids = collection.get(where=cast("Where", where), include=[])["ids"]
+            return [id for id in ids if _parsed(id)[0] in wanted]
+        with _database(self._store) as database:
+            rows = [
+                row
+                for key in keys
+                for row in database.execute(
+                    f"SELECT seq_id, embedding_id FROM embeddings WHERE segment_id = {RECORDS} "
+                    "AND embedding_id BETWEEN ? AND ? || ':'",
+                    [str(collection.id), _prefix(key), _prefix(key)],
+                )
+            ]
+            if rows:
+                marks = ", ".join("?" * len(rows))
+                blank = f"UPDATE embeddings_queue SET vector = NULL WHERE seq_id IN ({marks})"
+                database.execute(blank, [seq_id for seq_id, _ in rows])
+        return [id for _, id in rows]
 
     def _table(self, owner: str) -> Table:
         """Read all that is indexed of an owner, once; pictures that are not wholly there are passed over."""
@@ -472,9 +484,13 @@ class Index:
         return array
 
 
-def _ids(key: Key, count: int) -> list[str]:
+def _prefix(key: Key) -> str:
     concept_id, view, negative = key
-    return [f"{concept_id}.{view}.{'-' if negative else '+'}{number}/{count}" for number in range(count)]
+    return f"{concept_id}.{view}.{'-' if negative else '+'}"
+
+
+def _ids(key: Key, count: int) -> list[str]:
+    return [f"{_prefix(key)}{number}/{count}" for number in range(count)]
 
 
 def _parsed(id: str) -> tuple[Key, int, int]:
@@ -540,7 +556,8 @@ def _put_aside(database: sqlite3.Connection, since: int) -> int:
 
 
 def _tidy(database: sqlite3.Connection) -> int:
-    """Keep of the journal what is indexed, out of Chroma's sight, and the newest, from which it counts on."""
+    """Keep of the journal what is indexed, out of Chroma's sight, and the newest, from which Chroma counts on."""
+    database.execute(SEEN)
     newest = _put_aside(database, 0)
     gone = "seq_id NOT IN (SELECT seq_id FROM embeddings)"
     database.execute(f"DELETE FROM embeddings_queue WHERE seq_id < ? AND {gone}", [newest])
