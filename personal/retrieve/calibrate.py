@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from personal.concepts import WHOLE, Stored
 from personal.retrieve.regions import Regions
@@ -97,8 +96,5 @@ def of_concept(calibration: Calibration, right: Sequence[float], wrong: Sequence
 def _likeness(pictures: Sequence[Stored], views: Sequence[Stored]) -> list[float]:
     """Compare whole pictures with a concept's views."""
     regions = Regions((WHOLE,) * len(pictures), np.stack([one.vectors[0] for one in pictures]))
-    return [float(similarity) for similarity in score(regions, [views], _uncommon).similarity[:, 0]]
-
-
-def _uncommon(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.zeros(len(vectors), np.float32)
+    nothing = np.zeros(sum(len(one.vectors) for one in views), np.float32)
+    return [float(similarity) for similarity in score(regions, [views], nothing).similarity[:, 0]]

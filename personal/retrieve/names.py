@@ -37,7 +37,11 @@ def bracketed(question: str, names: Sequence[str]) -> str:
 
 def _places(text: str, names: Sequence[str]) -> list[tuple[int, int, int]]:
     """Find where names stand, brackets included: start, end and position in `names`, in the order of the text."""
-    written = {i: _plain(name) for i, name in enumerate(names) if _plain(name)}
+    held = _folded(text)
+    possible = {
+        i: _plain(names[i]) for i, name in enumerate(_folded("\0".join(names)).split("\0")) if name.strip() in held
+    }
+    written = {i: name for i, name in possible.items() if name}
     longest_first = sorted(written, key=lambda i: -len(written[i]))
     taken: list[tuple[int, int, int]] = []
     for tagged in (True, False):
@@ -46,6 +50,11 @@ def _places(text: str, names: Sequence[str]) -> list[tuple[int, int, int]]:
                 if all(end <= s or e <= start for s, e, _ in taken):
                     taken.append((start, end, i))
     return sorted(taken)
+
+
+def _folded(text: str) -> str:
+    """Make texts alike that a search without regard to case takes for alike; a little more, never less."""
+    return _plain(text).upper().casefold().replace("\u0307", "")
 
 
 def is_common(name: str) -> bool:

@@ -20,7 +20,7 @@ from personal.retrieve.calibrate import Calibration, of_concept, of_library, own
 from personal.retrieve.names import bracketed, find_names
 from personal.retrieve.recent import Recent
 from personal.retrieve.regions import SMALL, Regions, coverage, crops, cut, pool, pool_box
-from personal.retrieve.score import Scores, score
+from personal.retrieve.score import Scores, score, table
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,7 +37,7 @@ ALIKE = 0.05
 """So much above the threshold, views of two concepts are hard to tell apart."""
 FEW = 400
 """Views up to which all of an owner's concepts are compared with every region."""
-ASKED, NEIGHBOURS = 64, 8
+ASKED, NEIGHBOURS = 48, 8
 """Beyond that: regions that are looked up in the index, and vectors that each of them finds."""
 CACHED_PHOTOS = 32
 SEVERAL, LEARNT_FROM = 2, 100
@@ -106,6 +106,7 @@ class Compared:
     seen: Seen
     concepts: tuple[Concept, ...]
     known: tuple[list[Stored], ...]
+    common: Array
     scores: Scores
 
 
@@ -222,13 +223,9 @@ class Retriever:
             return []
         compared = self._compare(owner, photo, concepts, self.threshold, box, without)
         similarity = compared.scores.similarity
-        best = similarity.argmax(axis=0)
-        matches = [
-            _match(compared, int(row), column, photo)
-            for column, row in enumerate(best)
-            if similarity[row, column] > -np.inf
-        ]
-        return sorted(matches, key=lambda match: -(match.similarity or 0.0))
+        best, highest = similarity.argmax(axis=0), similarity.max(axis=0)
+        order = [column for column in np.argsort(-highest, kind="stable") if highest[column] > -np.inf]
+        return [_match(compared, int(best[column]), int(column), photo) for column in order]
 
     def calibrate(self, owner: str, concepts: Sequence[Concept]) -> None:
         """Learn from an owner's views what similarity means, where the encoder does not know it."""
@@ -259,14 +256,15 @@ class Retriever:
         near = self._near(owner, seen, concepts)
         stored = self._index.vectors(owner, [concept.id for concept in near])
         known = tuple([one for one in stored[concept.id] if one.view not in without] for concept in near)
-        first = Compared(seen, tuple(near), known, score(seen.regions, known, self._encoder.common))
+        common = self._encoder.common(table(known)) if any(known) else np.zeros(0, np.float32)
+        first = Compared(seen, tuple(near), known, common, score(seen.regions, known, common))
         if box is not None or seen.dense is None or not _in_doubt(first, threshold):
             return first
         closer = self._look_at(photo, closer=True).regions
         both = Regions(
             seen.regions.boxes + closer.boxes[1:], np.concatenate([seen.regions.vectors, closer.vectors[1:]])
         )
-        more = score(Regions(closer.boxes[1:], closer.vectors[1:]), known, self._encoder.common)
+        more = score(Regions(closer.boxes[1:], closer.vectors[1:]), known, common)
         return replace(first, seen=replace(seen, regions=both), scores=first.scores.joined(more))
 
     def _sure(self, owner: str, compared: Compared, region: int, column: int, photo: Photo) -> Match:
@@ -301,7 +299,7 @@ class Retriever:
             return claims, boxes
         tight = [_as_box(box) for box in self._encoder.tighten(dense, np.asarray(boxes, np.float32))]
         held = Regions(tuple(tight), self._encoder.project(pool_box(dense, *tight)))
-        scores = score(held, compared.known, self._encoder.common).similarity
+        scores = score(held, compared.known, compared.common).similarity
         claimed = scores[:, [concept for _, concept in claims]]
         rivals = np.where(coverage(tight) > OVERLAP, claimed, -np.inf).max(axis=1)
         kept = []
@@ -344,7 +342,10 @@ class Retriever:
 
 
 def _match(compared: Compared, region: int, column: int, photo: Photo) -> Match:
-    similarity, box = float(compared.scores.similarity[region, column]), compared.seen.regions.boxes[region]
+    similarity = min(
+        float(compared.scores.similarity[region, column]), 1.0
+    )  # what looks like no stranger gains a little
+    box = compared.seen.regions.boxes[region]
     view = compared.scores.view(region, column)
     return Match(compared.concepts[column], "seen", similarity, box, view, photo.sha256)
 

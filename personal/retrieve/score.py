@@ -5,7 +5,7 @@ Arrays and numbers only: knows neither photos nor the index.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,8 +41,14 @@ class Scores:
         )
 
 
-def score(regions: Regions, known: Sequence[Sequence[Stored]], common: Callable[[Array], Array]) -> Scores:
-    """Compare regions with what is stored of each concept.
+def table(known: Sequence[Sequence[Stored]]) -> Array:
+    """Put all vectors of all pictures of some concepts below one another."""
+    stored = [one.vectors for concept in known for one in concept]
+    return np.concatenate(stored) if stored else np.zeros((0, 0), np.float32)
+
+
+def score(regions: Regions, known: Sequence[Sequence[Stored]], common: Array) -> Scores:
+    """Compare regions with what is stored of each concept; `common` tells how common each row of its `table` is.
 
     A view's similarity is that of its best vector, less a part of how common that is, the more the smaller the region;
     a concept's is its best view's, so that one more view never hides what the others show. Where one of its negatives
@@ -54,10 +60,9 @@ def score(regions: Regions, known: Sequence[Sequence[Stored]], common: Callable[
     stored = [one for concept in known for one in concept]
     if not stored or not len(vectors):
         return Scores(similarity, tuple(() for _ in known), places)
-    table = np.concatenate([one.vectors for one in stored])
     starts = np.cumsum([0, *(len(one.vectors) for one in stored[:-1])])
-    held_against = COMMON * (1 - areas(regions.boxes).astype(np.float32))[:, None] * common(table)
-    every = np.maximum.reduceat(vectors @ table.T - held_against, starts, axis=1)
+    held_against = COMMON * (1 - areas(regions.boxes).astype(np.float32))[:, None] * common
+    every = np.maximum.reduceat(vectors @ table(known).T - held_against, starts, axis=1)
     first = 0
     for column, concept in enumerate(known):
         of_concept = every[:, first : first + len(concept)]
