@@ -94,6 +94,11 @@ def upload(page, where, *files):
     page.locator(f"{where} input[type=file]").first.set_input_files([str(file) for file in files])
 
 
+def card(page, name):
+    """A concept's card; another's may mention the name."""
+    return page.locator("#cards .card", has=page.locator("b", has_text=re.compile(f"^{name}$")))
+
+
 def create(page, name, *files, info=""):
     tab(page, "Concepts")
     page.locator("#new").click()
@@ -104,7 +109,7 @@ def create(page, name, *files, info=""):
     if info:
         page.get_by_label("What to know (optional)").fill(info)
     page.locator("#create").click()
-    page.locator("#cards .card", has_text=name).wait_for()
+    card(page, name).wait_for()
 
 
 def ask(page, question):
@@ -130,7 +135,7 @@ def test_the_whole_story(app, chromium, tmp_path):
 
     # Create a concept by uploading, then edit it.
     create(page, "môchi", *[SAMPLES / file for file in first["views"]])
-    page.locator("#cards .card", has_text="môchi").click()
+    card(page, "môchi").click()
     page.locator("#edit-info textarea").fill("<môchi> is afraid of thunder.")
     page.locator("#keep").click()
     page.locator("#toast", has_text="môchi is saved").wait_for()
@@ -172,27 +177,27 @@ def test_the_whole_story(app, chromium, tmp_path):
     page.locator("#namer").get_by_role("button", name="Remember").click()
     page.locator("#toast", has_text="other one is remembered").wait_for()
     tab(page, "Concepts")
-    page.locator("#cards .card", has_text="other one").wait_for()
+    card(page, "other one").wait_for()
     page.locator("#toast").get_by_role("button", name="Undo").click()
     page.locator("#toast", has_text="forgotten again").wait_for()
-    page.locator("#cards .card", has_text="other one").wait_for(state="detached")
+    card(page, "other one").wait_for(state="detached")
 
     # Forget, and undo.
-    page.locator("#cards .card", has_text="môchi").click()
+    card(page, "môchi").click()
     page.locator("#forget").click()
-    page.locator("#cards .card", has_text="môchi").wait_for(state="detached")
+    card(page, "môchi").wait_for(state="detached")
     tab(page, "Chat")
     page.locator("#panel .none").wait_for()
     tab(page, "Concepts")
     page.locator("#forgotten li", has_text="môchi").get_by_role("button", name="Undo").click()
-    page.locator("#cards .card", has_text="môchi").wait_for()
+    card(page, "môchi").wait_for()
 
     # Reload: the concept and the conversation are still there.
     page.reload()
     page.locator("#log .said.you", has_text="What is he doing?").wait_for(timeout=60_000)
     page.locator("#panel .box", has_text="môchi").wait_for()
     tab(page, "Concepts")
-    page.locator("#cards .card", has_text="môchi").click()
+    card(page, "môchi").click()
     assert page.locator("#edit-info textarea").input_value() == "<môchi> is afraid of thunder."
     context.close()
 
@@ -239,7 +244,7 @@ def test_a_description_is_drafted_for_the_user_to_edit(seeing, tmp_path, chromiu
         page.locator("#create").click()
 
         # In the form of a concept that is there: nothing is kept until it is saved.
-        page.locator("#cards .card", has_text="drafted").click()
+        card(page, "drafted").click()
         field = page.locator("#edit-info textarea")
         expect(field).to_have_value(re.compile(r"^Mine\."))
         saved = field.input_value()
@@ -247,7 +252,7 @@ def test_a_description_is_drafted_for_the_user_to_edit(seeing, tmp_path, chromiu
         expect(field).to_have_value(re.compile(f"^{re.escape(saved)}\n\\S"), timeout=60_000)
         page.keyboard.press("Escape")
         page.locator("#edit-describe:enabled").wait_for()
-        page.locator("#cards .card", has_text="drafted").click()
+        card(page, "drafted").click()
         expect(field).to_have_value(saved)
         page.context.close()
 
@@ -401,12 +406,12 @@ def test_what_is_exported_can_be_imported_again(tmp_path, chromium):
             page.locator("#export").click()
         archive = tmp_path / "personal.zip"
         download.value.save_as(archive)
-        page.locator("#cards .card", has_text="traveller").click()
+        card(page, "traveller").click()
         page.locator("#forget").click()
         page.locator("#cards .card").wait_for(state="detached")
         page.locator("#import").click()
         upload(page, "#archive", archive)
         page.locator("#preview td", has_text="new, 3 photos").wait_for()
         page.locator("#apply").click()
-        page.locator("#cards .card", has_text="traveller").wait_for()
+        card(page, "traveller").wait_for()
         page.context.close()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.test_browser import SAMPLES, chromium, create, samples, served, tab, upload, visit  # noqa: F401
+from tests.test_browser import SAMPLES, card, chromium, create, samples, served, tab, upload, visit  # noqa: F401
 
 pytestmark = pytest.mark.browser
 
@@ -25,10 +23,6 @@ def page(tmp_path, chromium):  # noqa: F811
         page = visit(chromium.new_context(viewport={"width": 1440, "height": 1000}), address)
         yield page
         page.context.close()
-
-
-def card(page, name):
-    return page.locator("#cards .card", has=page.locator("b", has_text=re.compile(f"^{name}$")))
 
 
 def open_card(page, name):
@@ -142,7 +136,7 @@ def test_what_tells_a_concept_apart_is_typed_and_saved(page):
     page.locator("#new-name textarea, #new-name input").fill("bo")
     page.locator("#new-marks textarea").fill("white tip of the tail\n\nred collar")
     page.locator("#create").click()
-    page.locator("#cards .card", has_text="bo").wait_for()
+    card(page, "bo").wait_for()
 
     open_card(page, "bo")
     marks = page.get_by_label("What tells bo apart")

@@ -115,12 +115,13 @@ def cut(image: Image, box: Box) -> Image:
     return image.crop((x0, y0, max(x0 + 1, round(box[2] * image.width)), max(y0 + 1, round(box[3] * image.height))))
 
 
-def coverage(boxes: Sequence[Box]) -> NDArray[np.float64]:
+def coverage(boxes: Sequence[Box]) -> NDArray[np.float32]:
     """Return the overlap of every two boxes, intersection over union: (n, n), 0..1."""
-    b, area = np.asarray(boxes, dtype=np.float64), areas(boxes)
-    low, high = np.maximum(b[:, None, :2], b[None, :, :2]), np.minimum(b[:, None, 2:], b[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    return np.asarray(shared / (area[:, None] + area[None] - shared))
+    x0, y0, x1, y1 = np.asarray(boxes, dtype=np.float32).reshape(-1, 4).T
+    shared = np.maximum(np.minimum.outer(x1, x1) - np.maximum.outer(x0, x0), 0)
+    shared *= np.maximum(np.minimum.outer(y1, y1) - np.maximum.outer(y0, y0), 0)
+    area = (x1 - x0) * (y1 - y0)
+    return np.asarray(shared / (np.add.outer(area, area) - shared))
 
 
 def areas(boxes: Sequence[Box]) -> NDArray[np.float64]:
@@ -131,9 +132,12 @@ def areas(boxes: Sequence[Box]) -> NDArray[np.float64]:
 
 def _pool(dense: NDArray[np.float32], cells: list[Window]) -> NDArray[np.float32]:
     """Take the generalised mean, exponent 4, of every window from one cumulative sum of powers."""
-    powers = np.square(np.square(np.maximum(dense, _SMALL, dtype=np.float64)))
     sums = np.zeros((dense.shape[0] + 1, dense.shape[1] + 1, dense.shape[2]))
-    sums[1:, 1:] = powers.cumsum(0).cumsum(1)
+    inside = sums[1:, 1:]
+    np.maximum(dense, _SMALL, out=inside)
+    np.square(np.square(inside, out=inside), out=inside)
+    inside.cumsum(axis=0, out=inside)
+    inside.cumsum(axis=1, out=inside)
     x0, y0, x1, y1 = np.asarray(cells).T
     total = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
     means = np.sqrt(np.sqrt(np.maximum(total / ((x1 - x0) * (y1 - y0))[:, None], 0)))

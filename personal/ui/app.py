@@ -77,7 +77,7 @@ class Page:
 
     def draw(self, session: Session) -> Screen:
         """Every tab, from the session."""
-        tabs = (self._chat, self._concepts, self._evaluate, self._settings)
+        tabs = (self._settings, self._evaluate, self._concepts, self._chat)
         return {part: value for tab in tabs for part, value in tab.draw(session).items()}
 
     def refresh(self, request: gr.Request) -> Screen:

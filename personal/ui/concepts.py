@@ -26,6 +26,12 @@ CATEGORIES = ["person", "dog", "cat", "pet", "plush toy", "toy", "mug", "bag", "
 
 MARKS = "white tip of the tail\nred collar with a bell"
 MARKS_INFO = "One mark a line, of what does not change."
+BY_FACE = "Recognise this person by the face"
+BY_FACE_INFO = (
+    "Only with their consent (a child's: the parents'). A description of the face, 128 numbers a photo, is kept in "
+    "your data folder, compared with faces only, and erased when you forget the person or take this tick away. First "
+    "time: 30 MB are fetched."
+)
 ALIKES = 3
 """Look-alikes of an open concept that are shown, at most."""
 
@@ -88,9 +94,14 @@ class Concepts:
                 label="What tells it apart (optional)", lines=3, placeholder=MARKS, info=MARKS_INFO, elem_id="new-marks"
             )
             self.mark_new.build(self.marks, "Write it for me", "new-mark")
+            self.by_face = self._tick("new-by-face")
             with gr.Row():
                 self.create = gr.Button("Remember", variant="primary", elem_id="create")
                 self.close_new = gr.Button("Close")
+
+    def _tick(self, elem_id: str) -> gr.Checkbox:
+        looks = self._desk.settings.looks_at_faces
+        return gr.Checkbox(label=BY_FACE, info=BY_FACE_INFO, value=False, visible=looks, elem_id=elem_id)
 
     def _build_import(self) -> None:
         with gr.Column(scale=2, min_width=320, visible=False, elem_id="importer", elem_classes="side") as self.importer:
@@ -119,6 +130,7 @@ class Concepts:
                 label="What tells it apart", lines=3, placeholder=MARKS, info=MARKS_INFO, elem_id="edit-marks"
             )
             self.mark_open.build(self.edit_marks, "Write it for me", "edit-mark")
+            self.edit_by_face = self._tick("edit-by-face")
             with gr.Row():
                 self.keep = gr.Button("Save", variant="primary", elem_id="keep")
                 self.close_open = gr.Button("Close")
@@ -126,7 +138,7 @@ class Concepts:
 
         self.drawn = [self.cards, self.forgotten, self.notice, self.creator, self.importer, self.editor, self.photos]
         self.drawn += [self.heading, self.look_alike, self.views, self.negatives, self.edit_name, self.edit_category]
-        self.drawn += [self.forget]
+        self.drawn += [self.forget, self.by_face, self.edit_by_face]
         for draft in self._drafts:
             self.drawn += draft.drawn
         """What `draw` may return."""
@@ -148,7 +160,7 @@ class Concepts:
         self.files.upload(self.receive, self.files, **quiet)
         self.photos.select(self.on_photos, None, **quiet)
         self.name.change(self.validate, self.name, **quiet)
-        self.create.click(self.remember, [self.name, self.category, self.info, self.marks], **quiet)
+        self.create.click(self.remember, [self.name, self.category, self.info, self.marks, self.by_face], **quiet)
         self.describe_new.wire(self.notice, self.category, quiet)
         self.mark_new.wire(self.notice, self.category, quiet)
         self.close_new.click(self.close, None, **quiet)
@@ -158,7 +170,7 @@ class Concepts:
         self.views.select(self.on_views, None, **quiet)
         self.negatives.select(self.on_negatives, None, **quiet)
         self.more.upload(self.add_views, self.more, **quiet)
-        edited = [self.edit_name, self.edit_category, self.edit_info, self.edit_marks]
+        edited = [self.edit_name, self.edit_category, self.edit_info, self.edit_marks, self.edit_by_face]
         self.keep.click(self.revise, edited, **quiet)
         self.describe_open.wire(self.notice, self.edit_category, quiet)
         self.mark_open.wire(self.notice, self.edit_category, quiet)
@@ -214,6 +226,7 @@ class Concepts:
             self.edit_name: concept.name,
             self.edit_category: gr.Dropdown(value=concept.category or None),
             self.edit_info: gr.Textbox(value=concept.info, interactive=True),
+            self.edit_by_face: concept.by_face,
             self.edit_marks: gr.Textbox(
                 value="\n".join(concept.attributes), label=f"What tells {concept.name} apart", interactive=True
             ),
@@ -295,6 +308,7 @@ class Concepts:
             self.files: None,
             self.name: "",
             self.check: "",
+            self.by_face: False,
             self.category: None,
             self.info: gr.Textbox(value="", interactive=True),
             self.marks: gr.Textbox(value="", interactive=True),
@@ -359,15 +373,18 @@ class Concepts:
             raise ConceptError(f"You have a {known.name} already: open it to add photos, or choose another name.")
         return library.check_name(name)
 
-    @words
-    def remember(self, name: str, category: str | None, info: str, marks: str, request: gr.Request) -> Screen:
+    @streaming_words
+    def remember(
+        self, name: str, category: str | None, info: str, marks: str, by_face: bool, request: gr.Request
+    ) -> Iterator[Screen]:
         """Make the concept; `marks` is what tells it apart, one attribute a line."""
         session = self._desk.session(request)
         self._free(session, name)
         if not session.new_photos:
             raise ConceptError("Add at least one photo: that is what it is recognised by.")
+        yield from self._open_faces(by_face)
         concept = self._desk.assistant.remember(
-            session.owner, name, session.new_photos, category or "", info, marks.splitlines()
+            session.owner, name, session.new_photos, category or "", info, marks.splitlines(), self._ticked(by_face)
         )
         session.new_photos, session.side = [], ""
 
@@ -377,7 +394,15 @@ class Concepts:
 
         session.undo = undo
         said = f"{concept.name} is remembered, with {render.plural(len(concept.views), 'photo')}."
-        return {**self.draw(session), **self._blank(), self._desk.toast: render.toast(said, undo=True)}
+        yield {**self.draw(session), **self._blank(), self._desk.toast: render.toast(said, undo=True)}
+
+    def _ticked(self, by_face: bool) -> bool | None:
+        return by_face if self._desk.settings.looks_at_faces else None  # where nobody could tick, nothing changes
+
+    def _open_faces(self, by_face: bool) -> Iterator[Screen]:
+        """Show how far the first download for faces is; nothing where it is done, or not asked for."""
+        for step in self._desk.assistant.open_faces() if self._ticked(by_face) else ():
+            yield {self.notice: render.busy(step.text, step)}
 
     # -- an open concept ---------------------------------------------------------------------------------------------
 
@@ -456,12 +481,21 @@ class Concepts:
             self._desk.assistant.revise(session.owner, concept.id, add=fresh)
         return {**self.draw(session), self.more: None, self.notice: render.problem(" ".join(problems))}
 
-    @words
-    def revise(self, name: str, category: str | None, info: str, marks: str, request: gr.Request) -> Screen:
+    @streaming_words
+    def revise(
+        self, name: str, category: str | None, info: str, marks: str, by_face: bool, request: gr.Request
+    ) -> Iterator[Screen]:
         session = self._desk.session(request)
         before = self._open(session)
+        yield from self._open_faces(by_face)
         after = self._desk.assistant.revise(
-            session.owner, before.id, name=name, category=category or "", info=info, attributes=marks.splitlines()
+            session.owner,
+            before.id,
+            name=name,
+            category=category or "",
+            info=info,
+            attributes=marks.splitlines(),
+            by_face=self._ticked(by_face),
         )
 
         def undo() -> str:
@@ -472,11 +506,12 @@ class Concepts:
                 category=before.category,
                 info=before.info,
                 attributes=before.attributes,
+                by_face=before.by_face,
             )
             return f"{before.name} is as it was."
 
         session.undo = undo
-        return {**self.draw(session), self._desk.toast: render.toast(f"{after.name} is saved.", undo=True)}
+        yield {**self.draw(session), self._desk.toast: render.toast(f"{after.name} is saved.", undo=True)}
 
     @words
     def forget_it(self, request: gr.Request) -> Screen:

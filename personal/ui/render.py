@@ -190,7 +190,7 @@ def how(match: Match) -> str:
     if match.similarity is None:
         return "named in your question"
     verdict = {None: "", True: ", confirmed by the language model", False: ", turned down by the language model"}
-    return f"seen, {sure(match)}{verdict[match.confirmed]}"
+    return f"seen{' by the face' if match.by_face else ''}, {sure(match)}{verdict[match.confirmed]}"
 
 
 def sure(match: Match) -> str:
