@@ -1,4 +1,4 @@
-"""The tick for faces in a real browser: it can be set and taken away, and is not there where faces are not looked at."""
+"""The tick for faces in a real browser: it can be set and taken away, and is not offered where faces are off."""
 
 from __future__ import annotations
 
