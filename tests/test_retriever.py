@@ -253,6 +253,11 @@ def test_names_are_found_in_questions(question, names, expected):
     assert [names[i] for i in find_names(question, names)] == expected
 
 
+def test_where_nobody_has_a_name_nobody_is_named():
+    assert find_names("Who is bo?", []) == []
+    assert bracketed("Who is bo?", []) == "Who is bo?"
+
+
 def test_a_named_concept_carries_no_evidence(home):
     retriever, concepts = home
     (match,) = retriever.named("what is <green> doing?", concepts)

@@ -37,6 +37,8 @@ def bracketed(question: str, names: Sequence[str]) -> str:
 
 def _places(text: str, names: Sequence[str]) -> list[tuple[int, int, int]]:
     """Find where names stand, brackets included: start, end and position in `names`, in the order of the text."""
+    if not names:
+        return []
     held = _folded(text)
     possible = {
         i: _plain(names[i]) for i, name in enumerate(_folded("\0".join(names)).split("\0")) if name.strip() in held
