@@ -314,14 +314,14 @@ def test_a_bad_picture_among_good_ones_loses_none_of_the_good_ones(browser, file
 @pytest.mark.parametrize("name", NAMES)
 def test_the_page_refuses_a_bad_name(browser, name):
     browser.session.new_photos = [picture(BLUE)]
-    browser.fails(browser.concepts, browser.concepts.remember, name, "", "", "")
+    browser.fails(browser.concepts, browser.concepts.remember, name, "", "", "", False)
     assert len(browser.session.new_photos) == 1
     if name.strip():
         browser.fails(browser.concepts, browser.concepts.validate, name, where="check")
 
 
 def test_a_concept_needs_a_photo(browser):
-    assert "photo" in browser.fails(browser.concepts, browser.concepts.remember, "new", "", "", "")
+    assert "photo" in browser.fails(browser.concepts, browser.concepts.remember, "new", "", "", "", False)
 
 
 WORDS = [
@@ -338,15 +338,15 @@ WORDS = [
 @pytest.mark.parametrize(("category", "info", "marks"), WORDS)
 def test_the_page_refuses_bad_words_about_a_concept(browser, category, info, marks):
     browser.session.new_photos = [picture(BLUE)]
-    browser.fails(browser.concepts, browser.concepts.remember, "new", category, info, marks)
+    browser.fails(browser.concepts, browser.concepts.remember, "new", category, info, marks, False)
     browser.session.open_concept = browser.desk.assistant.concepts(ME)[0].id
-    browser.fails(browser.concepts, browser.concepts.revise, "bo", category, info, marks)
+    browser.fails(browser.concepts, browser.concepts.revise, "bo", category, info, marks, False)
 
 
 @pytest.mark.parametrize("name", ["", "a<b", "x" * 65])
 def test_a_bad_edit_keeps_the_record(browser, name):
     browser.session.open_concept = browser.desk.assistant.concepts(ME)[0].id
-    browser.fails(browser.concepts, browser.concepts.revise, name, "dog", "A dog.", "")
+    browser.fails(browser.concepts, browser.concepts.revise, name, "dog", "A dog.", "", False)
 
 
 def test_the_last_photo_cannot_be_removed(browser):

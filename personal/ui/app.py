@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +38,7 @@ class Page:
         self._desk = desk
         self._chat, self._concepts, self._settings = Chat(desk), Concepts(desk), preferences.Settings(desk)
         self._evaluate = Evaluate(desk)
+        self._parts: tuple[Any, ...] = (self._chat, self._concepts, self._evaluate, self._settings)
         desk.draw_all = self.draw
 
     def build(self) -> gr.Blocks:
@@ -65,20 +67,19 @@ class Page:
             quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
             page.load(self.refresh, None, drawn, **quiet)
             self.timer.tick(self.refresh, None, drawn, **quiet)
-            for tab in (chat, concepts, evaluate, settings):
-                tab.select(self.redraw, None, self._drawn(), **quiet)
+            for tab, part in zip((chat, concepts, evaluate, settings), self._parts, strict=True):
+                tab.select(self._redraw(part), None, [*part.drawn, self._desk.toast], **quiet)
             settings.select(self._settings.models.offer, None, self._settings.models.choice, **quiet)
             self.opening.select(self.retry, None, [self.opening, self.timer], **quiet)
             self._desk.toast.select(self.undo, None, [*self._drawn(), self._desk.toast], **quiet)
         return cast(gr.Blocks, page)
 
     def _drawn(self) -> list[Any]:
-        return [*self._chat.drawn, *self._concepts.drawn, *self._evaluate.drawn, *self._settings.drawn]
+        return [component for part in self._parts for component in part.drawn]
 
     def draw(self, session: Session) -> Screen:
         """Every tab, from the session."""
-        tabs = (self._settings, self._evaluate, self._concepts, self._chat)
-        return {part: value for tab in tabs for part, value in tab.draw(session).items()}
+        return {component: value for part in self._parts for component, value in part.draw(session).items()}
 
     def refresh(self, request: gr.Request) -> Screen:
         """The page was loaded, or the opening screen asks how far things are."""
@@ -108,14 +109,29 @@ class Page:
             ),
         }
 
-    def redraw(self, request: gr.Request) -> Screen:
-        """A tab was opened: what was changed in another is seen here."""
-        session = self._desk.session(request)
-        try:
-            self._chat.look_again(session)
-            return self.draw(session)
-        except PersonalError as error:
-            return {self._chat.log: render.problem(str(error))}
+    def _redraw(self, part: Any) -> Callable[[gr.Request], Screen]:
+        """Return what draws a tab when it is opened: what was changed in another is seen here."""
+
+        def redraw(request: gr.Request) -> Screen:
+            session = self._desk.session(request)
+            try:
+                if part is self._chat:
+                    self._chat.look_again(session)
+                return self._newest(part, session)
+            except PersonalError as error:
+                return {self._desk.toast: render.toast(str(error))}
+
+        return redraw
+
+    def _newest(self, part: Any, session: Session) -> Screen:
+        """Draw a tab, and once more where its visitor did something meanwhile: the older screen would arrive last."""
+        screen: Screen = {}
+        for _ in range(3):
+            asked = session.asked
+            screen = part.draw(session)
+            if session.asked == asked:
+                break
+        return screen
 
     def retry(self, request: gr.Request) -> Screen:
         """Start again after a failed start."""

@@ -69,7 +69,9 @@ class Desk:
 
     def session(self, request: gr.Request) -> Session:
         """The visitor's session, from the server's own table."""
-        return self.sessions.of(cast(Any, request))
+        session = self.sessions.of(cast(Any, request))
+        session.asked += 1
+        return session
 
     def picture(self, session: Session, concept_id: str, view: str) -> Photo | None:
         """A view of a concept, or None where its file is damaged or gone."""

@@ -73,11 +73,14 @@ class Evaluate:
         if stale:
             del self._shown[session.owner]
         return {
-            self.begin: gr.Button(visible=not running, interactive=not missing),
-            self.halt: gr.Button(visible=bool(running)),
+            **self._buttons(bool(running), able=not missing),
             self.hint: missing,
             **({self.result: ""} if stale else {}),
         }
+
+    def _buttons(self, running: bool, able: bool = True) -> Screen:
+        """One of the two; said with every step, since a tab that is being drawn may still tell of before."""
+        return {self.begin: gr.Button(visible=not running, interactive=able), self.halt: gr.Button(visible=running)}
 
     @streaming_words
     def run(self, request: gr.Request) -> Iterator[Screen]:
@@ -89,10 +92,11 @@ class Evaluate:
         told: Screen = {}
         try:
             looking = {self.progress: render.busy("Looking at your photos …"), self.notice: "", self.result: ""}
-            yield {self.begin: gr.Button(visible=False), self.halt: gr.Button(visible=True), **looking}
+            yield {**looking, **self._buttons(running=True)}
             for step in check(self._desk.assistant, owner, stop=stop):
                 if isinstance(step, Progress):
-                    yield {self.progress: render.busy(f"{step.text}: {step.done + 1} of {step.total}", step)}
+                    counted = render.busy(f"{step.text}: {step.done + 1} of {step.total}", step)
+                    yield {self.progress: counted, **({} if stop.is_set() else self._buttons(running=True))}
                 else:
                     self._shown[owner] = _views(self._desk.assistant.concepts(owner))
                     told = {self.result: verdict(step, lambda of, view: self._desk.picture(session, of.id, view))}

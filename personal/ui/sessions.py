@@ -86,7 +86,8 @@ class Writing:
 class Session:
     """One visitor's browser: whose concepts it works on, its conversations, and what it is in the middle of.
 
-    `side` is the form that stands beside the cards; where there is none, the concept `open_concept` does.
+    `side` is the form that stands beside the cards; where there is none, the concept `open_concept` does. `asked`
+    counts what the browser has asked for.
     """
 
     owner: str
@@ -100,6 +101,7 @@ class Session:
     undo: Callable[[], str] | None = None
     downloads: dict[str, float] = field(default_factory=dict)
     pages: int = 0
+    asked: int = 0
     seen_at: float = field(default_factory=time.monotonic)
 
     @property
