@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from collections.abc import Generator as Steps
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from personal.concepts import (
     Answer,
@@ -46,6 +46,8 @@ DOUBT = (0.35, 0.65)
 
 NEAR = 0.05
 """A concept that is less similar by no more than this could as well be meant."""
+
+T = TypeVar("T")
 
 NOBODY: Mapping[str, Set[str]] = {}
 
@@ -151,10 +153,7 @@ class Retriever(Protocol):
 
 
 class Generator(Protocol):
-    """A language model that answers (`personal.generate.local`).
-
-    Where it has a `verifies` that is true, it is asked about doubtful matches.
-    """
+    """A language model that answers (`personal.generate.local`); where it `verifies`, also about doubtful matches."""
 
     @property
     def name(self) -> str: ...
@@ -162,6 +161,8 @@ class Generator(Protocol):
     def sees(self) -> bool: ...
     @property
     def single_turn(self) -> bool: ...
+    @property
+    def verifies(self) -> bool: ...
     @property
     def description(self) -> str: ...
     def clear(self) -> None: ...
@@ -173,6 +174,7 @@ class Generator(Protocol):
         stop: threading.Event,
         temperature: float = 0.0,
     ) -> Iterator[Waiting | Piece]: ...
+    def answers(self, asked: Sequence[Sequence[dict[str, Any]]], *, max_new_tokens: int) -> list[str]: ...
 
 
 class LayOut(Protocol):
@@ -516,6 +518,68 @@ class Assistant:
         """
         began = time.perf_counter()
         stop = stop or threading.Event()
+        look, messages = yield from self._grounded(
+            owner,
+            turns,
+            stop=stop,
+            threshold=threshold,
+            top_k=top_k,
+            names=names,
+            memory=memory,
+            rejected=rejected,
+        )
+        yield look
+        pieces: list[str] = []
+        tokens, forgotten, first_token_s = 0, 0, None
+        for event in self.generator.stream(
+            messages, max_new_tokens=self._max_new_tokens, stop=stop, temperature=temperature
+        ):
+            if isinstance(event, Piece):
+                first_token_s = first_token_s or time.perf_counter() - began
+                tokens += event.tokens
+                forgotten += event.forgotten
+                pieces.append(event.text)
+            yield event
+        yield Answer(
+            text="".join(pieces).strip(),
+            matches=look.matches,
+            model=self.generator.name,
+            tokens=tokens,
+            retrieve_s=look.seconds,
+            first_token_s=first_token_s,
+            total_s=time.perf_counter() - began,
+            stopped=stop.is_set(),
+            forgotten=forgotten,
+        )
+
+    def answers(
+        self, asked: Sequence[tuple[str, Turn]], *, names: bool = True, memory: bool = True
+    ) -> list[tuple[Look, str]]:
+        """Answer questions, each with its owner and the first of its conversation, side by side and greedily.
+
+        Each is answered as `answer` would, but for rounding. Raises ModelError, for all of them.
+        """
+        grounded = [
+            _result(self._grounded(owner, [turn], stop=threading.Event(), names=names, memory=memory))
+            for owner, turn in asked
+        ]
+        texts = self.generator.answers([messages for _, messages in grounded], max_new_tokens=self._max_new_tokens)
+        return [(look, text.strip()) for (look, _), text in zip(grounded, texts, strict=True)]
+
+    def _grounded(
+        self,
+        owner: str,
+        turns: Sequence[Turn],
+        *,
+        stop: threading.Event,
+        threshold: float | None = None,
+        top_k: int | None = None,
+        names: bool,
+        memory: bool,
+        rejected: Mapping[str, Set[str]] = NOBODY,
+    ) -> Steps[Waiting, None, tuple[Look, list[dict[str, Any]]]]:
+        """Find what the last of `turns` concerns, and lay them out for the model. The options are those of `answer`."""
+        began = time.perf_counter()
         *earlier, last = turns
         matches: list[Match] = []
         turned_down: list[Match] = []
@@ -530,7 +594,7 @@ class Assistant:
                     names=names,
                     rejected=rejected.get(photo.sha256, frozenset()) if photo else frozenset(),
                 )
-                if photo and self.verify and getattr(self.generator, "verifies", False):
+                if photo and self.verify and self.generator.verifies:
                     out = rejected.get(photo.sha256, frozenset())
                     found = yield from self._verified(owner, photo, found, out, self.verify, stop)
                     turned_down += found.turned_down
@@ -540,39 +604,16 @@ class Assistant:
                 matches += [m for m in found.matches if (m.concept.id, m.photo) not in already]
             seen = {m.concept.id for m in matches if m.reason == "seen"}
             matches = [m for m in matches if m.reason == "seen" or m.concept.id not in seen]
-        retrieve_s = time.perf_counter() - began
-        yield Look(tuple(matches), retrieve_s, tuple(turned_down))
-        told = [*self._as_known_now(owner, earlier), replace(last, matches=tuple(matches))]
+        look = Look(tuple(matches), time.perf_counter() - began, tuple(turned_down))
+        told = [*self._as_known_now(owner, earlier), replace(last, matches=look.matches)]
         if names and memory:
             known = self.library.concepts(owner)
             told = [replace(turn, question=self.retriever.bracketed(turn.question, known)) for turn in told]
-        messages = self._lay_out(
+        return look, self._lay_out(
             told,
             avatars=lambda concept: self.library.photo(owner, concept.id, concept.avatar),
             sees=self.generator.sees,
             single_turn=self.generator.single_turn,
-        )
-        pieces: list[str] = []
-        tokens, forgotten, first_token_s = 0, 0, None
-        for event in self.generator.stream(
-            messages, max_new_tokens=self._max_new_tokens, stop=stop, temperature=temperature
-        ):
-            if isinstance(event, Piece):
-                first_token_s = first_token_s or time.perf_counter() - began
-                tokens += event.tokens
-                forgotten += event.forgotten
-                pieces.append(event.text)
-            yield event
-        yield Answer(
-            text="".join(pieces).strip(),
-            matches=tuple(matches),
-            model=self.generator.name,
-            tokens=tokens,
-            retrieve_s=retrieve_s,
-            first_token_s=first_token_s,
-            total_s=time.perf_counter() - began,
-            stopped=stop.is_set(),
-            forgotten=forgotten,
         )
 
     def describe(
@@ -659,6 +700,16 @@ class Assistant:
             )
             for turn in turns
         ]
+
+
+def _result(steps: Steps[Any, None, T]) -> T:
+    """Let a generator run to its end, and return what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: T = end.value
+            return found
 
 
 def _drain(steps: Iterable[Progress]) -> None:

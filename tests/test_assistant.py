@@ -394,6 +394,22 @@ def test_the_shell_takes_attributes(tmp_path, monkeypatch, capsys):
     assert shown["attributes"] == ["red collar", "one ear up"]
 
 
+def test_questions_asked_together_are_grounded_as_alone(assistant, generator):
+    assistant.remember(ME, "bo", [picture(RED)], info="A dog.")
+    assistant.remember(YOU, "sea", [picture(BLUE)])
+    asked = [(ME, Turn("Who is here?", (picture(RED),))), (YOU, Turn("And bo?")), (YOU, Turn("So?", (picture(BLUE),)))]
+    alone = []
+    for owner, turn in asked:
+        look, *_, last = assistant.answer(owner, [turn])
+        alone.append((look.matches, last.text))
+    together = assistant.answers(asked)
+    assert [(look.matches, text) for look, text in together] == alone
+    assert [len(matches) for matches, _ in alone] == [1, 0, 1]
+    assert generator.asked[3:] == generator.asked[:3]
+    assert assistant.answers([]) == []
+    assert [look.matches for look, _ in assistant.answers(asked, memory=False)] == [(), (), ()]
+
+
 # -- look-alikes ------------------------------------------------------------------------------------------------------
 
 

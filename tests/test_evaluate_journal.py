@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from personal.errors import ModelError, PersonalError
-from personal.evaluate import caption, choice, naming, recognition
+from personal.evaluate import asking, caption, choice, naming, recognition
 from personal.evaluate.asking import ask, register
 from personal.evaluate.identify import read_folder
 from personal.evaluate.journal import Journal
@@ -175,7 +175,8 @@ def ask_plain(assistant, folder, journal):
 
 
 @pytest.mark.parametrize("run", [ask_pairs, ask_captions, ask_choices, ask_plain])
-def test_a_protocol_that_is_cut_short_asks_the_rest_alone_and_reports_the_same(tmp_path, folder, run):
+def test_a_protocol_that_is_cut_short_asks_the_rest_alone_and_reports_the_same(tmp_path, folder, run, monkeypatch):
+    monkeypatch.setattr(asking, "BATCH", 2)
     whole = Mortal()
     with open_assistant(tmp_path / "whole", whole) as assistant:
         unbroken = run(assistant, folder, Journal())
@@ -189,7 +190,7 @@ def test_a_protocol_that_is_cut_short_asks_the_rest_alone_and_reports_the_same(t
         run(assistant, folder, journal)
     with open_assistant(tmp_path / "second", second) as assistant, Journal(path) as journal:
         resumed = run(assistant, folder, journal)
-    assert len(first.asked) + len(second.asked) == len(whole.asked)
+    assert 0 <= len(first.asked) + len(second.asked) - len(whole.asked) < 2
     assert resumed == unbroken
     assert json.dumps(resumed.answers) == json.dumps(unbroken.answers)
 
@@ -233,6 +234,12 @@ def start(arguments, out):
     return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **streams)
 
 
+def answers(journal):
+    """How many a journal on disk holds whole."""
+    rows = journal.read_bytes().splitlines(keepends=True)[1:] if journal.exists() else []
+    return sum(len(json.loads(row)["replies"]) for row in rows if row.endswith(b"\n"))
+
+
 @pytest.mark.model
 def test_two_hundred_questions_killed_and_resumed_give_the_table_of_an_unbroken_run(tmp_path, questions):
     unbroken = start(questions, tmp_path / "unbroken.json")
@@ -240,15 +247,15 @@ def test_two_hundred_questions_killed_and_resumed_give_the_table_of_an_unbroken_
     journal = out.with_suffix(".partial.jsonl")
     killed = start(questions, out)
     patience = time.monotonic() + 240
-    while not journal.exists() or len(journal.read_bytes().splitlines()) < 2 * QUESTIONS:
+    while answers(journal) < 2 * QUESTIONS:
         assert killed.poll() is None, killed.communicate()
         assert time.monotonic() < patience
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     assert not out.exists()
-    answered = journal.read_bytes().count(b"\n") - 1
-    assert 2 * QUESTIONS - 2 <= answered < 4 * QUESTIONS
+    answered = answers(journal)
+    assert 2 * QUESTIONS <= answered < 4 * QUESTIONS
 
     resumed = start(questions, out)
     table, told = resumed.communicate(timeout=240)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from personal.errors import ModelError
-from personal.evaluate import commands
+from personal.evaluate import asking, commands
 from personal.evaluate.__main__ import main
 from personal.evaluate.asking import Report, mistaken
 from personal.evaluate.journal import Journal
@@ -188,6 +188,7 @@ def test_a_run_that_fails_keeps_its_answers_and_the_next_uses_them(tmp_path, pho
             self.error = ModelError("no memory is left") if len(self.asked) == 3 else None
             yield from super().stream(messages, **options)
 
+    monkeypatch.setattr(asking, "BATCH", 3)
     monkeypatch.setattr(commands, "_opened", lambda: open_assistant(tmp_path / "one", Mortal(("No.",))))
     assert main(arguments) == 1
     assert "no memory is left" in capsys.readouterr().err

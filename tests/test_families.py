@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from personal.concepts import WHOLE, Concept, Match, Photo, Piece, Turn, View
+from personal.errors import ModelError
 from personal.generate import budget, prompt
 from personal.generate.local import LocalGenerator
 from personal.images import read_photo
@@ -308,6 +309,27 @@ def test_questions_asked_together_are_answered_as_alone(opened, monkeypatch, nam
     assert generator.answers(asked, max_new_tokens=16) == alone
     monkeypatch.undo()
     assert ask(generator, FIRST, tokens=16) == alone[0]
+
+
+def test_where_memory_is_too_small_for_all_fewer_are_answered_at_once(opened, monkeypatch):
+    generator = opened(next(iter(FAMILIES)), "fp32")
+    asked = [laid_out(generator, turn) for turn in ASKED]
+    together, sizes = generator._side_by_side, []
+
+    def small(some, max_new_tokens):
+        sizes.append(len(some))
+        if len(some) > room:
+            raise torch.OutOfMemoryError("too many")
+        return together(some, max_new_tokens)
+
+    alone = [ask(generator, turn, tokens=16) for turn in ASKED]
+    monkeypatch.setattr(generator, "_side_by_side", small)
+    room = 2
+    assert generator.answers(asked, max_new_tokens=16) == alone
+    assert sizes == [4, 2, 2]
+    room = 0
+    with pytest.raises(ModelError, match="could not answer"):
+        generator.answers(asked, max_new_tokens=16)
 
 
 @pytest.mark.parametrize("name", ["llama", "fastvlm"])

@@ -20,7 +20,7 @@ from personal.concepts import WHOLE, Concept, Match, Photo, Piece, Turn, View
 from personal.errors import ModelError
 from personal.generate.prompt import lay_out
 from personal.generate.protocol import AVATAR_SIDES, EARLIER_SIDES, LAST_SIDES, images_within
-from personal.generate.remote import RemoteGenerator
+from personal.generate.remote import AT_ONCE, RemoteGenerator
 from personal.images import data_url, read_photo
 
 KEY = "sk-do-not-tell-4711"
@@ -61,9 +61,9 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(200, json.dumps(self.server.models))
 
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.headers.append(dict(self.headers))
-        self.server.asked.append(body)
+        self.server.asked.append(self.body)
         answers = self.server.answers
         (answers.pop(0) if len(answers) > 1 else answers[0])(self)
 
@@ -310,6 +310,24 @@ def test_several_answers_come_at_once(server):
     for thread in threads:
         thread.join(10)
     assert heard == [["yes"]] * 3
+
+
+def test_the_questions_of_an_evaluation_are_asked_together_and_answered_in_their_order(server):
+    together = threading.Barrier(AT_ONCE)
+
+    def answer(handler):
+        together.wait(8)
+        says(handler.body["messages"][-1]["content"])(handler)
+
+    server.answers = [answer]
+    questions = [f"Number {number}?" for number in range(2 * AT_ONCE)]
+    assert remote(server).answers([asked(question) for question in questions], max_new_tokens=8) == questions
+
+
+def test_one_refusal_among_the_questions_of_an_evaluation_is_told(server):
+    server.answers = [says("yes"), refuses(429, "slow down")]
+    with pytest.raises(ModelError, match="too much to do"):
+        remote(server).answers([asked()] * 3, max_new_tokens=8)
 
 
 def test_a_server_that_will_not_stop_is_stopped(server):

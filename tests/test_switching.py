@@ -47,10 +47,25 @@ def test_who_stops_waiting_leaves_the_line(stage):
     assert not stage._turnstile._line
 
 
+def test_questions_that_are_asked_together_wait_for_their_turn(stage):
+    first = stage.stream(asked("One?"), max_new_tokens=400, stop=threading.Event())
+    next(first)
+    said: list[list[str]] = []
+    thread = threading.Thread(target=lambda: said.append(stage.answers([asked("A?"), asked("B?")], max_new_tokens=4)))
+    thread.start()
+    thread.join(0.3)
+    assert said == []
+    first.close()
+    thread.join(30)
+    assert len(said[0]) == 2
+    assert not stage._turnstile._line
+
+
 class Server:
     """A model elsewhere, which answers several questions at once."""
 
     exclusive, name, sees, single_turn, description = False, "server", True, False, "elsewhere"
+    verifies = False
 
     def load(self):
         yield Progress("server is there")

@@ -7,12 +7,13 @@ import json
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from personal.concepts import Answer, Concept, Photo, Turn
+from personal.concepts import Concept, Look, Photo, Turn
 from personal.errors import PersonalError
 from personal.evaluate.journal import Journal, Reply
 from personal.evaluate.sheet import Mistake
@@ -26,6 +27,8 @@ T = TypeVar("T")
 Figure = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """From sums of counts, (counts,) or (counts, draws), to the figure, () or (draws,)."""
 
+BATCH = 8
+"""Questions that are answered side by side."""
 DRAWS = 1000
 PASSING = {"id", "created", "updated"}
 """What differs of a concept each time it is registered."""
@@ -136,13 +139,14 @@ def ask(
 def replies(assistant: Assistant, questions: Iterable[Question], journal: Journal | None = None) -> Iterator[Reply]:
     """Yield the Assistant's replies to questions, in their order, greedily, as the app gives them. Raises ModelError.
 
-    A reply is `{"answer", "matches"}`, ready to be written down. Every question is the first of its conversation:
-    what the model has read before is dropped, so that an answer depends on nothing but what the journal knows it by,
-    and a resumed run equals an unbroken one. Questions are taken one by one, and only as replies are.
+    A reply is `{"answer", "matches"}`, ready to be written down. Every question is the first of its conversation, and
+    is answered beside the others of its batch: BATCH questions in their order, which are written down together. What
+    the model has read before is dropped. So an answer depends on nothing but what the journal knows it by and its
+    batch, and a resumed run equals an unbroken one.
     """
-    journal = journal or Journal()
-    for question in questions:
-        yield journal.recall(_asked(assistant, question), partial(_reply, assistant, question))
+    journal, left = journal or Journal(), iter(questions)
+    while some := list(islice(left, BATCH)):
+        yield from journal.recall_all([_asked(assistant, one) for one in some], partial(_replies, assistant, some))
 
 
 def _asked(assistant: Assistant, question: Question) -> dict[str, Any]:
@@ -163,16 +167,24 @@ def digest(assistant: Assistant, owner: str) -> str:
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
 
 
-def _reply(assistant: Assistant, question: Question) -> Reply:
+def _replies(assistant: Assistant, questions: Sequence[Question], places: Sequence[int]) -> list[Reply]:
+    """Answer the questions at some places, those together that are asked under the same conditions."""
     assistant.generator.clear()
-    turn = Turn(question.text, (question.photo,) if question.photo else ())
-    *_, last = assistant.answer(question.owner, [turn], names=question.names, memory=question.memory)
-    assert isinstance(last, Answer)
+    found: dict[int, Reply] = {}
+    for names, memory in dict.fromkeys((questions[place].names, questions[place].memory) for place in places):
+        some = [p for p in places if (questions[p].names, questions[p].memory) == (names, memory)]
+        asked = [(q.owner, Turn(q.text, (q.photo,) if q.photo else ())) for q in (questions[p] for p in some)]
+        answers = assistant.answers(asked, names=names, memory=memory)
+        found |= {place: _reply(look, text) for place, (look, text) in zip(some, answers, strict=True)}
+    return [found[place] for place in places]
+
+
+def _reply(look: Look, text: str) -> Reply:
     matches = [
         {"name": m.concept.name, "similarity": m.similarity and round(m.similarity, 4), "box": m.box and list(m.box)}
-        for m in last.matches
+        for m in look.matches
     ]
-    return {"answer": last.text, "matches": matches}
+    return {"answer": text, "matches": matches}
 
 
 def mistaken(reply: Reply, photo: Photo | None, asked: str, right: str, about: Collection[str]) -> Mistake:

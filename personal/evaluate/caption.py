@@ -8,16 +8,16 @@ where it is there, and where it is not. Everything is asked of the Assistant or 
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from personal.concepts import Concept, Match, Photo, Piece, Turn, View
+from personal.concepts import Concept, Match, Photo, Turn, View
 from personal.errors import PersonalError
-from personal.evaluate.asking import Question, Report, Watch, read, replies, unwatched
+from personal.evaluate.asking import BATCH, Question, Report, Watch, read, replies, unwatched
 from personal.evaluate.journal import Journal, Reply
-from personal.generate.prompt import lay_out
+from personal.generate.prompt import Message, lay_out
 from personal.images import crop, read_photo
 from personal.learn import data, names
 from personal.learn.data import Subject, Supplied
@@ -34,6 +34,8 @@ SHIFT = 7
 """By how many photos captions are moved to shuffle them; by half of them where there are few."""
 MIXED, OF_SCRIPT = 150, 40
 """Photos on which supplied names are tried: of all scripts together, of each that was kept out of training."""
+MOST_TOKENS = 60
+"""Of a caption with a supplied name."""
 
 
 def words(caption: str) -> str:
@@ -147,14 +149,16 @@ def supplied(
         raise PersonalError(f"No caption in {photos.folder} is about a person, an animal or a thing that gets a name.")
     journal = journal or Journal()
     answers: list[dict[str, Any]] = []
-    for some, present in ((there, True), (subjects, False)):
-        drawn = some if count is None or count >= len(some) else random.sample(some, count)
-        for s in watch(drawn, f"{script or 'mixed'} names, {'there' if present else 'not there'}"):
-            known = _present(s, script, random) if present else _noise(s, subjects, script, random)
-            text = _ask(generator, photos, s, known, journal)
-            said = known.tag in text if present else _names_anybody(text, known.tag[1:-1])
-            answer = {"photo": s.image, "name": known.tag, "info": known.info, "answer": text}
-            answers.append({"there": present, "said": said, **answer})
+    for all_of_them, present in ((there, True), (subjects, False)):
+        few = count is not None and count < len(all_of_them)
+        drawn = random.sample(all_of_them, count or 0) if few else all_of_them
+        watched = iter(watch(drawn, f"{script or 'mixed'} names, {'there' if present else 'not there'}"))
+        while some := list(islice(watched, BATCH)):
+            known = [_present(s, script, random) if present else _noise(s, subjects, script, random) for s in some]
+            for s, one, text in zip(some, known, _ask(generator, photos, some, known, journal), strict=True):
+                said = one.tag in text if present else _names_anybody(text, one.tag[1:-1])
+                answer = {"photo": s.image, "name": one.tag, "info": one.info, "answer": text}
+                answers.append({"there": present, "said": said, **answer})
     told_of, not_told_of = ([a["said"] for a in answers if a["there"] is present] for present in (True, False))
     return {
         "named": round(sum(told_of) / len(told_of), 4),
@@ -184,26 +188,29 @@ def _noise(subject: Subject, others: Sequence[Subject], script: str | None, rand
     return Supplied(tag, noise.path, noise.info.replace(noise.tag, tag), noise.category, noise.phrase)
 
 
-def _ask(generator: Generator, photos: Photos, subject: Subject, known: Supplied, journal: Journal) -> str:
-    image, box = picture(known.path)
-    avatar = crop(read_photo(photos.read(image)), box)
+def _ask(
+    generator: Generator, photos: Photos, subjects: Sequence[Subject], known: Sequence[Supplied], journal: Journal
+) -> list[str]:
+    """Caption the photos of some subjects side by side, each with the one concept that is supplied."""
+    asked: list[dict[str, Any]] = []
+    laid_out = []
+    for subject, one in zip(subjects, known, strict=True):
+        image, box = picture(one.path)
+        avatar, photo = crop(read_photo(photos.read(image)), box), read_photo(photos.read(subject.image))
+        about = {"question": STANDARD, "photo": photo.sha256, "avatar": avatar.sha256}
+        asked.append({**about, "name": one.tag, "category": one.category, "info": one.info})
+        laid_out.append(_laid_out(generator, photo, one, avatar))
+
+    def answer(places: list[int]) -> list[Reply]:
+        generator.clear()
+        said = generator.answers([laid_out[place] for place in places], max_new_tokens=MOST_TOKENS)
+        return [{"answer": text.strip()} for text in said]
+
+    return [reply["answer"] for reply in journal.recall_all(asked, answer)]
+
+
+def _laid_out(generator: Generator, photo: Photo, known: Supplied, avatar: Photo) -> list[Message]:
     view = View(avatar.sha256, avatar.width, avatar.height)
     concept = Concept("supplied", known.tag[1:-1], known.category, known.info, (view,), view.sha256, "", "")
-    photo = read_photo(photos.read(subject.image))
     turn = Turn(STANDARD, (photo,), (Match(concept, "seen", 0.9, (0.0, 0.0, 1.0, 1.0), view.sha256, photo.sha256),))
-
-    def answer() -> Reply:
-        generator.clear()
-        return {"answer": told(generator, [turn], {concept.id: avatar})}
-
-    asked = {"question": STANDARD, "photo": photo.sha256, "avatar": avatar.sha256}
-    asked |= {"name": known.tag, "category": known.category, "info": known.info}
-    text: str = journal.recall(asked, answer)["answer"]
-    return text
-
-
-def told(generator: Generator, turns: Sequence[Turn], avatars: Mapping[str, Photo]) -> str:
-    """Let a generator answer turns whose matches are given, greedily."""
-    messages = lay_out(turns, avatars=avatars, sees=generator.sees, single_turn=generator.single_turn)
-    pieces = generator.stream(messages, max_new_tokens=60, stop=threading.Event())
-    return "".join(piece.text for piece in pieces if isinstance(piece, Piece)).strip()
+    return lay_out([turn], avatars=lambda _: avatar, sees=generator.sees, single_turn=generator.single_turn)

@@ -1,7 +1,7 @@
 """The answers of a run on disk, each as it comes: a run that is cut short goes on where it stopped.
 
-A line of JSON an answer, under a first one that says what all of them were made with; one that a kill tore is passed
-over. Knows nothing of models or protocols: what was asked is a key, what came back a value.
+A line of JSON for what was answered together, under a first one that says what all of them were made with; one that a
+kill tore is passed over. Knows nothing of models or protocols: what was asked is a key, what came back a value.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from personal.errors import PersonalError
 
 SYNC_S = 2.0
 """Seconds after which what was written is forced onto the disk; a killed process loses nothing, a power cut this."""
-VERSION = 1
+VERSION = 2
 
 Reply = dict[str, Any]
 """What came back, as JSON has it."""
@@ -56,12 +56,24 @@ class Journal:
 
     def recall(self, asked: Mapping[str, Any], answer: Callable[[], Reply]) -> Reply:
         """Return the reply to what was `asked` before, or else `answer` it now and keep that."""
-        key = _key(asked)
-        if key not in self._replies:
-            self._replies[key] = reply = answer()
+        return self.recall_all([asked], lambda _: [answer()])[0]
+
+    def recall_all(
+        self, asked: Sequence[Mapping[str, Any]], answers: Callable[[list[int]], Sequence[Reply]]
+    ) -> list[Reply]:
+        """Return the replies to all that is `asked`; those that are not known are answered together, by their places.
+
+        They are kept together, too: a run that is cut short has all of them or none.
+        """
+        keys = [_key(one) for one in asked]
+        places = {key: place for place, key in enumerate(keys) if key not in self._replies}
+        if places:
+            missing = list(places.values())
+            found = dict(zip(places, answers(missing), strict=True))
+            self._replies |= found
             if self._file is not None:
-                self._write({"asked": asked, "reply": reply})
-        return self._replies[key]
+                self._write({"asked": [asked[place] for place in missing], "replies": list(found.values())})
+        return [self._replies[key] for key in keys]
 
     def close(self) -> None:
         """Let go of the file; the next run goes on from it. Closing twice is harmless."""
@@ -85,8 +97,8 @@ class Journal:
         if record.get("journal") != VERSION or not isinstance(record.get("made_with"), dict):
             raise PersonalError(f"{path} is no journal of an evaluation: move it away, or take another OUT.")
         for row in map(_parsed, lines):
-            if "asked" in row and "reply" in row:
-                self._replies[_key(row["asked"])] = row["reply"]
+            for asked, reply in zip(row.get("asked", ()), row.get("replies", ()), strict=False):
+                self._replies[_key(asked)] = reply
         if differences := _differences(record["made_with"], made_with):
             raise PersonalError(
                 f"{path} holds {len(self._replies)} answers of a run with other settings ({differences}). Run it with "

@@ -171,20 +171,37 @@ class LocalGenerator:
     def answers(self, asked: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[str]:
         """Answer conversations side by side, all at once: greedily, and each as `stream` would but for rounding.
 
-        One after the other where the model cannot be given its pictures as features. Raises ModelError, for all of
-        them, where one cannot be answered.
+        Fewer at once where the GPU's memory is too small for all; one after the other where the model cannot be given
+        its pictures as features. Raises ModelError, for all of them, where one cannot be answered.
         """
+        import torch
+
         for _ in self.load():
             pass
         with self._failing_in_words():
-            rows = in_thread(lambda: self._side_by_side(asked, max_new_tokens)) if asked else []
+            try:
+                rows = in_thread(lambda: self._side_by_side(asked, max_new_tokens)) if asked else []
+            except torch.OutOfMemoryError:
+                if len(asked) == 1:
+                    raise
+                rows = []
         if rows is None:
-            streams = (self.stream(m, max_new_tokens=max_new_tokens, stop=threading.Event()) for m in asked)
-            return ["".join(piece.text for piece in stream) for stream in streams]
+            return [self._alone(messages, max_new_tokens) for messages in asked]
+        if len(rows) < len(asked):
+            _free()
+            half = len(asked) // 2
+            parts = (self.answers(part, max_new_tokens=max_new_tokens) for part in (asked[:half], asked[half:]))
+            return [text for part in parts for text in part]
         said = ["".join(p.text for p in spoken(texts(row, self._decode), lambda: self._thinks)) for row in rows]
         if self._thinks and not all(said):
             raise self._only_thought(max_new_tokens)
         return said
+
+    def _alone(self, messages: Sequence[Message], max_new_tokens: int) -> str:
+        """Answer one conversation, nothing being recalled."""
+        self.clear()
+        pieces = self.stream(messages, max_new_tokens=max_new_tokens, stop=threading.Event())
+        return "".join(piece.text for piece in pieces)
 
     def _decode(self, ids: list[int]) -> str:
         tokenizer = getattr(self._reader, "tokenizer", self._reader)

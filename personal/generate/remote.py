@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -36,6 +37,8 @@ EMPTY = {
     "length": "used all tokens of the answer for thinking. Raise PERSONAL_MAX_NEW_TOKENS, or switch its thinking off.",
     "content_filter": "withheld its answer (content filter). Ask another question, or use another photo.",
 }
+AT_ONCE = 4
+"""Questions of an evaluation that a server is asked together: enough that it can batch them, few enough for most."""
 
 
 class RemoteGenerator:
@@ -48,6 +51,8 @@ class RemoteGenerator:
     exclusive = False
     """Several answers may run at once: queueing is the server's."""
     single_turn = False
+    verifies = False
+    """What the model behind an address is worth as a judge is not known."""
 
     def __init__(
         self, url: str, *, key: str = "", model: str = "", timeout_s: float = 60.0, image_bytes: int = 4 * 2**20
@@ -135,6 +140,16 @@ class RemoteGenerator:
             raise
         finally:
             running.cancel()
+
+    def answers(self, asked: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[str]:
+        """Answer conversations, AT_ONCE of them at a time. Raises ModelError, for all, where one is not answered."""
+
+        def answer(messages: Sequence[Message]) -> str:
+            pieces = self.stream(messages, max_new_tokens=max_new_tokens, stop=threading.Event())
+            return "".join(piece.text for piece in pieces if isinstance(piece, Piece))
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(answer, asked))
 
     def _arriving(self, came: queue.Queue[str | None], stop: threading.Event) -> Iterator[str]:
         """Yield what comes until the end, or until `stop` is set. Raises ModelError after a silence."""

@@ -28,6 +28,8 @@ class Model(Protocol):
     @property
     def single_turn(self) -> bool: ...
     @property
+    def verifies(self) -> bool: ...
+    @property
     def description(self) -> str: ...
     def load(self) -> Iterator[Progress]: ...
     def unload(self) -> None: ...
@@ -35,6 +37,7 @@ class Model(Protocol):
     def stream(
         self, messages: Sequence[Message], *, max_new_tokens: int, stop: threading.Event, temperature: float = 0.0
     ) -> Iterator[Waiting | Piece]: ...
+    def answers(self, asked: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[str]: ...
 
 
 class Stage:
@@ -55,7 +58,7 @@ class Stage:
     @property
     def verifies(self) -> bool:
         """Tell whether the model can be trusted to tell a concept from its look-alike (`personal.generate.verify`)."""
-        return bool(getattr(self.model, "verifies", False))
+        return self.model.verifies
 
     @property
     def single_turn(self) -> bool:
@@ -96,6 +99,16 @@ class Stage:
         finally:
             if not left:
                 self._turnstile.leave(ticket)
+
+    def answers(self, asked: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[str]:
+        """Answer conversations side by side once it is their turn. See `LocalGenerator.answers`. Raises ModelError."""
+        ticket = self._turnstile.join()
+        try:
+            for _ in self._turnstile.wait(ticket, threading.Event()):
+                pass
+            return self.model.answers(asked, max_new_tokens=max_new_tokens)
+        finally:
+            self._turnstile.leave(ticket)
 
     def switch(self, model: Model) -> Iterator[Progress]:
         """Let another model take the place, once the answers under way are over, yielding progress.
