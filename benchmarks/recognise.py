@@ -11,7 +11,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
@@ -401,7 +401,7 @@ def feedback(bench: Bench, material: Material, *, references: int, seeds: int, c
     """Say "Not <x>" to every mistake of one set of mosaics, up to three a subject, and measure on another set."""
     threshold = bench.retriever.threshold
     before, after = np.zeros(3, int), np.zeros(3, int)
-    said = 0
+    said, of_told = 0, np.zeros(2, int)
     for seed in range(seeds):
         chosen, queries = material.draw(seed, references)
         random = np.random.default_rng(3000 + seed)
@@ -411,7 +411,8 @@ def feedback(bench: Bench, material: Material, *, references: int, seeds: int, c
             for _ in "ab"
         ]
         bench.register(chosen)
-        before += counts(bench.outcomes(sets[1], threshold), threshold)
+        outcomes = bench.outcomes(sets[1], threshold)
+        before += counts(outcomes, threshold)
         told: dict[str, int] = {}
         for outcome in bench.outcomes(sets[0], threshold):
             for match in outcome.matches[:4]:
@@ -422,8 +423,17 @@ def feedback(bench: Bench, material: Material, *, references: int, seeds: int, c
                     (vectors,) = bench.retriever.embed([picture])
                     bench.index.put(OWNER, [Entry(name, picture.sha256, vectors, negative=True)])
         said += sum(told.values())
-        after += counts(bench.outcomes(sets[1], threshold), threshold)
-    return {"negatives": said, "wrong": [int(before[1]), int(after[1])], "right": [int(before[0]), int(after[0])]}
+        again = bench.outcomes(sets[1], threshold)
+        after += counts(again, threshold)
+        of_told += [wrongly(outcomes, told), wrongly(again, told)]
+    report = {"wrong": [int(before[1]), int(after[1])], "right": [int(before[0]), int(after[0])]}
+    return {"negatives": said, **report, "wrong, of those corrected": of_told.tolist()}
+
+
+def wrongly(outcomes: Sequence[Outcome], names: Collection[str]) -> int:
+    """Count how often some names are said wrongly."""
+    said = [(match.concept.name, outcome.scene.truth) for outcome in outcomes for match in outcome.matches[:4]]
+    return sum(name in names and name not in truth for name, truth in said)
 
 
 def main() -> None:

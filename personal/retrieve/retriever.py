@@ -101,12 +101,16 @@ class Seen:
 
 @dataclass(frozen=True)
 class Compared:
-    """A photo's regions beside the concepts that they were compared with, and what is stored of those."""
+    """A photo's regions beside the concepts that they were compared with, and what is stored of those.
+
+    `thresholds`, (concepts,), are the similarities from which each is claimed.
+    """
 
     seen: Seen
     concepts: tuple[Concept, ...]
     known: tuple[list[Stored], ...]
     common: Array
+    thresholds: Array
     scores: Scores
 
 
@@ -191,13 +195,14 @@ class Retriever:
 
         Regions are shared out by `claim`. The whole photo takes part only where its windows do not tell two concepts
         apart, since it holds what they hold. Of people who are known by the face, faces in the photo have the last
-        word. Concepts whose id is in `rejected` are not considered.
+        word. Concepts whose id is in `rejected` are not considered; those of which negatives are known must be more
+        like themselves.
         """
         concepts = [concept for concept in concepts if concept.id not in rejected]
         if not concepts:
             return []
         compared = self._compare(owner, photo, concepts, threshold)
-        claims, boxes = self._tightened(compared, _shared_out(compared, threshold))
+        claims, boxes = self._tightened(compared, _shared_out(compared))
         found = [self._sure(owner, compared, region, concept, photo) for region, concept in claims]
         drawn = {match.concept.id: box for match, box in zip(found, boxes, strict=True)}
         if self._people:
@@ -257,8 +262,9 @@ class Retriever:
         stored = self._index.vectors(owner, [concept.id for concept in near])
         known = tuple([one for one in stored[concept.id] if one.view not in without] for concept in near)
         common = self._encoder.common(table(known)) if any(known) else np.zeros(0, np.float32)
-        first = Compared(seen, tuple(near), known, common, score(seen.regions, known, common))
-        if box is not None or seen.dense is None or not _in_doubt(first, threshold):
+        thresholds = threshold + self._raised(owner, known)
+        first = Compared(seen, tuple(near), known, common, thresholds, score(seen.regions, known, common))
+        if box is not None or seen.dense is None or not _in_doubt(first):
             return first
         closer = self._look_at(photo, closer=True).regions
         both = Regions(
@@ -270,13 +276,26 @@ class Retriever:
     def _sure(self, owner: str, compared: Compared, region: int, column: int, photo: Photo) -> Match:
         """Make a match that tells its probability, by the encoder's or the owner's curve and by what is known of it."""
         match = _match(compared, region, column, photo)
-        curve = self._encoder.calibration or self._calibrations.get(owner)
+        curve = self._curve(owner)
         if curve is None:
             return match
         known = compared.known[column]
         if len(known) > SEVERAL or any(one.negative for one in known):
             curve = of_concept(curve, *own_and_others(compared.known, column))
         return replace(match, probability=curve.probability(match.similarity or 0.0))
+
+    def _curve(self, owner: str) -> Calibration | None:
+        """Return the curve that holds for all of an owner's concepts, where there is one."""
+        return self._encoder.calibration or self._calibrations.get(owner)
+
+    def _raised(self, owner: str, known: Sequence[Sequence[Stored]]) -> Array:
+        """Tell how much more like themselves concepts must look of which negatives are known, (concepts,)."""
+        raised, curve = np.zeros(len(known), np.float32), self._curve(owner)
+        for column, stored in enumerate(known):
+            if curve and any(one.negative for one in stored):
+                own = of_concept(curve, *own_and_others(known, column))
+                raised[column] = max(0.0, own.middle - curve.middle)
+        return raised
 
     def _near(self, owner: str, seen: Seen, concepts: Sequence[Concept]) -> Sequence[Concept]:
         """Leave out of a large library the concepts of which nothing is near any region."""
@@ -342,15 +361,13 @@ class Retriever:
 
 
 def _match(compared: Compared, region: int, column: int, photo: Photo) -> Match:
-    similarity = min(
-        float(compared.scores.similarity[region, column]), 1.0
-    )  # what looks like no stranger gains a little
+    similarity = min(1.0, float(compared.scores.similarity[region, column]))  # looking like no stranger adds a little
     box = compared.seen.regions.boxes[region]
     view = compared.scores.view(region, column)
     return Match(compared.concepts[column], "seen", similarity, box, view, photo.sha256)
 
 
-def _shared_out(compared: Compared, threshold: float) -> list[tuple[int, int]]:
+def _shared_out(compared: Compared) -> list[tuple[int, int]]:
     """Share the regions out, the whole photo only where its parts tell less than two concepts."""
     similarity = compared.scores.similarity
     if not similarity.size:
@@ -359,15 +376,16 @@ def _shared_out(compared: Compared, threshold: float) -> list[tuple[int, int]]:
     taken[:, 0] = True
     parts = similarity.copy()
     parts[0] = -np.inf
-    claims = claim(parts, taken, threshold)
-    return claims if len(claims) > 1 else claim(similarity, taken, threshold)
+    claims = claim(parts, taken, compared.thresholds)
+    return claims if len(claims) > 1 else claim(similarity, taken, compared.thresholds)
 
 
-def _in_doubt(compared: Compared, threshold: float) -> bool:
-    """Tell whether a concept that got no region is nearly above the threshold somewhere."""
-    claimed = {concept for _, concept in _shared_out(compared, threshold)}
+def _in_doubt(compared: Compared) -> bool:
+    """Tell whether a concept that got no region is nearly above its threshold somewhere."""
+    claimed = {concept for _, concept in _shared_out(compared)}
     best = compared.scores.similarity.max(axis=0, initial=-np.inf)
-    return any(value > threshold - DOUBT for concept, value in enumerate(best) if concept not in claimed)
+    near = best > compared.thresholds - DOUBT
+    return any(near[concept] for concept in range(len(best)) if concept not in claimed)
 
 
 def _as_box(sides: Array) -> Box:
@@ -375,12 +393,12 @@ def _as_box(sides: Array) -> Box:
     return x0, y0, x1, y1
 
 
-def claim(similarity: Array, taken: NDArray[np.bool_], threshold: float) -> list[tuple[int, int]]:
+def claim(similarity: Array, taken: NDArray[np.bool_], threshold: float | Array) -> list[tuple[int, int]]:
     """Share regions out among concepts: (region, concept) pairs, best first, one for each concept.
 
     `similarity` is (regions, concepts), -inf where unknown; `taken[r]` marks the regions that a claim on `r` takes. The
-    most similar pair goes first, as long as it reaches `threshold`. A region speaks for its most similar concept only,
-    so that a look-alike gains nothing from it.
+    most similar pair goes first, as long as it reaches `threshold`, which is one for all or (concepts,). A region
+    speaks for its most similar concept only, so that a look-alike gains nothing from it.
     """
     best = similarity.max(axis=1, keepdims=True)
     left = np.where((similarity >= best) & (similarity >= threshold), similarity, -np.inf)
