@@ -13,7 +13,8 @@ from personal.concepts import WHOLE, Concept, Entry, View
 from personal.images import read_photo
 from personal.remember.index import Index
 from personal.retrieve.names import bracketed, find_names
-from personal.retrieve.retriever import Retriever, claim
+from personal.retrieve.regions import areas, shared
+from personal.retrieve.retriever import Retriever, claim, widen
 
 COLOURS = {"red": (230, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 230), "yellow": (230, 220, 20)}
 
@@ -163,10 +164,25 @@ def test_the_whole_photo_is_no_box_where_its_parts_tell_two_concepts_apart(home)
     assert WHOLE not in boxes.values()
 
 
+def test_a_claim_is_drawn_as_wide_as_it_stays_alike_and_alone():
+    boxes = [WHOLE, (0, 0, 0.2, 0.2), (0, 0, 0.4, 0.4), (0, 0, 0.6, 0.6), (0, 0, 0.9, 0.9), (0.7, 0.7, 0.9, 0.9)]
+    alike = np.array([[0.9, 0.9, 0.88, 0.89, 0.89, 0.5], [0.5, 0.5, 0.5, 0.5, 0.5, 0.9]], np.float32).T
+    assert widen(alike, boxes, [(1, 0)]) == [4], "of all but the whole photo the largest"
+    assert widen(alike, boxes, [(1, 0), (5, 1)]) == [3, 5], "not so wide that it holds the other"
+    less, others = alike.copy(), alike.copy()
+    less[3:5, 0] = 0.8
+    assert widen(less, boxes, [(1, 0)]) == [2], "not where it is less like the concept"
+    others[3:5, 1] = 0.95
+    assert widen(others, boxes, [(1, 0)]) == [2], "not where it is more like another"
+    assert widen(alike, boxes, [(0, 0)]) == [0]
+
+
 def test_ranking_begins_with_what_looking_claims_first(home):
     retriever, concepts = home
     photo = painted("green", (120, 120, 230))
-    assert retriever.rank("me", photo, concepts)[0] == look(home, photo)[0]
+    ranked, claimed = retriever.rank("me", photo, concepts)[0], look(home, photo)[0]
+    assert ranked == replace(claimed, box=ranked.box)
+    assert shared([ranked.box], [claimed.box]) >= 0.9 * areas([ranked.box])
 
 
 def test_ranking_a_box_compares_that_part_alone(home):

@@ -115,18 +115,23 @@ def cut(image: Image, box: Box) -> Image:
     return image.crop((x0, y0, max(x0 + 1, round(box[2] * image.width)), max(y0 + 1, round(box[3] * image.height))))
 
 
+def shared(boxes: Sequence[Box], others: Sequence[Box]) -> NDArray[np.float32]:
+    """Return what every box shares with each of the others, as a share of the photo: (n, m), 0..1."""
+    x0, y0, x1, y1 = np.asarray(boxes, dtype=np.float32).reshape(-1, 4).T
+    left, top, right, bottom = np.asarray(others, dtype=np.float32).reshape(-1, 4).T
+    wide = np.maximum(np.minimum.outer(x1, right) - np.maximum.outer(x0, left), 0)
+    return np.asarray(wide * np.maximum(np.minimum.outer(y1, bottom) - np.maximum.outer(y0, top), 0))
+
+
 def coverage(boxes: Sequence[Box]) -> NDArray[np.float32]:
     """Return the overlap of every two boxes, intersection over union: (n, n), 0..1."""
-    x0, y0, x1, y1 = np.asarray(boxes, dtype=np.float32).reshape(-1, 4).T
-    shared = np.maximum(np.minimum.outer(x1, x1) - np.maximum.outer(x0, x0), 0)
-    shared *= np.maximum(np.minimum.outer(y1, y1) - np.maximum.outer(y0, y0), 0)
-    area = (x1 - x0) * (y1 - y0)
-    return np.asarray(shared / (np.add.outer(area, area) - shared))
+    both, size = shared(boxes, boxes), areas(boxes).astype(np.float32)
+    return np.asarray(both / (np.add.outer(size, size) - both))
 
 
 def areas(boxes: Sequence[Box]) -> NDArray[np.float64]:
     """Return the share of the photo that each box takes: (n,), 0..1."""
-    b = np.asarray(boxes, dtype=np.float64)
+    b = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     return np.asarray((b[:, 2:] - b[:, :2]).prod(axis=1))
 
 

@@ -19,7 +19,7 @@ from personal.images import open_photo
 from personal.retrieve.calibrate import Calibration, of_concept, of_library, own_and_others
 from personal.retrieve.names import bracketed, find_names
 from personal.retrieve.recent import Recent
-from personal.retrieve.regions import SMALL, Regions, coverage, crops, cut, pool, pool_box
+from personal.retrieve.regions import SMALL, Regions, areas, coverage, crops, cut, pool, pool_box, shared
 from personal.retrieve.score import Scores, score, table
 
 if TYPE_CHECKING:
@@ -31,8 +31,10 @@ OVERLAP = 0.3
 """Regions that share more than this (intersection over union) with a claimed one cannot be claimed by another."""
 DOUBT = 0.1
 """A photo is looked at more closely where an unclaimed concept is at most this much below the threshold."""
-SLACK = 0.2
-"""Similarity that a box may lose by being drawn closer."""
+WIDER, SLACK = 0.03, 0.2
+"""Similarity that a claim may lose by being drawn wider, and then by being drawn closer."""
+AROUND, PART = 0.9, 0.5
+"""A region is around another of which it holds so much; a box is a part of another in which more than so much lies."""
 ALIKE = 0.05
 """So much above the threshold, views of two concepts are hard to tell apart."""
 FEW = 400
@@ -202,7 +204,7 @@ class Retriever:
         if not concepts:
             return []
         compared = self._compare(owner, photo, concepts, threshold)
-        claims, boxes = self._tightened(compared, _shared_out(compared))
+        claims, boxes = self._drawn(compared, _shared_out(compared))
         found = [self._sure(owner, compared, region, concept, photo) for region, concept in claims]
         drawn = {match.concept.id: box for match, box in zip(found, boxes, strict=True)}
         if self._people:
@@ -306,26 +308,26 @@ class Retriever:
         near = {hit.concept_id for hits in self._index.query(owner, asked, NEIGHBOURS) for hit in hits}
         return [concept for concept in concepts if concept.id in near]
 
-    def _tightened(self, compared: Compared, claims: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], list[Box]]:
-        """Draw the boxes of claimed regions closer, as long as what they hold stays like the concept.
+    def _drawn(self, compared: Compared, claims: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], list[Box]]:
+        """Draw boxes around what is claimed: wider first, then closer, as long as they stay like the concept.
 
-        A part of a thing may look more like its look-alike than the whole does. So a claim falls where its closer box
-        overlaps another's and looks more like that one.
+        A part of a thing may look more like its look-alike than the whole does. So a claim falls where its box is a
+        part of another's, or that of it, and looks more like that one.
         """
-        boxes = [compared.seen.regions.boxes[region] for region, _ in claims]
-        dense = compared.seen.dense
+        regions, similarity, dense = compared.seen.regions, compared.scores.similarity, compared.seen.dense
         if dense is None or not claims:
-            return claims, boxes
+            return claims, [regions.boxes[region] for region, _ in claims]
+        wide = widen(similarity, regions.boxes, claims)
+        boxes = [regions.boxes[region] for region in wide]
         tight = [_as_box(box) for box in self._encoder.tighten(dense, np.asarray(boxes, np.float32))]
         held = Regions(tuple(tight), self._encoder.project(pool_box(dense, *tight)))
-        scores = score(held, compared.known, compared.common).similarity
-        claimed = scores[:, [concept for _, concept in claims]]
-        rivals = np.where(coverage(tight) > OVERLAP, claimed, -np.inf).max(axis=1)
-        kept = []
-        for i, (region, concept) in enumerate(claims):
-            if rivals[i] <= claimed[i, i]:
-                kept.append(i)
-            if claimed[i, i] >= compared.scores.similarity[region, concept] - SLACK:
+        claimed = score(held, compared.known, compared.common).similarity[:, [concept for _, concept in claims]]
+        size = areas(tight)
+        parts = shared(tight, tight) > PART * np.minimum.outer(size, size)
+        rivals = np.where(parts, claimed, -np.inf).max(axis=1)
+        kept = [i for i in range(len(claims)) if rivals[i] <= claimed[i, i]]
+        for i, (_, concept) in enumerate(claims):
+            if claimed[i, i] >= similarity[wide[i], concept] - SLACK:
                 boxes[i] = tight[i]
         return [claims[i] for i in kept], [boxes[i] for i in kept]
 
@@ -409,3 +411,23 @@ def claim(similarity: Array, taken: NDArray[np.bool_], threshold: float | Array)
         left[:, concept] = -np.inf
         left[taken[region]] = -np.inf
     return claims
+
+
+def widen(similarity: Array, boxes: Sequence[Box], claims: Sequence[tuple[int, int]]) -> list[int]:
+    """Find the largest region around each claimed one that is nearly as like the concept, and holds no other claim.
+
+    What is most like a dog is its face, but the dog is meant. `similarity` and `claims` are those of `claim`, `boxes`
+    the regions, the whole photo first: that is no such region.
+    """
+    own, size = [boxes[region] for region, _ in claims], areas(boxes)
+    around = shared(own, boxes) >= AROUND * areas(own)[:, None]
+    corners, middles = np.array(boxes), np.array([[(x0 + x1) / 2, (y0 + y1) / 2] for x0, y0, x1, y1 in own])[:, None]
+    holds = ((corners[:, :2] < middles) & (middles < corners[:, 2:])).all(axis=2)
+    found = []
+    for i, (region, concept) in enumerate(claims):
+        like = similarity[:, concept]
+        fit = around[i] & (like >= like[region] - WIDER) & (like >= similarity.max(axis=1))
+        fit &= ~np.delete(holds, i, axis=0).any(axis=0)
+        fit[0], fit[region] = False, True
+        found.append(int(max(np.flatnonzero(fit), key=lambda one: (size[one], like[one]))))
+    return found
