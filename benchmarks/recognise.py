@@ -370,7 +370,7 @@ def hard(
 
 
 def identification(bench: Bench, material: Material, *, references: int, seeds: int) -> dict[str, Any]:
-    """Identify queries of either half, all registered (top-1, wrong names said), or three of that half not (AUROC, F1)."""
+    """Identify queries of either half: all registered (top-1, wrong names), or three of the half not (AUROC, F1)."""
     threshold = bench.retriever.threshold
     rows: dict[str, list[float]] = {"top-1": [], "wrong names": [], "AUROC": [], "F1": []}
     for seed in range(seeds):
