@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LEVELS = {
-    0: {"concepts", "errors", "settings", "images", "colours", "threads"},
+    0: {"concepts", "parts", "errors", "settings", "images", "colours", "threads"},
     1: {"assistant", "remember", "retrieve", "generate", "tiny"},
     2: {"compose", "doctor", "learn"},
     3: {"ui", "cli", "evaluate"},
@@ -78,7 +78,7 @@ def test_no_import_points_up():
 
 def test_the_assistant_imports_none_of_its_parts():
     taken = {name for name in imports(ROOT / "personal" / "assistant.py") if name.startswith("personal")}
-    assert taken == {"personal.concepts", "personal.errors", "personal.images"}
+    assert taken == {"personal.concepts", "personal.errors", "personal.images", "personal.parts"}
 
 
 def test_the_nouns_import_nothing_third_party():

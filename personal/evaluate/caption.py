@@ -26,8 +26,9 @@ from personal.learn.templates import STANDARD
 from personal.retrieve.names import find_names, is_common
 
 if TYPE_CHECKING:
-    from personal.assistant import Assistant, Generator
+    from personal.assistant import Assistant
     from personal.learn.photos import Captioned, Photos
+    from personal.parts import Generator
 
 OWNER = "evaluation"
 SHIFT = 7

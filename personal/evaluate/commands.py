@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from personal.errors import PersonalError
 from personal.learn.photos import CAPTIONS
@@ -24,7 +24,7 @@ from personal.learn.photos import CAPTIONS
 if TYPE_CHECKING:
     from personal.assistant import Assistant
     from personal.evaluate.asking import Report
-    from personal.evaluate.baselines import Eye, WholePhoto
+    from personal.evaluate.baselines import WholePhoto
     from personal.evaluate.identify import Folder
     from personal.evaluate.journal import Journal
     from personal.evaluate.layouts import Dataset
@@ -248,8 +248,7 @@ def _retrievers(assistant: Assistant) -> list[WholePhoto]:
     """Make the retrievers that the Assistant's is compared with, on its encoder."""
     from personal.evaluate.baselines import Rap, WholePhoto
 
-    eye = cast("Eye", assistant.retriever)
-    return [WholePhoto(eye), Rap(eye)]
+    return [WholePhoto(assistant.retriever), Rap(assistant.retriever)]
 
 
 def multi(options: argparse.Namespace) -> Shown:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal
 
 from personal.concepts import Concept, Match, Photo, Progress
 from personal.errors import PersonalError
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 Outcome = Literal["right", "wrong", "silent"]
 OUTCOMES: tuple[Outcome, ...] = ("right", "wrong", "silent")
 """What name a photo may get: its own, another's, none."""
-
-
-class Ranks(Protocol):
-    """What this asks of the retriever: to rank concepts by their views, some of them left out."""
-
-    def rank(
-        self, owner: str, photo: Photo, concepts: Sequence[Concept], *, without: Set[str] = frozenset()
-    ) -> list[Match]: ...
 
 
 @dataclass(frozen=True)
@@ -95,7 +87,6 @@ def check(assistant: Assistant, owner: str, *, stop: threading.Event | None = No
     The first views of all concepts come first, so that a check which is stopped tells something of each. A view that
     cannot be read, or that was forgotten meanwhile, is passed over.
     """
-    retriever = cast(Ranks, assistant.retriever)
     threshold = assistant.preferences(owner).threshold or 0.0
     concepts = assistant.concepts(owner)
     several = [concept for concept in concepts if len(concept.views) > 1]
@@ -110,7 +101,7 @@ def check(assistant: Assistant, owner: str, *, stop: threading.Event | None = No
         yield Progress("Looking at your photos, each as if it were new", done, len(views))
         try:
             photo = assistant.library.photo(owner, concept.id, view)
-            ranked = retriever.rank(owner, photo, assistant.concepts(owner), without={view})
+            ranked = assistant.retriever.rank(owner, photo, assistant.concepts(owner), without={view})
         except PersonalError:  # damaged, or forgotten meanwhile: the Concepts tab and `doctor` tell of it
             continue
         if ranked:

@@ -1,0 +1,185 @@
+"""What the Assistant is made of, as it knows its parts: each names the module that has the real thing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Generator as Steps
+from typing import Any, Protocol
+
+from personal.concepts import (
+    Box,
+    Concept,
+    Entry,
+    Fingerprint,
+    Hit,
+    Key,
+    Match,
+    Photo,
+    Piece,
+    Preferences,
+    Progress,
+    Stored,
+    Turn,
+    Waiting,
+)
+
+Vectors = Any
+"""A numpy float32 array of shape (n, dimension), rows of unit length."""
+
+
+class Library(Protocol):
+    """Concepts on disk: the truth (`personal.remember.library`)."""
+
+    def owners(self) -> list[str]: ...
+    def concepts(self, owner: str) -> list[Concept]: ...
+    def check_name(self, name: str) -> str: ...
+    def lookup(self, owner: str, name: str) -> Concept | None: ...
+    def get(self, owner: str, concept_id: str) -> Concept: ...
+    def photo(self, owner: str, concept_id: str, view: str) -> Photo: ...
+    def add(
+        self,
+        owner: str,
+        name: str,
+        photos: Sequence[Photo],
+        category: str,
+        info: str,
+        attributes: Sequence[str],
+        by_face: bool,
+    ) -> Concept: ...
+    def revise(
+        self,
+        owner: str,
+        concept_id: str,
+        *,
+        name: str | None = None,
+        category: str | None = None,
+        info: str | None = None,
+        add: Sequence[Photo] = (),
+        remove: Sequence[str] = (),
+        avatar: str | None = None,
+        add_negatives: Sequence[Photo] = (),
+        remove_negatives: Sequence[str] = (),
+        attributes: Sequence[str] | None = None,
+        by_face: bool | None = None,
+    ) -> Concept: ...
+    def forget(self, owner: str, concept_id: str) -> str: ...
+    def restore(self, owner: str, token: str) -> Concept: ...
+    def trash(self, owner: str) -> list[Any]: ...
+    def empty_trash(self, owner: str, older_than_s: float = 0.0) -> None: ...
+    def erase(self, owner: str) -> None: ...
+    def preferences(self, owner: str) -> Preferences: ...
+    def prefer(self, owner: str, preferences: Preferences) -> None: ...
+
+
+class Index(Protocol):
+    """Vectors of views and negatives (`personal.remember.index`)."""
+
+    def views(self, owner: str) -> set[Key]: ...
+    def put(self, owner: str, entries: Sequence[Entry]) -> None: ...
+    def drop(self, owner: str, keys: Iterable[Key]) -> None: ...
+    def query(self, owner: str, vectors: Vectors, limit: int) -> list[list[Hit]]: ...
+    def vectors(self, owner: str, concept_ids: Iterable[str]) -> dict[str, list[Stored]]: ...
+    def look_alikes(
+        self, owner: str, concept_ids: Sequence[str], at_least: float
+    ) -> list[tuple[float, tuple[str, str], tuple[str, str]]]: ...
+    def erase(self, owner: str) -> None: ...
+
+
+class People(Protocol):
+    """Who is recognised by the face (`personal.retrieve.people`)."""
+
+    @property
+    def loaded(self) -> bool: ...
+    def load(self) -> Iterator[Progress]: ...
+    def known(self, owner: str) -> set[Key]: ...
+    def put(self, owner: str, views: Iterable[tuple[str, Photo]]) -> None: ...
+    def purge(self, owner: str, views: Iterable[Key]) -> None: ...
+    def erase(self, owner: str) -> None: ...
+
+
+class Retriever(Protocol):
+    """Which concepts a photo or question concerns (`personal.retrieve.retriever`)."""
+
+    cache_size: int
+
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def alike(self) -> float: ...
+    def embed(self, photos: Sequence[Photo]) -> Iterable[Vectors]: ...
+    def look(
+        self,
+        owner: str,
+        photo: Photo,
+        concepts: Sequence[Concept],
+        *,
+        threshold: float,
+        top_k: int,
+        rejected: Set[str] = frozenset(),
+    ) -> list[Match]: ...
+    def rank(
+        self,
+        owner: str,
+        photo: Photo,
+        concepts: Sequence[Concept],
+        box: Box | None = None,
+        *,
+        without: Set[str] = frozenset(),
+    ) -> list[Match]: ...
+    def regions(self, photo: Photo) -> Any: ...
+    def calibrate(self, owner: str, concepts: Sequence[Concept]) -> None: ...
+    def clear(self) -> None: ...
+    def named(self, question: str, concepts: Sequence[Concept]) -> list[Match]: ...
+    def bracketed(self, question: str, concepts: Sequence[Concept]) -> str: ...
+
+
+class Generator(Protocol):
+    """A language model that answers (`personal.generate.local`); where it `verifies`, also about doubtful matches."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sees(self) -> bool: ...
+    @property
+    def single_turn(self) -> bool: ...
+    @property
+    def verifies(self) -> bool: ...
+    @property
+    def description(self) -> str: ...
+    def clear(self) -> None: ...
+    def stream(
+        self,
+        messages: Sequence[dict[str, Any]],
+        *,
+        max_new_tokens: int,
+        stop: threading.Event,
+        temperature: float = 0.0,
+    ) -> Iterator[Waiting | Piece]: ...
+    def answers(self, asked: Sequence[Sequence[dict[str, Any]]], *, max_new_tokens: int) -> list[str]: ...
+
+
+class LayOut(Protocol):
+    """Turn a conversation into chat messages (`personal.generate.prompt.lay_out`)."""
+
+    def __call__(
+        self, turns: Sequence[Turn], *, avatars: Callable[[Concept], Photo], sees: bool, single_turn: bool
+    ) -> list[dict[str, Any]]: ...
+
+
+class Verify(Protocol):
+    """Short questions to the language model about concepts (`personal.generate.verify`)."""
+
+    def fingerprint(
+        self, generator: Generator, photos: Sequence[Photo], category: str, *, stop: threading.Event
+    ) -> Iterator[Waiting | Piece | Fingerprint]: ...
+    def confirm(
+        self,
+        generator: Generator,
+        photo: Photo,
+        match: Match,
+        rival: Match | None,
+        *,
+        avatars: Callable[[Concept], Photo],
+        stop: threading.Event,
+    ) -> Steps[Waiting, None, Match]: ...
