@@ -14,7 +14,7 @@ Box = tuple[float, float, float, float]
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Photo:
     """A clean picture: metadata-free, upright, sRGB JPEG bytes. Made by `personal.images` alone.
 

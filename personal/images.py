@@ -16,6 +16,7 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import NoReturn
+from weakref import WeakKeyDictionary
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -49,6 +50,7 @@ _DAMAGE = (  # what Pillow's and libheif's decoders raise on bytes that are not 
     struct.error,
     zlib.error,
 )
+_drawn: WeakKeyDictionary[Photo, dict[tuple[int, Box | None, bool], str]] = WeakKeyDictionary()
 _UPRIGHT = {  # EXIF 2.32, tag 0x0112
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -128,8 +130,16 @@ def labelled(photo: Photo, boxes: Sequence[tuple[Box, str]]) -> Photo:
 def data_url(photo: Photo, side: int, box: Box | None = None, square: bool = False) -> str:
     """Return a thumbnail as `data:image/jpeg;base64,…`, longest side at most `side` pixels, of `box` if given.
 
-    `square` widens a box to a square as far as the photo allows, and cuts off what then stands over.
+    `square` widens a box to a square as far as the photo allows, and cuts off what then stands over. What was drawn is
+    held as long as the photo is.
     """
+    drawn = _drawn.setdefault(photo, {})
+    if (side, box, square) not in drawn:
+        drawn[side, box, square] = _thumbnail(photo, side, box, square)
+    return drawn[side, box, square]
+
+
+def _thumbnail(photo: Photo, side: int, box: Box | None, square: bool) -> str:
     x0, y0, x1, y1 = _pixels(photo, box or WHOLE, square=square and box is not None)
     with Image.open(BytesIO(photo.jpeg), formats=("JPEG",)) as image:
         enough = 2 * side / max(x1 - x0, y1 - y0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gc
 import hashlib
 import os
 import struct
@@ -16,6 +17,7 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageCms, ImageDraw, ImageFilter
 
+from personal import images
 from personal.concepts import WHOLE, Photo
 from personal.errors import ImageError
 from personal.images import crop, data_url, labelled, open_photo, quality_hints, read_photo
@@ -523,3 +525,17 @@ def test_what_was_recognised_is_drawn_on_a_photo_and_nothing_else_changes():
     assert edge[0] > edge[2] + 60
     assert drawn.sha256 != photo.sha256
     assert labelled(photo, [((0.5, 0.5, 0.9, 0.9), "<bo>")]) == drawn
+
+
+def test_a_thumbnail_is_drawn_once_and_held_no_longer_than_its_photo(monkeypatch):
+    drawn = []
+    thumbnail = images._thumbnail
+    monkeypatch.setattr(images, "_thumbnail", lambda *asked: drawn.append(asked[1:]) or thumbnail(*asked))
+    photo = read_photo(saved(corners()))
+    before = len(images._drawn)
+    assert data_url(photo, 96) == data_url(photo, 96) != data_url(photo, 96, square=True)
+    assert drawn == [(96, None, False), (96, None, True)]
+    assert len(images._drawn) == before + 1
+    del photo
+    gc.collect()
+    assert len(images._drawn) == before

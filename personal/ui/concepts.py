@@ -207,9 +207,11 @@ class Concepts:
         wanted = (search or "").strip().casefold()
         found = [c for c in concepts if wanted in f"{c.name}\n{c.category}\n{c.info}".casefold()]
         shown = found if everything else found[: render.PAGE]
+        pictures = {c.id: session.faces.get(c.avatar) or self._desk.picture(session, c.id, c.avatar) for c in shown}
+        session.faces = {picture.sha256: picture for picture in pictures.values() if picture}
         return render.cards(
             found,
-            {c.id: self._desk.picture(session, c.id, c.avatar) for c in shown},
+            pictures,
             {c.id: [other.name for other, _, _ in self._alikes(session.owner, c)] for c in shown},
             total=len(concepts),
             chosen=session.open_concept,

@@ -86,8 +86,8 @@ class Writing:
 class Session:
     """One visitor's browser: whose concepts it works on, its conversations, and what it is in the middle of.
 
-    `side` is the form that stands beside the cards; where there is none, the concept `open_concept` does. `asked`
-    counts what the browser has asked for.
+    `side` is the form that stands beside the cards; where there is none, the concept `open_concept` does. `faces` are
+    the photos on the cards that are in sight; `asked` counts what the browser has asked for.
     """
 
     owner: str
@@ -96,6 +96,7 @@ class Session:
     side: Literal["", "new", "import"] = ""
     open_concept: str | None = None
     new_photos: list[Photo] = field(default_factory=list)
+    faces: dict[str, Photo] = field(default_factory=dict)
     incoming: list[Any] = field(default_factory=list)
     writing: Writing | None = None
     undo: Callable[[], str] | None = None
