@@ -394,8 +394,7 @@ def identification(bench: Bench, material: Material, *, references: int, seeds: 
             rows["AUROC"].append(float(auroc(theirs, others, *ones)[0]))
             said = [(name, who) for name, who, s in best if s >= threshold]
             right = sum(name == who for name, who in said)
-            silent = int((theirs < threshold).sum())
-            rows["F1"].append(2 * right / max(len(said) + right + silent, 1))
+            rows["F1"].append(2 * right / max(len(said) + len(theirs), 1))
     return {"references": references, **{name: round(float(np.mean(values)), 4) for name, values in rows.items()}}
 
 

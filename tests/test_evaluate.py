@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
 
 from personal.errors import PersonalError
+from personal.evaluate import commands
 from personal.evaluate.__main__ import main
 from personal.evaluate.asking import Report, ask, of_test_split, read, register
 from personal.learn.photos import Photos
@@ -146,3 +150,28 @@ def test_wrong_usage_exits_with_2(arguments):
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("row", [{"image": 5, "captions": ["A dog."]}, {"image": "a.png", "captions": "A dog."}, [1]])
+def test_a_line_of_captions_that_is_none_is_told(tmp_path, row):
+    (tmp_path / "captions.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    with pytest.raises(PersonalError, match=r"captions\.jsonl"):
+        Photos(tmp_path)
+
+
+def test_an_archive_that_is_none_is_told(tmp_path):
+    (tmp_path / "captions.jsonl").write_text(json.dumps({"image": "a.png", "captions": []}), encoding="utf-8")
+    (tmp_path / "images.tar").write_text("<html>404</html>")
+    with pytest.raises(PersonalError, match=r"images\.tar"):
+        Photos(tmp_path)
+
+
+def test_what_killed_evaluations_left_behind_is_erased(tmp_path, monkeypatch):
+    monkeypatch.setattr(commands.tempfile, "gettempdir", lambda: str(tmp_path))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    folders = [tmp_path / f"{commands.LIBRARY}{pid}-x" for pid in (gone.pid, os.getpid())]
+    for folder in (*folders, tmp_path / "personal-else"):
+        (folder / "views").mkdir(parents=True)
+    commands._clear_away()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([folders[1].name, "personal-else"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from PIL import Image, ImageDraw
@@ -363,6 +364,31 @@ def test_pervl_puts_the_concept_in_the_place_of_the_person(tmp_path):
     assert [s.name for s in dataset.subjects] == ["100", "101", "102"]
     assert dataset.searches[0].text == "outside, a * stands by a person."
     assert dataset.searches[0].concepts == ("100",)
+
+
+def test_of_pervls_splits_the_test_one_is_read(tmp_path):
+    home = pervl(tmp_path) / "data" / "deep_fashion2"
+    shutil.copytree(home / "personalized_test", home / "personalized_validation")
+    assert all("personalized_test" in str(query.path) for query in read(tmp_path).queries)
+
+
+def test_names_are_those_that_the_library_will_give_back(assistant, tmp_path):
+    for i, name in enumerate(("Zoe\u0308", "bo ")):
+        for j in range(3):
+            paint(tmp_path / name / f"{j}.png", shade(list(COLOURS.values())[i], j))
+    folder = identified.as_folder(usable(read(tmp_path), 1), 1)
+    assert set(folder.photos) == {"Zo\u00eb", "bo"}
+    assert identify(assistant, folder, references=1, seeds=2).report["top1"] == 1
+
+
+def test_a_photo_that_two_files_ask_about_is_asked_about_once(tmp_path):
+    root = rap(tmp_path)
+    before = usable(read(root), 1)
+    shown = {row["image"]: row["concept"] for row in json.loads((root / "eval" / "recognition_test.json").read_text())
+             if row["correct_answer"] and "99" not in row["image"]}  # fmt: skip
+    write(root / "eval" / "captioning_test.json", {image: [f"<{name}>"] for image, name in shown.items()})
+    assert len(read(root).queries) > len(before.queries)
+    assert sorted(q.path for q in usable(read(root), 1).queries) == sorted(q.path for q in before.queries)
 
 
 # -- dealing out ------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from PIL import Image
 from personal.errors import PersonalError
 from personal.evaluate.__main__ import main
 from personal.evaluate.baselines import Majority, Rap, WholePhoto
-from personal.evaluate.confusion import draw_confusion
+from personal.evaluate.confusion import as_table, draw_confusion
 from personal.evaluate.identify import UNNAMED, Seen, auroc, draw, figures, identify, measured, read_folder
 from personal.images import open_photo, read_photo
 from personal.retrieve.regions import Regions, crops
@@ -77,7 +77,7 @@ def test_the_figures_count_as_defined():
     ]
     row = figures(seen, 0.5, open_set=True)
     assert row["top1"] == pytest.approx(2 / 3)
-    assert row["f1"] == pytest.approx(2 * 1 / (2 * 1 + 2 + 1))
+    assert row["f1"] == pytest.approx(2 * 1 / (3 + 3)), "three names said, three photos of those known"
     assert row["auroc"] == pytest.approx(5 / 6)
 
 
@@ -118,6 +118,15 @@ def test_what_there_is_no_query_for_has_no_figure():
     assert set(report["intervals"]) == {"top1", "f1"}
     assert measured([[Seen("xi", False, "bo", 0.9)]], 0.5, open_set=True)["top1"] is None
     json.dumps(report, allow_nan=False)
+
+
+def test_a_seed_in_which_nobody_ranked_second_leaves_the_others_theirs():
+    with_second = [Seen("bo", True, "mo", 0.9, "bo"), Seen("mo", True, "mo", 0.8, "bo")]
+    without = [Seen("bo", True, "bo", 0.9), Seen("mo", True, "mo", 0.8)]
+    for seeds in ([with_second, without], [without, with_second]):
+        report = measured(seeds, 0.5, open_set=False)
+        assert report["top2"] == 1
+        assert report["intervals"]["top2"] == (1, 1)
 
 
 def test_baselines_are_measured_on_the_same_photos_without_a_threshold(assistant, folder):
@@ -196,6 +205,12 @@ def test_more_references_than_photos_are_refused(folder, references):
 def test_leaving_everybody_unregistered_is_refused(assistant, folder):
     with pytest.raises(PersonalError, match="unregistered"):
         identify(assistant, read_folder(folder, 1), unregistered=4)
+
+
+def test_names_that_are_nobodys_photos_count_in_the_picture_too():
+    rows, columns, shares = as_table(Counter({("a", "a"): 5, ("a", "c"): 5, ("b", "b"): 9, ("b", UNNAMED): 1}))
+    assert (rows, columns) == (["a", "b"], ["a", "b", "c", UNNAMED])
+    assert shares.tolist() == [[50, 0, 50, 0], [0, 90, 0, 10]]
 
 
 def test_the_picture_takes_any_name(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from personal.learn.photos import CAPTIONS
 def main(arguments: list[str] | None = None) -> int:
     """Run one protocol. Return the exit code: 0 done, 1 a PersonalError; wrong usage exits with 2."""
     options = _parser().parse_args(arguments)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is temporary is cleared away
     try:
         out: Path = options.json
         if (out.exists() and not out.is_file()) or not os.access(out.absolute().parent, os.W_OK):
@@ -25,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     except PersonalError as error:
         print(error, file=sys.stderr)
         return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
     for note in notes:
         print(note, file=sys.stderr)
     print(summary)

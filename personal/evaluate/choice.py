@@ -206,14 +206,21 @@ def score(answers: Sequence[dict[str, Any]]) -> Report:
     return report
 
 
+_SAID = re.compile(r"\b(?i:answer|option|choice|choose)(?i:\s+is|\s+should be)?\s*[:\"'(*]*\s*([AB])(?!\w)")
+_ALONE = re.compile(r"(?<!\w)([AB])(?=\s*(?:[.):,;!*\"']|$))|(?<!\w)(B)(?!\w)")
+
+
 def letter(reply: str, a: str, b: str) -> str | None:
-    """Read which option a reply chooses: its text, or the first A or B that stands alone; None for anything else."""
+    """Read which option a reply chooses: its text, or a letter that is said to be the answer or stands alone.
+
+    The article A is no letter: it has neither an end nor a sign behind it. None for anything else.
+    """
     plain = reply.strip(" \n.()").casefold()
     for option, text in (("A", a), ("B", b)):
         if plain in (text.strip(" .").casefold(), option.casefold()):
             return option
-    found = re.search(r"(?<!\w)[AB](?!\w)", reply)
-    return found[0] if found else None
+    found = _SAID.search(reply) or _ALONE.search(reply)
+    return next(filter(None, found.groups())) if found else None
 
 
 def _laid_out(question: Question, swapped: bool) -> tuple[str, str, str]:

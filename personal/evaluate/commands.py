@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,6 +37,7 @@ KNOBS = (
     "llm_model",
     "quantization",
     "encoder",
+    "detector",
     "device",
     "photo_tokens",
     "avatar_tokens",
@@ -44,6 +46,8 @@ KNOBS = (
     "top_k",
 )
 """Settings that an answer depends on."""
+LIBRARY = "personal-evaluation-"
+"""How the folder of a run's library begins, in the system's temporary folder."""
 
 
 @contextmanager
@@ -51,10 +55,21 @@ def _opened() -> Iterator[Assistant]:
     """Open the Assistant that the settings describe, over a library that is gone afterwards."""
     from personal import compose, settings
 
-    with tempfile.TemporaryDirectory(prefix="personal-", ignore_cleanup_errors=True) as home:
+    _clear_away()
+    with tempfile.TemporaryDirectory(prefix=f"{LIBRARY}{os.getpid()}-", ignore_cleanup_errors=True) as home:
         knobs = replace(settings.load(), data_dir=Path(home), chroma_url="")
         with compose.build(knobs, holder="an evaluation") as assistant:
             yield assistant
+
+
+def _clear_away() -> None:
+    """Erase the libraries that evaluations left behind which were killed: they hold the photos registered."""
+    import psutil  # type: ignore[import-untyped]
+
+    for folder in Path(tempfile.gettempdir()).glob(f"{LIBRARY}*"):
+        made_by = folder.name.removeprefix(LIBRARY).partition("-")[0]
+        if made_by.isdecimal() and not psutil.pid_exists(int(made_by)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _watch(things: Sequence[T], words: str, /) -> Iterable[T]:
@@ -64,13 +79,27 @@ def _watch(things: Sequence[T], words: str, /) -> Iterable[T]:
     return bar
 
 
-def _settings(options: argparse.Namespace, assistant: Assistant | None = None) -> dict[str, Any]:
-    """Tell what a run is made with: the command's options, and the settings that an answer depends on."""
+def _settings(
+    options: argparse.Namespace, assistant: Assistant | None = None, *, answering: bool = True
+) -> dict[str, Any]:
+    """Tell what a run is made with: the command's options, and the settings that an answer depends on.
+
+    Of a model server the model is told, and its address as a hash. Raises ModelError where it cannot be asked.
+    """
     from personal import __version__, settings
 
     knobs = settings.load()
     asked = {name: value for name, value in vars(options).items() if name not in {"run", "json", "data_dir"}}
-    made = {"computed": assistant.generator.description, "threshold": assistant.default_threshold} if assistant else {}
+    made: dict[str, Any] = {}
+    if assistant:
+        computed = assistant.generator.description
+        if knobs.llm_url and answering:
+            for _ in assistant.generator.load():
+                pass
+        if knobs.llm_url:  # a server's description says where it is, and how it was last found
+            computed = f"server {hashlib.sha256(knobs.llm_url.encode()).hexdigest()[:12]}"
+        made = {"computed": computed, "threshold": assistant.default_threshold}
+        made |= {"answered_by": assistant.generator.name} if answering else {}
     return {
         **{name: str(value) if isinstance(value, Path) else value for name, value in asked.items()},
         **{name: getattr(knobs, name) for name in KNOBS},
@@ -98,15 +127,10 @@ def _journal(options: argparse.Namespace, assistant: Assistant | None = None) ->
     """Open the journal beside OUT: what a run with the same settings left there is not asked again."""
     from tqdm import tqdm
 
-    from personal import settings
     from personal.evaluate.journal import Journal
 
-    made_with = _settings(options, assistant)
-    server = settings.load().llm_url
-    if server:  # its description says how it was last found
-        made_with["computed"] = hashlib.sha256(server.encode()).hexdigest()[:12]
     path = options.json.with_suffix(".partial.jsonl")
-    with Journal(path, made_with) as journal:
+    with Journal(path, _settings(options, assistant)) as journal:
         if journal.known:
             tqdm.write(f"Going on from {path}: {journal.known} answers are there already.", file=sys.stderr)
         yield journal
@@ -129,7 +153,7 @@ def _written(
     from personal.evaluate.published import beside
     from personal.evaluate.sheet import draw_sheet
 
-    made_with = _settings(options, assistant)
+    made_with = _settings(options, assistant, answering=journal is not None)
     baselines = {
         name: {**baseline.figures, "intervals": baseline.intervals} for name, baseline in report.baselines.items()
     }
@@ -163,7 +187,7 @@ def _replace(path: Path, text: str) -> None:
     """Write a file so that it is there as a whole or as it was."""
     path = path.resolve()
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    with temporary.open("w", encoding="utf-8", errors="replace") as file:  # file names may be no UTF-8
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -310,5 +334,10 @@ def identify(options: argparse.Namespace) -> Shown:
         result = protocol.identify(assistant, folder, **how, baselines=compared, watch=_watch)
         threshold = result.report["threshold"]
         title = f"{options.references} references, {options.seeds} seeds, threshold {threshold:.2f}, percent"
-        draw_confusion(result.confusion, title, options.json.with_suffix(".png"))
-        return _written(options, result.summary(), assistant, per_seed=result.report["per_seed"])
+        notes, table = _written(options, result.summary(), assistant, per_seed=result.report["per_seed"])
+        picture = options.json.with_suffix(".png")
+        try:
+            draw_confusion(result.confusion, title, picture)
+        except (OSError, ValueError) as error:  # a full disk, or more concepts than a picture has room for
+            return [*notes, f"{picture} could not be drawn: {error}"], table
+        return notes, table

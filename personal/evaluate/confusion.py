@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from personal.evaluate.identify import UNNAMED
 
@@ -17,10 +18,7 @@ def draw_confusion(confusion: Counter[tuple[str, str]], title: str, path: Path) 
     """Write a PNG of a (truth, said) table: rows are photos of a concept, columns what was said, percent of the row."""
     from matplotlib.figure import Figure
 
-    rows = sorted({truth for truth, _ in confusion})
-    columns = [*rows, UNNAMED]
-    counts = np.array([[confusion[row, column] for column in columns] for row in rows], dtype=float)
-    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    rows, columns, shares = as_table(confusion)
     figure = Figure(figsize=(3 + _CELL * len(columns), 2.2 + _CELL * len(rows)), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="equal")
@@ -36,6 +34,14 @@ def draw_confusion(confusion: Counter[tuple[str, str]], title: str, path: Path) 
                     x, y, f"{share:.0f}", ha="center", va="center", fontsize=6, color="white" if share > 50 else "black"
                 )
     figure.savefig(path, dpi=130, metadata={"Software": ""})
+
+
+def as_table(confusion: Counter[tuple[str, str]]) -> tuple[list[str], list[str], NDArray[np.float64]]:
+    """Lay a (truth, said) table out: who was asked about, who was said and last UNNAMED, percent of each row."""
+    rows = sorted({truth for truth, _ in confusion})
+    columns = [*rows, *sorted({said for _, said in confusion} - {*rows, UNNAMED}), UNNAMED]
+    counts = np.array([[confusion[row, column] for column in columns] for row in rows], dtype=np.float64)
+    return rows, columns, 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
 
 def _short(name: str) -> str:

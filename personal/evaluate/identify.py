@@ -236,8 +236,8 @@ def measured(seen: Sequence[Sequence[Seen]], threshold: float, *, open_set: bool
             _weighted(queries, threshold, drawn[:, [places[key] for key in row]], open_set=open_set)
             for queries, row in zip(seen, keys, strict=True)
         ]
-        for name in rows[0]:
-            table = np.array([row[name] for row in rows])
+        for name in dict.fromkeys(name for row in rows for name in row):
+            table = np.array([row.get(name, np.full(DRAWS, np.nan)) for row in rows])
             means = np.nansum(table, axis=0) / np.isfinite(table).sum(axis=0)
             if report[name] is not None:
                 low, high = np.nanpercentile(means, (2.5, 97.5))
@@ -268,9 +268,8 @@ def _weighted(seen: Sequence[Seen], threshold: float, weights: Array, *, open_se
         found["top2"] = weights @ near / (weights @ known)
     if open_set:
         said = similarity >= threshold
-        hits, silent = weights @ (right & said), weights @ (known & ~said)
         found["auroc"] = auroc(similarity[known], similarity[~known], weights[:, known], weights[:, ~known])
-        found["f1"] = 2 * hits / np.maximum(weights @ said + hits + silent, 1)
+        found["f1"] = 2 * (weights @ (right & said)) / np.maximum(weights @ said + weights @ known, 1)
     return found
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ class Journal:
     def close(self) -> None:
         """Let go of the file; the next run goes on from it. Closing twice is harmless."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # a full disk, of which the answer that did not fit has told
+                self._file.close()
             self._file = None
 
     def remove(self) -> None:
@@ -108,7 +110,7 @@ class Journal:
 
     def _write(self, record: Mapping[str, Any]) -> None:
         try:
-            self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+            self._file.write(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
             self._file.flush()
             if time.monotonic() - self._synced > SYNC_S:
                 os.fsync(self._file.fileno())

@@ -161,7 +161,7 @@ def beside(protocol: str, report: Report, settings: Mapping[str, Any]) -> str:
 
 def _setting(settings: Mapping[str, Any]) -> str:
     """Say in a cell what matters most of how a run was made; all of it stands below the table."""
-    said = [str(settings[name]) for name in ("llm_model", "model") if settings.get(name)][:1]
+    said = [str(settings[name]) for name in ("answered_by", "model") if settings.get(name)][:1]
     if "no_names" in settings:
         said.append("identification" if settings["no_names"] else "verification")
     counted = ("encoder", "threshold", "references", "seeds", "unregistered")

@@ -7,7 +7,7 @@ import tarfile
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from personal.errors import PersonalError
 
@@ -35,18 +35,21 @@ class Photos:
         try:
             lines = (folder / CAPTIONS).read_text(encoding="utf-8").splitlines()
             rows = [json.loads(line) for line in lines if line.strip()]
-            self.rows = [Captioned(r["image"], r.get("split", "train"), tuple(r["captions"])) for r in rows]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.rows = [_captioned(row) for row in rows]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise PersonalError(
                 f"{folder} needs a captions.jsonl with a line for each photo: "
                 '{"image": FILE, "captions": [TEXT, …], "split": "train" or "test"}.'
             ) from error
         self._members: dict[str, tuple[Path, int, int]] = {}
         for archive in sorted(folder.glob("*.tar")):
-            with tarfile.open(archive) as tar:
-                for member in tar:
-                    if member.isfile():
-                        self._members[member.name.removeprefix("./")] = (archive, member.offset_data, member.size)
+            try:
+                with tarfile.open(archive) as tar:
+                    for member in tar:
+                        if member.isfile():
+                            self._members[member.name.removeprefix("./")] = (archive, member.offset_data, member.size)
+            except (tarfile.TarError, OSError) as error:
+                raise PersonalError(f"{archive} is no .tar that can be read ({error}). Download it again.") from error
 
     def split(self, name: str) -> list[Captioned]:
         """Return the photos of a split, in the file's order."""
@@ -73,3 +76,10 @@ class Photos:
         except OSError as error:
             raise PersonalError(f"{image} cannot be read: {error}.") from error
         raise PersonalError(f"{image} is named in captions.jsonl, but neither {self.folder} nor its .tar holds it.")
+
+
+def _captioned(row: dict[str, Any]) -> Captioned:
+    image, captions = row["image"], row["captions"]
+    if not isinstance(image, str) or not isinstance(captions, list) or not all(isinstance(c, str) for c in captions):
+        raise TypeError("an image is a text, captions are a list of texts")
+    return Captioned(image, row.get("split", "train"), tuple(captions))

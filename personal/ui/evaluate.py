@@ -71,7 +71,7 @@ class Evaluate:
         missing = lacking(concepts)
         stale = not self._shown.get(session.owner, set()) <= _views(concepts)
         if stale:
-            del self._shown[session.owner]
+            self._shown.pop(session.owner, None)
         return {
             **self._buttons(bool(running), able=not missing),
             self.hint: missing,
@@ -93,12 +93,14 @@ class Evaluate:
         try:
             looking = {self.progress: render.busy("Looking at your photos …"), self.notice: "", self.result: ""}
             yield {**looking, **self._buttons(running=True)}
+            looked_at = _views(self._desk.assistant.concepts(owner))
             for step in check(self._desk.assistant, owner, stop=stop):
                 if isinstance(step, Progress):
                     counted = render.busy(f"{step.text}: {step.done + 1} of {step.total}", step)
                     yield {self.progress: counted, **({} if stop.is_set() else self._buttons(running=True))}
                 else:
-                    self._shown[owner] = _views(self._desk.assistant.concepts(owner))
+                    self._shown = {o: of for o, of in self._shown.items() if self._desk.sessions.has(o)}
+                    self._shown[owner] = looked_at
                     told = {self.result: verdict(step, lambda of, view: self._desk.picture(session, of.id, view))}
         except PersonalError as error:
             told = {self.notice: render.problem(str(error))}

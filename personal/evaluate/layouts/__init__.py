@@ -47,7 +47,10 @@ def detect(folder: Path) -> str:
 
 def read(folder: Path) -> Dataset:
     """Read a dataset of any layout; no photo is opened yet. Raises PersonalError."""
-    layout = detect(folder)
+    try:
+        layout = detect(folder)
+    except OSError as error:
+        raise PersonalError(f"{folder} cannot be read ({error}).") from error
     try:
         return _KNOWN[layout][1](folder)
     except (OSError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

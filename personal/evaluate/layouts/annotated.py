@@ -96,10 +96,10 @@ def pervl(root: Path) -> Dataset:
 
     Candidates are in `eval/test/`; `annotations/deep_fashion/…_captions.csv` (image_name, pair_id, caption) has a
     search for each, the word person in a *'s place; the shortened captions are preferred. As github.com/NVlabs/
-    PerVLBenchmark, NVlabs/PALAVRA and ConCon-Chi's code read it; that the test split's folder is called
-    personalized_test could not be verified: the last by name is read. YouTube-VOS is not.
+    PerVLBenchmark, NVlabs/PALAVRA and ConCon-Chi's code read it. Of its splits personalized_test is read where it is
+    there, else the last by name. YouTube-VOS is not.
     """
-    home = _splits(root)[-1]
+    home = max(_splits(root), key=lambda home: (home.name == "personalized_test", home.name))
     notes = root / "annotations" / "deep_fashion"
     told = next((p for p in sorted(notes.glob("*_captions.csv")) if p.stem.split("_")[0] in home.name), None)
     if told is None:

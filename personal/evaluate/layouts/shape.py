@@ -18,6 +18,7 @@ from personal.concepts import Box, Photo
 from personal.errors import ImageError, PersonalError
 from personal.evaluate.asking import Watch, unwatched
 from personal.images import open_photo, read_photo
+from personal.remember.names import clean_name
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 
@@ -120,12 +121,13 @@ class Deal:
 
 
 def usable(dataset: Dataset, references: int, *, watch: Watch = unwatched) -> Dataset:
-    """Read every photo once and leave out, with a note, what cannot serve.
+    """Read every photo once and leave out, with a note, what cannot serve. Names become what the library makes of them.
 
-    That is: photos that cannot be read, that are there twice, or that are both reference and query; concepts without
-    enough photos: one reference where the layout has a split, one more than `references` where it has none. Raises
-    PersonalError where fewer than two concepts or no queries remain.
+    Left out are photos that cannot be read, that are there twice, or that are both reference and query; concepts
+    without enough photos: one reference where the layout has a split, one more than `references` where it has none.
+    Raises PersonalError where fewer than two concepts or no queries remain, or where the library takes no such name.
     """
+    dataset = _named(dataset)
     known = [path for subject in dataset.subjects for path in subject.references]
     every = dict.fromkeys([*known, *(query.path for query in dataset.queries)])
     prints, notes = _prints(dataset, list(every), watch)
@@ -138,18 +140,20 @@ def usable(dataset: Dataset, references: int, *, watch: Watch = unwatched) -> Da
                 notes.append(f"{dataset.file(path)} left out: the same photo is there already.")
         seen |= kept.keys()
         subjects.append(replace(subject, references=tuple(kept.values())))
-    queries: list[Query] = []
-    first: dict[tuple[str, frozenset[str]], Path] = {}
+    first: dict[tuple[str, frozenset[str]], Query] = {}
     for query in dataset.queries:
         sha256 = prints.get(query.path)
         if sha256 is None:
             continue
         if sha256 in seen:
             notes.append(f"{dataset.file(query.path)} left out: it is a reference photo too.")
-        elif first.setdefault((sha256, query.concepts), query.path) != query.path:
+            continue
+        known_as = first.setdefault((sha256, query.concepts), query)
+        if known_as.path != query.path:
             notes.append(f"{dataset.file(query.path)} left out: the same photo is there already.")
-        else:
-            queries.append(query)
+        elif query.together and not known_as.together:
+            first[sha256, query.concepts] = query
+    queries = list(first.values())
     remaining = []
     for subject in subjects:
         alone = sum(query.concepts == {subject.name} for query in queries)
@@ -204,6 +208,27 @@ def deal(dataset: Dataset, references: int, *, unregistered: int = 0, seed: int 
 def photos(references: Mapping[str, Iterable[Path]]) -> dict[str, list[Photo]]:
     """Read the photos to be registered. Raises ImageError."""
     return {name: [read_photo(path) for path in paths] for name, paths in references.items()}
+
+
+def _named(dataset: Dataset) -> Dataset:
+    """Call everybody as the library will: in NFC, without white space around. Raises ConceptError."""
+    return replace(
+        dataset,
+        subjects=tuple(replace(subject, name=clean_name(subject.name)) for subject in dataset.subjects),
+        queries=tuple(
+            replace(
+                query,
+                concepts=frozenset(map(clean_name, query.concepts)),
+                others=frozenset(map(clean_name, query.others)),
+                together=frozenset(map(clean_name, query.together)),
+                boxes={clean_name(name): box for name, box in query.boxes.items()},
+                masks={clean_name(name): path for name, path in query.masks.items()},
+            )
+            for query in dataset.queries
+        ),
+        searches=tuple(replace(s, concepts=tuple(map(clean_name, s.concepts))) for s in dataset.searches),
+        questions=tuple(replace(q, concepts=tuple(map(clean_name, q.concepts))) for q in dataset.questions),
+    )
 
 
 def _prints(dataset: Dataset, paths: Sequence[Path], watch: Watch) -> tuple[dict[Path, str], list[str]]:
