@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -216,7 +215,7 @@ class Bench:
         """Look as the app does, with the parts that are left."""
         changes: dict[str, Any] = {
             "closer look": {"DOUBT": -9.0},
-            "small windows": {"pool": partial(pool, sizes=LARGE)},
+            "small windows": {"pool": lambda dense, *_: pool(dense, LARGE)},
             "wider boxes": {"WIDER": -9.0},
             "parts fall": {"PART": 9.0},
         }

@@ -31,7 +31,7 @@ from personal.concepts import (
     Turn,
     Waiting,
 )
-from personal.errors import ModelError, StoreError
+from personal.errors import ConceptError, ModelError, StoreError
 from personal.parts import Generator, Index, LayOut, Library, People, Retriever, Vectors, Verify
 
 UNDO_S = 600.0
@@ -194,10 +194,12 @@ class Assistant:
         """Forget a concept: it is recognised no more from now on. Return a token for `restore`, good for UNDO_S."""
         concept = self.library.get(owner, concept_id)
         token = self.library.forget(owner, concept_id)
-        self.index.drop(owner, _pictures(concept))
-        if self.people:
-            self.people.purge(owner, _pictures(concept))
-        self.generator.clear()
+        try:
+            self.index.drop(owner, _pictures(concept))
+        finally:
+            if self.people:
+                self.people.purge(owner, _pictures(concept))
+            self.generator.clear()
         return token
 
     def restore(self, owner: str, token: str) -> Concept:
@@ -213,26 +215,29 @@ class Assistant:
 
     def erase(self, owner: str) -> None:
         """Erase everything of an owner: concepts, trash, preferences and vectors. There is no undo."""
-        self.library.erase(owner)
-        self.index.erase(owner)
-        if self.people:
-            self.people.erase(owner)
-        self.retriever.clear()
-        self.generator.clear()
+        try:
+            self.library.erase(owner)
+        finally:
+            try:
+                self.index.erase(owner)
+            finally:
+                if self.people:
+                    self.people.erase(owner)
+                self.retriever.clear(owner)
+                self.generator.clear()
 
     def reindex(self, owner: str, *, afresh: bool = False) -> Iterator[Progress]:
         """Make the index agree with the disk: embed what it lacks, drop what it has too much; that of faces, too.
 
-        With `afresh` every view is embedded again. A view whose file cannot be read is left out.
+        With `afresh` every view is embedded again, each in the place of what there was: whoever stops halfway has lost
+        nothing. A view whose file cannot be read is left out.
         """
-        if afresh:
-            self.index.erase(owner)
-            if self.people:
-                self.people.erase(owner)
+        if afresh and self.people:
+            self.people.erase(owner)
         wanted = [key for concept in self.library.concepts(owner) for key in sorted(_pictures(concept))]
         present = self.index.views(owner)
         self.index.drop(owner, present.difference(wanted))
-        missing = [key for key in wanted if key not in present]
+        missing = [key for key in wanted if afresh or key not in present]
         for start in range(0, len(missing), 8):
             yield Progress("Learning your photos again", start, len(missing))
             self._index(owner, self._readable(owner, missing[start : start + 8]))
@@ -265,18 +270,29 @@ class Assistant:
                 for (concept_id, photo, negative), of_it in zip(pictures, vectors, strict=True)
             ],
         )
+        known = {concept.id for concept in self.library.concepts(owner)}
+        keys = {(concept_id, photo.sha256, negative) for concept_id, photo, negative in pictures}
+        self.index.drop(owner, {key for key in keys if key[0] not in known})  # forgotten meanwhile
         self._remember_faces(owner, pictures)
 
     def _remember_faces(self, owner: str, pictures: Sequence[tuple[str, Photo, bool]]) -> None:
         """Remember the faces of views whose concept is to be recognised by the face; of negatives none."""
         if self.people and self.people.loaded:
             views = [(concept_id, photo) for concept_id, photo, negative in pictures if not negative]
-            self.people.put(owner, [view for view in views if self.library.get(owner, view[0]).by_face])
+            self.people.put(owner, [view for view in views if view[0] in self._by_face(owner)])
+            if views:  # finding a face takes a while: somebody may have been forgotten meanwhile
+                known = self._by_face(owner)
+                gone = {(concept_id, photo.sha256, False) for concept_id, photo in views if concept_id not in known}
+                self.people.purge(owner, gone)
+
+    def _by_face(self, owner: str) -> set[str]:
+        """List the ids of those who are recognised by the face."""
+        return {concept.id for concept in self.library.concepts(owner) if concept.by_face}
 
     def _readable(self, owner: str, keys: Iterable[Key]) -> list[tuple[str, Photo, bool]]:
         readable = []
         for concept_id, view, negative in keys:
-            with suppress(StoreError):  # a damaged file: the library lists it among its problems
+            with suppress(ConceptError, StoreError):  # forgotten meanwhile, or damaged: the library tells of that
                 readable.append((concept_id, self.library.photo(owner, concept_id, view), negative))
         return readable
 
@@ -526,11 +542,12 @@ class Assistant:
 
     def _rival(self, owner: str, photo: Photo, match: Match, claimed: Set[str]) -> Match | None:
         """Find the next best concept for the region of a match, if it is near and not claimed or rejected already."""
-        others = (other for other in self.rank(owner, photo, match.box) if other.concept.id != match.concept.id)
-        rival = next(others, None)
-        if rival is None or rival.concept.id in claimed or rival.similarity is None or match.similarity is None:
+        ranked = self.rank(owner, photo, match.box)
+        own = next((other.similarity for other in ranked if other.concept.id == match.concept.id), None)
+        rival = next((other for other in ranked if other.concept.id != match.concept.id), None)
+        if rival is None or rival.concept.id in claimed or rival.similarity is None or own is None:
             return None
-        return replace(rival, box=match.box) if match.similarity - rival.similarity <= NEAR else None
+        return replace(rival, box=match.box) if own - rival.similarity <= NEAR else None
 
     def _named_too(self, owner: str, question: str, look: Look) -> Look:
         """Tell of concepts that were turned down, but are named in the question, that they were named."""

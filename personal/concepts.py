@@ -116,8 +116,9 @@ class Match:
 
     A concept that was only named in the question has neither similarity, box, view nor photo. `probability`, 0..1, is
     the similarity calibrated, where the retriever can tell. `confirmed` is what the language model made of a doubtful
-    match: True or False, None where it was not asked or could not tell. With
-    `by_face` the box is a face, and the similarity is that of faces.
+    match: True or False, None where it was not asked or could not tell. `raised` is how much more than the threshold
+    is asked of the similarity, since it is known what the concept is not. With `by_face` the box is a face, and the
+    similarity is that of faces.
     """
 
     concept: Concept
@@ -129,6 +130,7 @@ class Match:
     probability: float | None = None
     confirmed: bool | None = None
     by_face: bool = False
+    raised: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

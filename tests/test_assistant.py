@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from personal.concepts import WHOLE, Answer, Entry, Fingerprint, Look, Piece, Preferences, Turn, Waiting
-from personal.errors import ConceptError, ModelError
+from personal.errors import ConceptError, ModelError, StoreError
 from personal.generate import verify
 from personal.images import crop
 from tests.conftest import BLUE, GREEN, GREY, RED, Scripted, open_assistant, picture
@@ -369,6 +370,56 @@ def test_several_vectors_of_a_photo_are_indexed_where_the_retriever_gives_severa
     bo = assistant.disown(ME, bo.id, picture(BLUE), WHOLE)
     stored = assistant.index.vectors(ME, [bo.id])[bo.id]
     assert [(one.negative, one.vectors.shape) for one in stored] == [(False, (3, 4)), (False, (3, 4)), (True, (3, 4))]
+
+
+def test_who_stops_learning_again_halfway_has_lost_nothing(assistant):
+    for name, colour in (("bo", RED), ("mo", GREEN)):
+        assistant.remember(ME, name, [picture(colour, dot=i) for i in range(6)])
+    before = {concept.id: assistant.index.vectors(ME, [concept.id]) for concept in assistant.concepts(ME)}
+    steps = assistant.reindex(ME, afresh=True)
+    next(steps)
+    steps.close()
+    assert indexed(assistant) == {(view.sha256, False) for c in assistant.concepts(ME) for view in c.views}
+    assert [step.total for step in assistant.reindex(ME, afresh=True)] == [12, 12, 12]
+    for concept_id, known in before.items():
+        again = assistant.index.vectors(ME, [concept_id])
+        assert [one.view for one in again[concept_id]] == [one.view for one in known[concept_id]]
+
+
+def test_who_is_forgotten_while_photos_are_learnt_again_stays_forgotten(assistant, monkeypatch):
+    bo, mo = (
+        assistant.remember(ME, name, [picture(c, dot=i) for i in range(3)]) for name, c in (("bo", RED), ("mo", GREEN))
+    )
+    steps = assistant.reindex(ME, afresh=True)
+    next(steps)
+    assistant.forget(ME, mo.id)
+    assert list(steps)[-1].done == 6
+    assert indexed(assistant) == {(view.sha256, False) for view in bo.views}
+    put = assistant.index.put
+
+    def forgotten_first(owner, entries):
+        assistant.forget(owner, bo.id)
+        put(owner, entries)
+
+    monkeypatch.setattr(assistant.index, "put", forgotten_first)
+    assistant.revise(ME, bo.id, add=[picture(RED, dot=9)])
+    assert indexed(assistant) == set()
+
+
+def test_what_cannot_be_dropped_from_the_index_keeps_nobodys_face(assistant, monkeypatch):
+    purged = []
+    bo = assistant.remember(ME, "bo", [picture(RED)])
+    monkeypatch.setattr(assistant, "people", SimpleNamespace(purge=lambda *a: purged.append(a), erase=purged.append))
+
+    def fail(*_):
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(assistant.index, "drop", fail)
+    monkeypatch.setattr(assistant.index, "erase", fail)
+    for forget in (lambda: assistant.forget(ME, bo.id), lambda: assistant.erase(ME)):
+        with pytest.raises(StoreError):
+            forget()
+    assert purged == [(ME, {(bo.id, bo.avatar, False)}), ME]
 
 
 def test_attributes_are_kept_with_the_concept_and_only_replaced_where_given(assistant):

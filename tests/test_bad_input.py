@@ -515,3 +515,59 @@ def test_before_the_app_is_ready_a_click_says_so(browser):
     browser.desk.opening.assistant = None
     message = browser.fails(browser.chat, browser.chat.submit, {"text": "Who?", "files": []})
     assert "getting ready" in message
+
+
+def test_not_bo_taken_from_the_concept_is_taken_from_the_conversation_too(browser, file):
+    browser.chat.receive([str(file("bo.png", png(colour=(224, 36, 28))))], browser.request)
+    bo = browser.desk.assistant.concepts(ME)[0]
+    session, assistant = browser.session, browser.desk.assistant
+    photo = session.conversation.draft[0]
+
+    def found():
+        browser.chat.look_again(session)
+        return [match.concept.name for match in session.conversation.looks[photo.sha256]]
+
+    def turn_down():
+        list(browser.chat.on_panel(event(act="not", concept=bo.id), browser.request))
+        assert found() == []
+
+    assert found() == ["bo"]
+    turn_down()
+    (negative,) = assistant.library.get(ME, bo.id).negatives
+    session.open_concept = bo.id
+    browser.concepts.on_negatives(event(act="own", photo=negative.sha256), browser.request)
+    assert found() == ["bo"]
+    session.undo()
+    assert found() == []
+    assistant.revise(ME, bo.id, remove_negatives=[negative.sha256])
+    browser.chat.on_panel(event(act="is", concept=bo.id, box=json.dumps([0, 0, 0.9, 1])), browser.request)
+
+
+def test_an_undone_not_bo_brings_back_what_made_room_for_it(browser, file):
+    browser.chat.receive([str(file("red.png", png(colour=(224, 36, 28))))], browser.request)
+    session, assistant = browser.session, browser.desk.assistant
+    bo = assistant.concepts(ME)[0]
+    for i in range(24):
+        bo = assistant.revise(ME, bo.id, add_negatives=[picture(BLUE, dot=i)])
+    browser.chat.look_again(session)
+    list(browser.chat.on_panel(event(act="not", concept=bo.id), browser.request))
+    after = assistant.library.get(ME, bo.id)
+    assert len(after.negatives) == 24
+    assert after.negatives != bo.negatives
+    session.undo()
+    assert set(assistant.library.get(ME, bo.id).negatives) == set(bo.negatives)
+
+
+def test_a_damaged_photo_can_be_removed_in_the_page_and_is_named_where_it_stops_an_export(browser):
+    assistant, session = browser.desk.assistant, browser.session
+    bo = assistant.revise(ME, assistant.concepts(ME)[0].id, add=[picture(RED, dot=5)])
+    view = bo.views[1].sha256
+    (file,) = browser.folder.rglob(f"{view}.jpg")
+    file.write_bytes(b"not a picture")
+    session.open_concept = bo.id
+    shown = browser.concepts.draw(session)[browser.concepts.views]
+    assert "damaged" in shown
+    assert f"data-photo='{view}'" in shown.replace('"', "'")
+    browser.concepts.on_views(event(act="remove", photo=view), browser.request)
+    assert [one.sha256 for one in assistant.library.get(ME, bo.id).views] == [bo.avatar]
+    assert session.undo is None

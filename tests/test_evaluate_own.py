@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -119,3 +120,16 @@ def test_what_is_damaged_or_forgotten_meanwhile_is_passed_over(assistant, tmp_pa
     *_, found = steps
     assert found.count("right") == len(found.tried) == (2 if harm == "forgotten" else 3)
     assert found.total == 4
+
+
+def test_a_photo_that_a_raised_bar_keeps_unnamed_is_silent(assistant, monkeypatch):
+    remember(assistant, "cherry", RED, near(RED, 3))
+    remember(assistant, "leaf", GREEN, near(GREEN, 3))
+    rank = assistant.retriever.rank
+
+    def raised(*a, **o):
+        return [replace(m, raised=0.5 if m.concept.name == "cherry" else 0.0) for m in rank(*a, **o)]
+
+    monkeypatch.setattr(assistant.retriever, "rank", raised)
+    found = checked(assistant)
+    assert {one.concept.name: one.outcome for one in found.tried} == {"cherry": "silent", "leaf": "right"}

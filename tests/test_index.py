@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -531,3 +532,12 @@ def test_a_chroma_server_serves_as_the_index(tmp_path: Path, monkeypatch) -> Non
     finally:
         server.kill()
         server.wait()
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_negatives_crowd_nobody_out_where_views_are_asked_for(tmp_path, count):
+    with closing(Index("e", D, folder=tmp_path)) as index:
+        x = vectors(count + 1)
+        near = [Entry("b" * 32, sha(i), x[:1] + 0.001 * i, negative=True) for i in range(1, count)]
+        index.put("local", [*near, Entry("a" * 32, sha(0), x[count:])])
+        assert {hit.concept_id for hit in index.query("local", x[:1], 8, negatives=False)[0]} == {"a" * 32}

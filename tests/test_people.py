@@ -407,3 +407,23 @@ def test_the_doctor_tells_whether_faces_can_be_recognised(tmp_path):
     assert told(Settings(**paths, faces="off")) == (True, "nobody is recognised by the face here (PERSONAL_FACES)")
     assert told(Settings(**paths))[0]
     assert "30 MB" in told(Settings(**paths))[1]
+
+
+@pytest.mark.parametrize("change", ["forget", "untick"])
+def test_who_goes_while_the_faces_are_sought_leaves_none(tmp_path, assistant, monkeypatch, change):
+    concept = assistant.remember(ME, "grace", [FACELESS], by_face=True)
+    put = assistant.people.put
+
+    def gone_first(owner, views):
+        views = list(views)
+        if change == "forget":
+            assistant.forget(owner, concept.id)
+        else:
+            monkeypatch.setattr(assistant.people, "put", put)
+            assistant.revise(owner, concept.id, by_face=False)
+        put(owner, views)
+
+    monkeypatch.setattr(assistant.people, "put", gone_first)
+    assistant.revise(ME, concept.id, add=[HOPPER])
+    assert assistant.people.known(ME) == set()
+    assert not written(tmp_path, *vectors(assistant, HOPPER))

@@ -12,6 +12,7 @@ from PIL import Image
 from personal.concepts import WHOLE, Concept, Entry, View
 from personal.images import read_photo
 from personal.remember.index import Index
+from personal.retrieve.calibrate import Calibration
 from personal.retrieve.names import bracketed, find_names
 from personal.retrieve.regions import areas, shared
 from personal.retrieve.retriever import Retriever, claim, widen
@@ -209,7 +210,7 @@ def test_one_photo_is_encoded_once_until_the_cache_is_cleared(home, encoder):
     look(home, photo, threshold=0.3)
     home[0].rank("me", photo, home[1])
     assert encoder.passes <= after + encoder.maps  # the second look, where it was not in doubt before
-    home[0].clear()
+    home[0].clear("me")
     look(home, photo)
     assert encoder.passes > after
 
@@ -328,7 +329,7 @@ def test_an_encoder_that_knows_no_probability_learns_it_from_the_library(encoder
     retriever.calibrate("me", concepts)
     (after,) = retriever.look("me", photo, concepts, threshold=0.95, top_k=4)
     assert 0.5 < after.probability <= 1
-    retriever.clear()
+    retriever.clear("me")
     index.close()
 
 
@@ -390,3 +391,31 @@ def test_a_detectors_boxes_are_regions_too_and_it_is_asked_for_the_categories(en
     assert match.box[2] < 0.2
     assert detector.asked == [["toy"]]
     index.close()
+
+
+def test_a_claim_that_fell_makes_no_other_fall(home, monkeypatch):
+    """Boxes slip to all of red and green: what red's own wide box holds decides, and green's, not the slipped ones."""
+    retriever = home[0]
+    photo = painted("red", "green")
+    found = {match.concept.name for match in look(home, photo)}
+    assert {"red", "green"} <= found
+    monkeypatch.setattr(retriever._encoder, "tighten", lambda dense, boxes: np.tile([[0.4, 0, 1, 1]], (len(boxes), 1)))
+    assert {match.concept.name for match in look(home, photo)} == found
+
+
+def test_what_is_known_not_to_be_a_concept_raises_its_bar_and_nobody_elses(home):
+    retriever, concepts = home
+    retriever._encoder.calibration = Calibration(60, 0.9)
+    try:
+        photo = painted((200, 90, 90))
+        before = {match.concept.name: match.raised for match in look(home, painted("red", "green"))}
+        assert set(before.values()) == {0}
+        cut = painted((205, 85, 85))
+        retriever._index.put("me", [Entry("id-red", cut.sha256, retriever.embed([cut])[0], negative=True)])
+        after = {match.concept.name: match.raised for match in look(home, painted("red", "green"))}
+        assert after["red"] > 0.005
+        assert after["green"] == 0
+        ranked = {match.concept.name: match.raised for match in retriever.rank("me", photo, concepts)}
+        assert ranked["green"] == 0
+    finally:
+        del retriever._encoder.calibration

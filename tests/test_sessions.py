@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from personal.compose import LOCAL
+from personal.errors import StoreError
 from personal.ui.sessions import COOKIE, HEARTBEAT, Sessions, Visitors
 
 
@@ -178,3 +179,25 @@ def test_on_loopback_its_own_page_is_served(host):
 def test_a_garbled_cookie_harms_nothing():
     sessions, _ = make()
     assert serve(sessions, headers={"cookie": 'personal="\x01\\;=;;=,'})[0] == 200
+
+
+def test_what_cannot_be_erased_now_is_erased_later_and_keeps_nothing_of_others():
+    erased, broken = [], set()
+
+    def erase(owner):
+        if owner in broken:
+            raise StoreError("the disk is full")
+        erased.append(owner)
+
+    sessions = Sessions(shared=True, grace_s=0.0, erase=erase)
+    owners = [sessions.of(request(sessions.new())).owner for _ in range(3)]
+    broken.add(owners[0])
+    with pytest.raises(StoreError):
+        sessions.sweep()
+    assert erased == owners[1:]
+    with pytest.raises(StoreError):
+        sessions.sweep()
+    broken.clear()
+    sessions.sweep()
+    sessions.sweep()
+    assert erased == [*owners[1:], owners[0]]

@@ -40,7 +40,7 @@ class Tried:
     @property
     def outcome(self) -> Outcome:
         """Tell whether the right name would be said, a wrong one, or none."""
-        if (self.best.similarity or 0.0) < self.threshold:
+        if (self.best.similarity or 0.0) < self.threshold + self.best.raised:
             return "silent"
         return "right" if self.best.concept.id == self.concept.id else "wrong"
 

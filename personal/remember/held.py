@@ -34,6 +34,7 @@ class Table:
         self._blocks: list[Vector] = []
         self._keys: list[Key | None] = []
         self._live = np.zeros(0, bool)
+        self._negative = np.zeros(0, bool)
         self._rows: dict[Key, slice] = {}
         self._concepts: dict[str, list[Key]] = {}
         self._free: defaultdict[int, list[int]] = defaultdict(list)
@@ -50,7 +51,7 @@ class Table:
         rows = self._rows[key] = slice(start, start + count)
         self._block(rows)[:] = _unit(vectors)
         self._keys[rows] = [key] * count
-        self._live[rows] = True
+        self._live[rows], self._negative[rows] = True, key[2]
         self._concepts.setdefault(key[0], []).append(key)
 
     def drop(self, key: Key) -> None:
@@ -75,24 +76,25 @@ class Table:
             stored.append(Stored(key[1], key[2], vectors))
         return stored
 
-    def nearest(self, queries: Vector, limit: int) -> list[list[Hit]]:
-        """Find for each query the `limit` most similar vectors, best first."""
+    def nearest(self, queries: Vector, limit: int, *, negatives: bool = True) -> list[list[Hit]]:
+        """Find for each query the `limit` most similar vectors, best first; without `negatives` those of views."""
         if not self._rows:
             return [[] for _ in queries]
         found: list[list[Hit]] = []
+        live = self._live if negatives else self._live & ~self._negative
         for start in range(0, len(queries), QUERIES):
-            found += self._nearest(_unit(queries[start : start + QUERIES]), limit)
+            found += self._nearest(_unit(queries[start : start + QUERIES]), limit, live)
         return found
 
-    def _nearest(self, queries: Vector, limit: int) -> list[list[Hit]]:
+    def _nearest(self, queries: Vector, limit: int, live: npt.NDArray[np.bool_]) -> list[list[Hit]]:
         """Look closely at the `limit` groups with the most similar vector each: what is sought can only be there."""
-        tops = np.concatenate([self._tops(start, queries) for start in range(0, len(self._keys), ROWS)])
+        tops = np.concatenate([self._tops(start, queries, live) for start in range(0, len(self._keys), ROWS)])
         groups = _largest(np.ascontiguousarray(tops.T), limit)
         near, of_query = np.unique(groups, return_inverse=True)
         similarity = np.stack([self._group(group) for group in near]) @ queries.T
         own = similarity[of_query.reshape(groups.shape), :, np.arange(len(queries))[:, None]].reshape(len(queries), -1)
         rows = (groups[:, :, None] * WIDE + np.arange(WIDE)).reshape(len(queries), -1)
-        own = np.where(self._live[rows], own.clip(-1, 1), -np.inf)
+        own = np.where(live[rows], own.clip(-1, 1), -np.inf)
         best = _largest(own, limit)
         best = np.take_along_axis(best, np.argsort(-np.take_along_axis(own, best, axis=1), axis=1), axis=1)
         rows, own = np.take_along_axis(rows, best, axis=1), np.take_along_axis(own, best, axis=1)
@@ -100,16 +102,16 @@ class Table:
             [
                 Hit(*key[:2], value, key[2])
                 for row, value in zip(*hits, strict=True)
-                if self._live[row] and (key := self._keys[row])
+                if live[row] and (key := self._keys[row])
             ]
             for hits in zip(rows.tolist(), own.tolist(), strict=True)
         ]
 
-    def _tops(self, start: int, queries: Vector) -> Vector:
+    def _tops(self, start: int, queries: Vector, live: npt.NDArray[np.bool_]) -> Vector:
         """Find the largest similarity of each group of a block, (groups, queries)."""
         used = -(-min(ROWS, len(self._keys) - start) // WIDE) * WIDE
         similarity = self._block(slice(start, start + used)) @ queries.T
-        similarity[~self._live[start : start + used]] = -np.inf
+        similarity[~live[start : start + used]] = -np.inf
         return np.asarray(similarity.reshape(-1, WIDE, len(queries)).max(axis=1))
 
     def _room(self, count: int) -> int:
@@ -119,6 +121,7 @@ class Table:
             start = len(self._blocks) * ROWS
             self._blocks.append(np.zeros((ROWS, self.dimension), np.float32))
             self._live = np.concatenate([self._live, np.zeros(ROWS, bool)])
+            self._negative = np.concatenate([self._negative, np.zeros(ROWS, bool)])
         self._keys += [None] * (start + count - len(self._keys))
         return start
 

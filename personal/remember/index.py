@@ -214,22 +214,22 @@ class Index:
                         found[one[0], other[0]] = (hit.similarity, one, other)
         return nlargest(MOST, found.values())
 
-    def query(self, owner: str, vectors: Vector, limit: int) -> list[list[Hit]]:
+    def query(self, owner: str, vectors: Vector, limit: int, *, negatives: bool = True) -> list[list[Hit]]:
         """Find for each of `vectors`, shape (n, dimension), the `limit` most similar vectors, best first.
 
-        A picture comes as often as vectors of it are near, and negatives come too.
+        A picture comes as often as vectors of it are near; without `negatives` those of views alone.
         """
         queries = self._checked(vectors)
         if not len(queries):
             return []
         with self._asking():
             if not self._url:
-                return self._table(owner).nearest(queries, limit)
+                return self._table(owner).nearest(queries, limit, negatives=negatives)
             collection = self._find(owner)
             count = collection.count() if collection else 0
             if not collection or not count:
                 return [[] for _ in queries]
-            return _search(collection, queries, min(limit, count))
+            return _search(collection, queries, min(limit, count), negatives=negatives)
 
     def erase(self, owner: str) -> None:
         """Erase everything of an owner and this kind, of whatever encoder, so that its bytes leave the folder too."""
@@ -517,11 +517,16 @@ def _batches(vectors: Mapping[Key, Vector]) -> Iterator[list[Key]]:
         yield batch
 
 
-def _search(collection: Collection, queries: Vector, limit: int) -> list[list[Hit]]:
-    found = collection.query(query_embeddings=queries, n_results=limit, include=["metadatas", "distances"])
+def _search(collection: Collection, queries: Vector, limit: int, *, negatives: bool) -> list[list[Hit]]:
+    found = collection.query(
+        query_embeddings=queries,
+        n_results=limit,
+        where=None if negatives else {"negative": False},
+        include=["metadatas", "distances"],
+    )
     rows = []
     for metadatas, distances in zip(found["metadatas"] or [], found["distances"] or [], strict=True):
-        if len(distances) * 2 < limit:
+        if negatives and len(distances) * 2 < limit:
             raise StoreError(f"The index has lost vectors: {len(distances)} of {limit} were found. {ADVICE}")
         rows.append(
             [

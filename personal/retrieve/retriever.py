@@ -89,7 +89,7 @@ class People(Protocol):
 class Index(Protocol):
     """What a retriever asks of the index (`personal.remember.index`)."""
 
-    def query(self, owner: str, vectors: Array, limit: int) -> list[list[Hit]]: ...
+    def query(self, owner: str, vectors: Array, limit: int, *, negatives: bool = True) -> list[list[Hit]]: ...
     def vectors(self, owner: str, concept_ids: Iterable[str]) -> dict[str, list[Stored]]: ...
 
 
@@ -105,15 +105,20 @@ class Seen:
 class Compared:
     """A photo's regions beside the concepts that they were compared with, and what is stored of those.
 
-    `thresholds`, (concepts,), are the similarities from which each is claimed.
+    `raised`, (concepts,), is how much more than the threshold is asked of each; `thresholds` are both together.
     """
 
     seen: Seen
     concepts: tuple[Concept, ...]
     known: tuple[list[Stored], ...]
     common: Array
-    thresholds: Array
+    threshold: float
+    raised: Array
     scores: Scores
+
+    @property
+    def thresholds(self) -> Array:
+        return self.threshold + self.raised
 
 
 class Retriever:
@@ -158,11 +163,11 @@ class Retriever:
     def cache_size(self, size: int) -> None:
         self._views.size, self._seen.size = size, 2 * size
 
-    def clear(self) -> None:
-        """Drop everything held of photos seen."""
+    def clear(self, owner: str) -> None:
+        """Drop everything held of photos seen, and what was learnt from an owner's."""
         self._views.clear()
         self._seen.clear()
-        self._calibrations.clear()
+        self._calibrations.pop(owner, None)
         if self._detector:
             self._detector.clear()
         if self._people:
@@ -205,12 +210,14 @@ class Retriever:
             return []
         compared = self._compare(owner, photo, concepts, threshold)
         claims, boxes = self._drawn(compared, _shared_out(compared))
-        found = [self._sure(owner, compared, region, concept, photo) for region, concept in claims]
-        drawn = {match.concept.id: box for match, box in zip(found, boxes, strict=True)}
+        found = [
+            replace(self._sure(owner, compared, region, concept, photo), box=box)
+            for (region, concept), box in zip(claims, boxes, strict=True)
+        ]
         if self._people:
             strictness = (threshold - self.threshold) / (1 - self.threshold)
             found = self._people.settle(owner, photo, concepts, found, strictness)
-        return [match if match.by_face else replace(match, box=drawn[match.concept.id]) for match in found[:top_k]]
+        return found[:top_k]
 
     def rank(
         self,
@@ -264,8 +271,8 @@ class Retriever:
         stored = self._index.vectors(owner, [concept.id for concept in near])
         known = tuple([one for one in stored[concept.id] if one.view not in without] for concept in near)
         common = self._encoder.common(table(known)) if any(known) else np.zeros(0, np.float32)
-        thresholds = threshold + self._raised(owner, known)
-        first = Compared(seen, tuple(near), known, common, thresholds, score(seen.regions, known, common))
+        raised = self._raised(owner, known)
+        first = Compared(seen, tuple(near), known, common, threshold, raised, score(seen.regions, known, common))
         if box is not None or seen.dense is None or not _in_doubt(first):
             return first
         closer = self._look_at(photo, closer=True).regions
@@ -305,7 +312,8 @@ class Retriever:
             return concepts
         vectors = seen.regions.vectors
         asked = vectors[:: -(-len(vectors) // ASKED)]
-        near = {hit.concept_id for hits in self._index.query(owner, asked, NEIGHBOURS) for hit in hits}
+        hits = (hit for hits in self._index.query(owner, asked, NEIGHBOURS, negatives=False) for hit in hits)
+        near = {hit.concept_id for hit in hits}
         return [concept for concept in concepts if concept.id in near]
 
     def _drawn(self, compared: Compared, claims: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], list[Box]]:
@@ -321,14 +329,18 @@ class Retriever:
         boxes = [regions.boxes[region] for region in wide]
         tight = [_as_box(box) for box in self._encoder.tighten(dense, np.asarray(boxes, np.float32))]
         held = Regions(tuple(tight), self._encoder.project(pool_box(dense, *tight)))
-        claimed = score(held, compared.known, compared.common).similarity[:, [concept for _, concept in claims]]
-        size = areas(tight)
-        parts = shared(tight, tight) > PART * np.minimum.outer(size, size)
-        rivals = np.where(parts, claimed, -np.inf).max(axis=1)
-        kept = [i for i in range(len(claims)) if rivals[i] <= claimed[i, i]]
-        for i, (_, concept) in enumerate(claims):
-            if claimed[i, i] >= similarity[wide[i], concept] - SLACK:
-                boxes[i] = tight[i]
+        concepts = [concept for _, concept in claims]
+        closer = score(held, compared.known, compared.common).similarity[:, concepts]
+        claimed = similarity[wide][:, concepts]
+        for i in range(len(claims)):
+            if closer[i, i] >= claimed[i, i] - SLACK:
+                boxes[i], claimed[i] = tight[i], closer[i]
+        size = areas(boxes)
+        parts = shared(boxes, boxes) > PART * np.minimum.outer(size, size)
+        kept = list(range(len(claims)))
+        for i in range(len(claims)):
+            if any(parts[i, j] and claimed[i, j] > claimed[i, i] for j in kept):
+                kept.remove(i)
         return [claims[i] for i in kept], [boxes[i] for i in kept]
 
     def _look_at(self, photo: Photo, concepts: Sequence[Concept] = (), *, closer: bool = False) -> Seen:
@@ -366,7 +378,8 @@ def _match(compared: Compared, region: int, column: int, photo: Photo) -> Match:
     similarity = min(1.0, float(compared.scores.similarity[region, column]))  # looking like no stranger adds a little
     box = compared.seen.regions.boxes[region]
     view = compared.scores.view(region, column)
-    return Match(compared.concepts[column], "seen", similarity, box, view, photo.sha256)
+    raised = float(compared.raised[column])
+    return Match(compared.concepts[column], "seen", similarity, box, view, photo.sha256, raised=raised)
 
 
 def _shared_out(compared: Compared) -> list[tuple[int, int]]:

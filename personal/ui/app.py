@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import shutil
 import threading
@@ -25,6 +26,8 @@ from personal.ui.concepts import Concepts
 from personal.ui.desk import Desk, Screen, html
 from personal.ui.evaluate import Evaluate
 from personal.ui.sessions import Session, Sessions, Visitors
+
+log = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).parents[2] / "assets"
 SWEEP_EVERY_S = 5.0
@@ -217,10 +220,12 @@ class Server:
                 return
         self._erase_leftovers()
         while not self._closed.wait(SWEEP_EVERY_S):
-            self.sessions.sweep()
             assistant = self.opening.assistant
-            if assistant:
-                assistant.sweep()
+            for sweep in (self.sessions.sweep, *([assistant.sweep] if assistant else [])):
+                try:
+                    sweep()
+                except PersonalError as error:  # such as a full disk: what could not be erased is tried again
+                    log.warning("Not everything could be erased yet: %s", error)
 
     def _erase_leftovers(self) -> None:
         """Erase what an earlier run left behind of visitors and uploads: this process holds the folder alone now."""
@@ -238,6 +243,9 @@ class Server:
         if owner is None:
             return PlainTextResponse("This link has been used or is over. Press Export again.", status_code=410)
         stream = io.BytesIO()
-        exchange.export(self._desk.library, owner, stream)
+        try:
+            exchange.export(self._desk.library, owner, stream)
+        except PersonalError as error:
+            return PlainTextResponse(str(error), status_code=409)
         headers = {"content-disposition": 'attachment; filename="personal.zip"', "cache-control": "no-store"}
         return Response(stream.getvalue(), media_type="application/zip", headers=headers)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from personal.concepts import WHOLE, Answer, Box, Concept, Look, Match, Photo, Turn, Waiting
+from personal.concepts import WHOLE, Answer, Box, Concept, Look, Match, Photo, Turn, View, Waiting
 from personal.errors import PersonalError
 from personal.images import crop
 from personal.ui import render, samples
@@ -290,6 +290,7 @@ class Chat:
             if entry.answer:
                 entry.answer = replace(entry.answer, matches=(*entry.answer.matches, *turned_down))
             entry.turn = replace(entry.turn, answer=entry.answer.text if entry.answer else "")
+            session.asked += 1  # a tab that is being drawn meanwhile knows nothing of this
         yield self.draw(session)
 
     def _looked(self, talk: Conversation, entry: Entry, look: Look) -> None:
@@ -412,24 +413,49 @@ class Chat:
 
     def _disown(self, session: Session, talk: Conversation, photo: Photo, concept: Concept) -> Screen:
         """Turn a concept down in this photo, and remember that what its box shows is something else."""
-        box = next((m.box for m in talk.looks.get(photo.sha256, ()) if m.concept.id == concept.id), None)
+        match = next((m for m in talk.looks.get(photo.sha256, ()) if m.concept.id == concept.id), None)
         talk.rejected.setdefault(photo.sha256, set()).add(concept.id)
-        if box is None:  # it was only named
+        if match is None or match.box is None:  # it was only named
             return {}
+        if match.by_face:  # nothing is learnt of faces that are not one's own
+            session.undo = lambda: self._own(session, talk, photo, concept, concept)
+            said = f"In this conversation, this is not {concept.name}."
+            return {self._desk.toast: render.toast(said, undo=True)}
+        held = self._held(session, concept, concept.negatives)
         try:
-            after = self._desk.assistant.disown(session.owner, concept.id, photo, box)
+            after = self._desk.assistant.disown(session.owner, concept.id, photo, match.box)
         except PersonalError as error:
             return {self.notice: render.problem(str(error))}
-        fresh = [view.sha256 for view in after.negatives if view not in concept.negatives]
-        session.undo = lambda: self._own(session, talk, photo, concept, fresh)
+        session.undo = lambda: self._own(session, talk, photo, concept, after, held)
         said = f"I will remember that this is not {concept.name}."
         return {self._desk.toast: render.toast(said, undo=True)}
 
-    def _own(self, session: Session, talk: Conversation, photo: Photo, concept: Concept, negatives: list[str]) -> str:
-        talk.rejected.get(photo.sha256, set()).discard(concept.id)
-        self._desk.assistant.revise(session.owner, concept.id, remove_negatives=negatives)
+    def _own(
+        self,
+        session: Session,
+        talk: Conversation,
+        photo: Photo,
+        before: Concept,
+        after: Concept,
+        held: Sequence[Photo] = (),
+    ) -> str:
+        """Take "Not …" back: the negative goes, and one that made room for it is there again."""
+        talk.rejected.get(photo.sha256, set()).discard(before.id)
+        fresh = [view.sha256 for view in after.negatives if view not in before.negatives]
+        kept = {view.sha256 for view in after.negatives}
+        self._desk.assistant.revise(
+            session.owner,
+            before.id,
+            remove_negatives=fresh,
+            add_negatives=[picture for picture in held if picture.sha256 not in kept],
+        )
         self.look_again(session)
-        return f"Taken back: this may be {concept.name}."
+        return f"Taken back: this may be {before.name}."
+
+    def _held(self, session: Session, concept: Concept, views: Iterable[View]) -> list[Photo]:
+        """Read views or negatives that an undo may bring back; those that are damaged cannot come back."""
+        found = (self._desk.picture(session, concept.id, view.sha256) for view in views)
+        return [photo for photo in found if photo]
 
     # -- "This is …" -------------------------------------------------------------------------------------------------
 
@@ -458,8 +484,11 @@ class Chat:
         if view.sha256 in {known.sha256 for known in concept.views}:
             self._show(session, session.conversation, photo)
             return {**self.draw(session), self._desk.toast: render.toast(f"{concept.name} has this photo already.")}
+        was_not = self._held(session, concept, [one for one in concept.negatives if one.sha256 == view.sha256])
+        was_rejected = concept.id in session.conversation.rejected.get(photo.sha256, set())
+        session.conversation.rejected.get(photo.sha256, set()).discard(concept.id)
         self._desk.assistant.revise(session.owner, concept.id, add=[view])
-        session.undo = lambda: self._unview(session, concept, view)
+        session.undo = lambda: self._unview(session, photo, concept, view, was_not, rejected=was_rejected)
         self._show(session, session.conversation, photo)
         return {
             **self.draw(session),
@@ -472,8 +501,12 @@ class Chat:
         self.look_again(session)
         return f"{concept.name} is forgotten again."
 
-    def _unview(self, session: Session, concept: Concept, view: Photo) -> str:
-        self._desk.assistant.revise(session.owner, concept.id, remove=[view.sha256])
+    def _unview(
+        self, session: Session, photo: Photo, concept: Concept, view: Photo, was_not: Sequence[Photo], *, rejected: bool
+    ) -> str:
+        self._desk.assistant.revise(session.owner, concept.id, remove=[view.sha256], add_negatives=was_not)
+        if rejected:
+            session.conversation.rejected.setdefault(photo.sha256, set()).add(concept.id)
         self.look_again(session)
         return f"The view was taken from {concept.name} again."
 

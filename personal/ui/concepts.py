@@ -441,34 +441,40 @@ class Concepts:
         if event._data.get("act") == "avatar":
             self._desk.assistant.revise(session.owner, concept.id, avatar=view)
             return self.draw(session)
-        photo = self._desk.assistant.library.photo(session.owner, concept.id, view)
+        photo = self._desk.picture(session, concept.id, view)
         self._desk.assistant.revise(session.owner, concept.id, remove=[view])
 
         def undo() -> str:
             self._desk.assistant.revise(
-                session.owner, concept.id, add=[photo], avatar=view if concept.avatar == view else None
+                session.owner,
+                concept.id,
+                add=[photo] if photo else [],
+                avatar=view if concept.avatar == view else None,
             )
             return f"The photo is back with {concept.name}."
 
-        session.undo = undo
+        session.undo = undo if photo else None
         said = f"A photo of {concept.name} was removed."
-        return {**self.draw(session), self._desk.toast: render.toast(said, undo=True)}
+        return {**self.draw(session), self._desk.toast: render.toast(said, undo=photo is not None)}
 
     @words
     def on_negatives(self, event: gr.EventData, request: gr.Request) -> Screen:
         """A picture of what the concept is not was taken away."""
         session, view = self._desk.session(request), str(event._data.get("photo"))
         concept = self._open(session)
-        photo = self._desk.assistant.library.photo(session.owner, concept.id, view)
+        photo = self._desk.picture(session, concept.id, view)
         self._desk.assistant.revise(session.owner, concept.id, remove_negatives=[view])
+        for talk in session.conversations:
+            for rejected in talk.rejected.values():
+                rejected.discard(concept.id)
 
         def undo() -> str:
-            self._desk.assistant.revise(session.owner, concept.id, add_negatives=[photo])
+            self._desk.assistant.revise(session.owner, concept.id, add_negatives=[photo] if photo else [])
             return f"I will remember again that this is not {concept.name}."
 
-        session.undo = undo
+        session.undo = undo if photo else None
         said = f"This may be {concept.name} from now on."
-        return {**self.draw(session), self._desk.toast: render.toast(said, undo=True)}
+        return {**self.draw(session), self._desk.toast: render.toast(said, undo=photo is not None)}
 
     @words
     def add_views(self, files: list[str] | None, request: gr.Request) -> Screen:

@@ -311,7 +311,7 @@ def _match(
             f'<img src="{data_url(crop, 200, match.box)}" alt="What was seen here">'
             f'<img src="{data_url(reference, 200)}" alt="The photo of {name} it resembles most">'
             f"</div><p>This part of the photo resembles that photo of {name}: <b>{sure(match)}</b>. "
-            f"A name is said from the threshold {threshold:.2f} on.{_verdict(match)}</p></details>"
+            f"{_bar(match, threshold)}{_verdict(match)}</p></details>"
         )
     denied = match.confirmed is False
     about = "A closer look by the language model says: no." if denied else concept.info or concept.category
@@ -410,20 +410,29 @@ def new_photos(photos: Sequence[Photo]) -> str:
 
 
 def views_strip(concept: Concept, photos: Sequence[Photo]) -> str:
-    """A concept's views, with the avatar marked and what can be done with each."""
-    rows = []
-    for photo in photos:
-        if photo.sha256 == concept.avatar:
+    """A concept's views, with the avatar marked and what can be done with each; one that is damaged can be removed."""
+    rows: list[tuple[Photo | None, str, str]] = []
+    readable = {photo.sha256: photo for photo in photos}
+    for view in concept.views:
+        if view.sha256 not in readable:
+            chosen = "<em>damaged: remove it, and add it again</em>"
+        elif view.sha256 == concept.avatar:
             chosen = '<span class="hint">on the card</span>'
         else:
-            chosen = f"<button {act('avatar', photo=photo.sha256)}>Put on the card</button>"
+            chosen = f"<button {act('avatar', photo=view.sha256)}>Put on the card</button>"
         cross = ""
-        if len(photos) > 1:
+        if len(concept.views) > 1:
             cross = (
-                f'<button class="cross" {act("remove", photo=photo.sha256)} aria-label="Remove this photo">×</button>'
+                f'<button class="cross" {act("remove", photo=view.sha256)} aria-label="Remove this photo">×</button>'
             )
-        rows.append((photo, cross, chosen))
+        rows.append((readable.get(view.sha256), cross, chosen))
     return strip(rows)
+
+
+def _bar(match: Match, threshold: float) -> str:
+    """Say from where on a name is said, and why from further up than others."""
+    bar = f"A name is said from the threshold {threshold + match.raised:.2f} on"
+    return f"{bar}, since it is known what {escape(match.concept.name)} is not." if match.raised >= 0.005 else f"{bar}."
 
 
 def negatives(concept: Concept, photos: Sequence[Photo]) -> str:
@@ -473,11 +482,11 @@ def look_alikes(concept: Concept, pairs: Sequence[tuple[Concept, Photo | None, P
 
 def strip(rows: Any) -> str:
     """A row of thumbnails: (photo, what lies on it, what stands under it)."""
-    html = "".join(
-        f'<figure><div><img src="{data_url(photo, 200, square=True)}" alt="">{over}</div>'
-        f"<figcaption>{under}{''.join(f'<em>{escape(h)}</em>' for h in quality_hints(photo))}</figcaption></figure>"
-        for photo, over, under in rows
-    )
+    html = ""
+    for photo, over, under in rows:
+        image = f'<img src="{data_url(photo, 200, square=True)}" alt="">' if photo else '<div class="noimage"></div>'
+        hints = "".join(f"<em>{escape(hint)}</em>" for hint in quality_hints(photo)) if photo else ""
+        html += f"<figure><div>{image}{over}</div><figcaption>{under}{hints}</figcaption></figure>"
     return f'<div class="strip">{html}</div>' if html else ""
 
 

@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 
 from personal.compose import LOCAL
 from personal.concepts import Answer, Box, Match, Photo, Turn
+from personal.errors import PersonalError
 
 COOKIE = "personal"
 HEARTBEAT = "/gradio_api/heartbeat/"
@@ -128,6 +129,7 @@ class Sessions:
         self._erase = erase
         self._table: dict[str, Session] = {}
         self._lock = threading.Lock()
+        self._left: set[str] = set()
 
     def of(self, request: Request) -> Session:
         """Return the visitor's session, making one for a page whose browser kept no cookie."""
@@ -174,7 +176,10 @@ class Sessions:
             session.seen_at = time.monotonic()
 
     def sweep(self) -> None:
-        """End the sessions that nobody is connected to since the grace, and erase what was theirs."""
+        """End the sessions that nobody is connected to since the grace, and erase what was theirs.
+
+        Raises PersonalError where something could not be erased; the next sweep tries that again.
+        """
         with self._lock:
             latest = time.monotonic() - self._grace_s
             ended = [t for t, s in self._table.items() if not s.pages and s.seen_at < latest]
@@ -184,8 +189,16 @@ class Sessions:
                 conversation.stop.set()
             if session.writing:
                 session.writing.stop.set()
-            if session.owner != LOCAL:
-                self._erase(session.owner)
+        failed: PersonalError | None = None
+        for owner in [*self._left, *(session.owner for session in gone if session.owner != LOCAL)]:
+            try:
+                self._erase(owner)
+                self._left.discard(owner)
+            except PersonalError as error:
+                self._left.add(owner)
+                failed = error
+        if failed:
+            raise failed
 
     def download(self, session: Session) -> str:
         """Issue a token with which this session's owner can fetch an export once, within five minutes."""
