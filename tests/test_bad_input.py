@@ -539,8 +539,6 @@ def test_not_bo_taken_from_the_concept_is_taken_from_the_conversation_too(browse
     assert found() == ["bo"]
     session.undo()
     assert found() == []
-    assistant.revise(ME, bo.id, remove_negatives=[negative.sha256])
-    browser.chat.on_panel(event(act="is", concept=bo.id, box=json.dumps([0, 0, 0.9, 1])), browser.request)
 
 
 def test_an_undone_not_bo_brings_back_what_made_room_for_it(browser, file):
