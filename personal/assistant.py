@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Generator as Steps
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -215,16 +215,13 @@ class Assistant:
 
     def erase(self, owner: str) -> None:
         """Erase everything of an owner: concepts, trash, preferences and vectors. There is no undo."""
-        try:
+        with ExitStack() as whatever_fails:
+            whatever_fails.callback(self.generator.clear)
+            whatever_fails.callback(self.retriever.clear, owner)
+            if self.people:
+                whatever_fails.callback(self.people.erase, owner)
+            whatever_fails.callback(self.index.erase, owner)
             self.library.erase(owner)
-        finally:
-            try:
-                self.index.erase(owner)
-            finally:
-                if self.people:
-                    self.people.erase(owner)
-                self.retriever.clear(owner)
-                self.generator.clear()
 
     def reindex(self, owner: str, *, afresh: bool = False) -> Iterator[Progress]:
         """Make the index agree with the disk: embed what it lacks, drop what it has too much; that of faces, too.

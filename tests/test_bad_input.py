@@ -562,6 +562,7 @@ def test_a_damaged_photo_can_be_removed_in_the_page_and_is_named_where_it_stops_
     view = bo.views[1].sha256
     (file,) = browser.folder.rglob(f"{view}.jpg")
     file.write_bytes(b"not a picture")
+    assert view in browser.fails(browser.concepts, browser.concepts.carry_out)
     session.open_concept = bo.id
     shown = browser.concepts.draw(session)[browser.concepts.views]
     assert "damaged" in shown

@@ -544,8 +544,12 @@ class Concepts:
     def carry_out(self, request: gr.Request) -> Screen:
         """Hand out a link that works once, for this visitor's concepts."""
         session = self._desk.session(request)
-        if not self._desk.assistant.concepts(session.owner):
+        concepts, library = self._desk.assistant.concepts(session.owner), self._desk.assistant.library
+        if not concepts:
             raise PersonalError("There is nothing to export yet.")
+        for concept in concepts:
+            for view in (*concept.views, *concept.negatives):
+                library.photo(session.owner, concept.id, view.sha256)  # damage is told here, where there are words
         return {self.link: f"personal/export/{self._desk.sessions.download(session)}"}
 
     @words
