@@ -185,6 +185,7 @@ PARTS = (
     "wider boxes",
     "closer boxes",
     "parts fall",
+    "many concepts",
 )
 ALL = frozenset(PARTS)
 
@@ -218,6 +219,7 @@ class Bench:
             "small windows": {"pool": lambda dense, *_: pool(dense, LARGE)},
             "wider boxes": {"WIDER": -9.0},
             "parts fall": {"PART": 9.0},
+            "many concepts": {"CROWD": 0.0},
         }
         left_out = [changes[part] for part in changes if part in self.without]
         with ExitStack() as stack:

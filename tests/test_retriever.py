@@ -15,7 +15,7 @@ from personal.remember.index import Index
 from personal.retrieve.calibrate import Calibration
 from personal.retrieve.names import bracketed, find_names
 from personal.retrieve.regions import areas, shared
-from personal.retrieve.retriever import Retriever, claim, widen
+from personal.retrieve.retriever import CROWD, Retriever, claim, widen
 
 COLOURS = {"red": (230, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 230), "yellow": (230, 220, 20)}
 
@@ -419,3 +419,14 @@ def test_what_is_known_not_to_be_a_concept_raises_its_bar_and_nobody_elses(home)
         assert ranked["green"] == 0
     finally:
         del retriever._encoder.calibration
+
+
+def test_the_more_is_remembered_the_more_alike_a_thing_must_look(home, monkeypatch):
+    retriever, concepts = home
+    photo = painted("red", "green")
+    assert {match.raised for match in look(home, photo)} == {0}
+    monkeypatch.setattr("personal.retrieve.retriever.FITTED_WITH", len(concepts) / 3)
+    raised = {match.raised for match in look(home, photo)}
+    assert raised == {pytest.approx(CROWD * np.log(3))}
+    monkeypatch.setattr("personal.retrieve.retriever.FITTED_WITH", 3 * len(concepts))
+    assert {match.raised for match in look(home, photo)} == {0}, "few are no reason to ask for less"

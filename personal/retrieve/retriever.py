@@ -6,6 +6,7 @@ was seen in the photos looked at last, so that looking, ranking and asking about
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
@@ -35,6 +36,9 @@ WIDER, SLACK = 0.03, 0.2
 """Similarity that a claim may lose by being drawn wider, and then by being drawn closer."""
 AROUND, PART = 0.9, 0.5
 """A region is around another of which it holds so much; a box is a part of another in which more than so much lies."""
+CROWD, FITTED_WITH = 0.024, 20
+"""So much more similarity is asked each time that there are e times the concepts that thresholds are fitted with: the
+more there are, the more often one of them looks like something by chance."""
 ALIKE = 0.05
 """So much above the threshold, views of two concepts are hard to tell apart."""
 FEW = 400
@@ -271,7 +275,7 @@ class Retriever:
         stored = self._index.vectors(owner, [concept.id for concept in near])
         known = tuple([one for one in stored[concept.id] if one.view not in without] for concept in near)
         common = self._encoder.common(table(known)) if any(known) else np.zeros(0, np.float32)
-        raised = self._raised(owner, known)
+        raised = self._raised(owner, known) + CROWD * math.log(max(1.0, len(concepts) / FITTED_WITH))
         first = Compared(seen, tuple(near), known, common, threshold, raised, score(seen.regions, known, common))
         if box is not None or seen.dense is None or not _in_doubt(first):
             return first

@@ -430,9 +430,11 @@ def views_strip(concept: Concept, photos: Sequence[Photo]) -> str:
 
 
 def _bar(match: Match, threshold: float) -> str:
-    """Say from where on a name is said, and why from further up than others."""
+    """Say from where on a name is said, and why from further up than Settings tell."""
     bar = f"A name is said from the threshold {threshold + match.raised:.2f} on"
-    return f"{bar}, since it is known what {escape(match.concept.name)} is not." if match.raised >= 0.005 else f"{bar}."
+    name = escape(match.concept.name)
+    why = f"more is asked where much is remembered, or where it is known what {name} is not"
+    return f"{bar}: {why}." if match.raised >= 0.005 else f"{bar}."
 
 
 def negatives(concept: Concept, photos: Sequence[Photo]) -> str:
