@@ -422,11 +422,9 @@ def test_what_is_known_not_to_be_a_concept_raises_its_bar_and_nobody_elses(home)
 
 
 def test_the_more_is_remembered_the_more_alike_a_thing_must_look(home, monkeypatch):
-    retriever, concepts = home
-    photo = painted("red", "green")
+    photo, known = painted("red", "green"), len(home[1])
     assert {match.raised for match in look(home, photo)} == {0}
-    monkeypatch.setattr("personal.retrieve.retriever.FITTED_WITH", len(concepts) / 3)
-    raised = {match.raised for match in look(home, photo)}
-    assert raised == {pytest.approx(CROWD * np.log(3))}
-    monkeypatch.setattr("personal.retrieve.retriever.FITTED_WITH", 3 * len(concepts))
+    monkeypatch.setattr("personal.retrieve.retriever.FITTED_WITH", known / 2)
+    assert [match.raised for match in look(home, photo)] == [pytest.approx(CROWD * np.log(2))] * 2
+    monkeypatch.setattr("personal.retrieve.retriever.FITTED_WITH", 3 * known)
     assert {match.raised for match in look(home, photo)} == {0}, "few are no reason to ask for less"
