@@ -25,7 +25,8 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from personal import settings
 from personal.concepts import Box, Concept, Entry, Match, Photo, View
-from personal.evaluate.identify import auroc, read_folder
+from personal.evaluate.identify import auroc
+from personal.evaluate.layouts.identified import read_folder
 from personal.images import open_photo, read_photo
 from personal.learn.photos import Photos
 from personal.remember.index import Index

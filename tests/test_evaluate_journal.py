@@ -16,8 +16,8 @@ from PIL import Image
 from personal.errors import ModelError, PersonalError
 from personal.evaluate import asking, caption, choice, naming, recognition
 from personal.evaluate.asking import ask, register
-from personal.evaluate.identify import read_folder
 from personal.evaluate.journal import Journal
+from personal.evaluate.layouts.identified import read_folder
 from personal.learn.photos import Photos
 from tests.conftest import BLUE, GREY, RED, Scripted, open_assistant, picture
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from personal.errors import PersonalError
 from personal.evaluate import naming, recognition
 from personal.evaluate.__main__ import main
-from personal.evaluate.identify import read_folder
+from personal.evaluate.layouts.identified import read_folder
 from personal.evaluate.naming import REGISTERED, STRANGERS, UNREGISTERED
 from personal.learn.templates import STANDARD
 from tests.conftest import GREY, Scripted, open_assistant, picture

@@ -14,7 +14,8 @@ from personal.errors import PersonalError
 from personal.evaluate.__main__ import main
 from personal.evaluate.baselines import Majority, Rap, WholePhoto
 from personal.evaluate.confusion import as_table, draw_confusion
-from personal.evaluate.identify import UNNAMED, Seen, auroc, draw, figures, identify, measured, read_folder
+from personal.evaluate.identify import UNNAMED, Seen, auroc, draw, figures, identify, measured
+from personal.evaluate.layouts.identified import read_folder
 from personal.images import open_photo, read_photo
 from personal.retrieve.regions import Regions, crops
 from tests.conftest import MeanColour, picture

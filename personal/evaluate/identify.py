@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from personal.concepts import Box, Photo
-from personal.errors import ImageError, PersonalError
+from personal.errors import PersonalError
 from personal.evaluate.asking import DRAWS, Report, Watch, register, unwatched
 from personal.evaluate.sheet import Mistake
-from personal.images import read_photo
 
 if TYPE_CHECKING:
     from personal.assistant import Assistant
@@ -98,41 +96,6 @@ class Result:
         for name, row in self.report.get("baselines", {}).items():
             found.baselines[name] = Report(_figures(row), row["intervals"])
         return found
-
-
-def read_folder(folder: Path, references: int) -> Folder:
-    """Read a folder of concept folders; one photo or more must remain beside the references.
-
-    Unreadable photos, repeated ones and concepts with too few are left out with a note. Raises PersonalError where
-    fewer than two concepts remain.
-    """
-    if not folder.is_dir():
-        raise PersonalError(f"{folder} is not a folder: give one that holds a folder of photos for each concept.")
-    photos: dict[str, list[Photo]] = {}
-    notes: list[str] = []
-    files: dict[str, str] = {}
-    for home in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        kept: dict[str, Photo] = {}
-        for file in sorted(path for path in home.iterdir() if path.is_file() and not path.name.startswith(".")):
-            try:
-                photo = read_photo(file)
-            except ImageError as error:
-                notes.append(f"{home.name}/{file.name} left out: {error}")
-                continue
-            if photo.sha256 in kept:
-                notes.append(f"{home.name}/{file.name} left out: the same photo is there already.")
-            kept.setdefault(photo.sha256, photo)
-            files.setdefault(photo.sha256, f"{home.name}/{file.name}")
-        if len(kept) > references:
-            photos[home.name] = list(kept.values())
-        else:
-            notes.append(f"{home.name} left out: {len(kept)} usable photos, {references + 1} needed.")
-    if len(photos) < 2:
-        raise PersonalError(
-            f"{folder} holds {len(photos)} concepts with at least {references + 1} usable photos: two or more are "
-            "needed, as folders of photos. Fewer references may help." + "".join(f"\n{note}" for note in notes[:10])
-        )
-    return Folder(photos, tuple(notes), files)
 
 
 def identify(

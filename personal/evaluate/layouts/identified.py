@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from personal.errors import PersonalError
 from personal.evaluate.identify import Drawn, Folder
-from personal.evaluate.layouts.shape import Dataset, photos
+from personal.evaluate.layouts import read
+from personal.evaluate.layouts.shape import Dataset, photos, usable
 from personal.images import read_photo
 
 
+def read_folder(folder: Path, references: int) -> Folder:
+    """Read a folder of any layout, one of concept folders for example. Raises PersonalError."""
+    return as_folder(usable(read(folder), references), references)
+
+
 def as_folder(dataset: Dataset, references: int) -> Folder:
-    """Read all photos of one concept of a dataset that is `usable`, as `identify.read_folder` does, its split kept.
+    """Read all photos of one concept of a dataset that is `usable`, its split kept.
 
     Raises PersonalError where fewer than two concepts are left, or none has a photo to ask about.
     """
