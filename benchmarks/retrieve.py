@@ -24,7 +24,8 @@ from PIL import Image
 from personal import compose
 from personal.assistant import Assistant
 from personal.concepts import Photo
-from personal.evaluate.identify import Folder, draw, read_folder
+from personal.evaluate.identify import Folder, draw
+from personal.evaluate.layouts.identified import read_folder
 from personal.images import open_photo, read_photo
 from personal.settings import load
 
