@@ -570,3 +570,17 @@ def test_a_damaged_photo_can_be_removed_in_the_page_and_is_named_where_it_stops_
     browser.concepts.on_views(event(act="remove", photo=view), browser.request)
     assert [one.sha256 for one in assistant.library.get(ME, bo.id).views] == [bo.avatar]
     assert session.undo is None
+
+
+def test_a_tab_that_was_acted_in_while_it_was_drawn_is_drawn_again(browser, monkeypatch):
+    draw, acted = browser.concepts.draw, []
+
+    def slow(session, *more, **options):
+        screen = draw(session, *more, **options)
+        if not acted:
+            acted.append(browser.concepts.begin(browser.request))
+        return screen
+
+    monkeypatch.setattr(browser.concepts, "draw", slow)
+    shown = browser.page._redraw(browser.concepts)(browser.request)
+    assert shown[browser.concepts.creator].visible
