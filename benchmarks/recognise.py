@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
 from personal import settings
-from personal.concepts import Box, Concept, Entry, Match, Photo, View
+from personal.concepts import WHOLE, Box, Concept, Entry, Match, Photo, View
 from personal.evaluate.identify import auroc
 from personal.evaluate.layouts.identified import read_folder
 from personal.images import open_photo, read_photo
@@ -143,7 +143,8 @@ class Plain:
 
     def __init__(self, encoder: Encoder, without: frozenset[str]) -> None:
         self._encoder, self._without = encoder, without
-        self.threshold, self.calibration = encoder.threshold, None
+        self.threshold = encoder.threshold
+        self.calibration = None if "projection" in without else encoder.calibration
         self.dimension = 1280 if "projection" in without else encoder.dimension
         self.id = f"{encoder.id} {sorted(without)}"
 
@@ -430,7 +431,7 @@ def feedback(bench: Bench, material: Material, *, references: int, seeds: int, c
                 name = match.concept.name
                 if name not in outcome.scene.truth and told.get(name, 0) < 3:
                     told[name] = told.get(name, 0) + 1
-                    picture = clean(cut(open_photo(outcome.scene.photo), match.box or (0, 0, 1, 1)))
+                    picture = clean(cut(open_photo(outcome.scene.photo), match.core or WHOLE))
                     (vectors,) = bench.retriever.embed([picture])
                     bench.index.put(OWNER, [Entry(name, picture.sha256, vectors, negative=True)])
         said += sum(told.values())

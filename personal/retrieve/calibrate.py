@@ -13,7 +13,7 @@ from personal.retrieve.score import score
 
 ENOUGH = 8
 """Right and wrong similarities, of each so many, from which a curve is fitted."""
-SPREAD = 0.04
+SPREAD = 0.06
 """Standard deviation of the middle among concepts: how far one's own views and negatives may move it."""
 STEEP, STEPS = 30.0, 50
 """The slope that a fit starts from and is drawn to, and its steps at most."""

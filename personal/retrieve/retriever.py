@@ -384,7 +384,7 @@ def _match(compared: Compared, region: int, column: int, photo: Photo) -> Match:
     box = compared.seen.regions.boxes[region]
     view = compared.scores.view(region, column)
     raised = float(compared.raised[column])
-    return Match(compared.concepts[column], "seen", similarity, box, view, photo.sha256, raised=raised)
+    return Match(compared.concepts[column], "seen", similarity, box, view, photo.sha256, raised=raised, core=box)
 
 
 def _shared_out(compared: Compared) -> list[tuple[int, int]]:

@@ -423,7 +423,7 @@ class Chat:
             return {self._desk.toast: render.toast(said, undo=True)}
         held = self._held(session, concept, concept.negatives)
         try:
-            after = self._desk.assistant.disown(session.owner, concept.id, photo, match.box)
+            after = self._desk.assistant.disown(session.owner, concept.id, photo, match.core or match.box)
         except PersonalError as error:
             return {self.notice: render.problem(str(error))}
         session.undo = lambda: self._own(session, talk, photo, concept, after, held)
