@@ -39,7 +39,7 @@ AROUND, PART = 0.9, 0.5
 CROWD, FITTED_WITH = 0.024, 20
 """So much more similarity is asked each time that there are e times the concepts that thresholds are fitted with: the
 more there are, the more often one of them looks like something by chance."""
-ALIKE = 0.1
+ALIKE = 0.08
 """So much above the threshold, views of two concepts are hard to tell apart: of DreamBooth's subjects two pairs are, at
 .87 and .90, all others are below .79."""
 FEW = 400
