@@ -94,11 +94,11 @@ def speed(assistant: Assistant, photos: dict[str, list[Photo]]) -> dict[str, flo
     wide = [beside(views[0], views[-1]) for views in list(photos.values())[:8]]
     looks: list[float] = []
     for photo in [*(views[-1] for views in list(photos.values())[:8]), *wide]:
-        assistant.retriever.clear()
+        assistant.retriever.clear("")
         looks.append(assistant.look("speed", photo).seconds)
     registering = []
     for name, views in list(photos.items())[:3]:
-        assistant.retriever.clear()
+        assistant.retriever.clear("")
         began = time.perf_counter()
         assistant.remember("fresh", name, views[:5])
         registering.append(time.perf_counter() - began)

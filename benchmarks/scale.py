@@ -199,7 +199,7 @@ def seen(path: Path) -> dict[str, float]:
         retriever = Retriever(encoder, index)
 
         def regions() -> None:
-            retriever.clear()
+            retriever.clear("")
             retriever.regions(photo)
 
         regions()
