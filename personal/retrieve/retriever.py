@@ -44,7 +44,7 @@ ALIKE = 0.08
 .87 and .90, all others are below .79."""
 FEW = 400
 """Views up to which all of an owner's concepts are compared with every region."""
-ASKED, NEIGHBOURS = 48, 8
+ASKED, NEIGHBOURS = 32, 8
 """Beyond that: regions that are looked up in the index, and vectors that each of them finds."""
 CACHED_PHOTOS = 32
 SEVERAL, LEARNT_FROM = 2, 100
