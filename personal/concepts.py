@@ -117,8 +117,9 @@ class Match:
     A concept that was only named in the question has neither similarity, box, view nor photo. `probability`, 0..1, is
     the similarity calibrated, where the retriever can tell. `confirmed` is what the language model made of a doubtful
     match: True or False, None where it was not asked or could not tell. `raised` is how much more than the threshold
-    is asked of the similarity, where much is remembered or it is known what the concept is not. `core` is the part of
-    the box that the similarity is of. With `by_face` the box is a face, and the similarity is that of faces.
+    is asked of the similarity, where much is remembered or it is known what the concept is not. `core` is the part
+    that the similarity is of: the box is drawn around it. With `by_face` the box is a face, and the similarity is that
+    of faces.
     """
 
     concept: Concept

@@ -116,10 +116,9 @@ def _usable(dataset: Dataset, options: argparse.Namespace) -> Dataset:
 
 def _folder(options: argparse.Namespace) -> Folder:
     """Read what the protocols about one concept a photo ask about, from a dataset of any layout."""
-    from personal.evaluate.layouts import read
-    from personal.evaluate.layouts.identified import as_folder
+    from personal.evaluate.layouts.identified import read_folder
 
-    return as_folder(_usable(read(options.folder), options), options.references)
+    return read_folder(options.folder, options.references, watch=_watch)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -110,13 +110,15 @@ class Seen:
 class Compared:
     """A photo's regions beside the concepts that they were compared with, and what is stored of those.
 
-    `raised`, (concepts,), is how much more than the threshold is asked of each; `thresholds` are both together.
+    `corrected` are the curves of those concepts of which negatives are known, by their place. `raised`, (concepts,), is
+    how much more than the threshold is asked of each; `thresholds` are both together.
     """
 
     seen: Seen
     concepts: tuple[Concept, ...]
     known: tuple[list[Stored], ...]
     common: Array
+    corrected: Mapping[int, Calibration]
     threshold: float
     raised: Array
     scores: Scores
@@ -276,8 +278,13 @@ class Retriever:
         stored = self._index.vectors(owner, [concept.id for concept in near])
         known = tuple([one for one in stored[concept.id] if one.view not in without] for concept in near)
         common = self._encoder.common(table(known)) if any(known) else np.zeros(0, np.float32)
-        raised = self._raised(owner, known) + CROWD * math.log(max(1.0, len(concepts) / FITTED_WITH))
-        first = Compared(seen, tuple(near), known, common, threshold, raised, score(seen.regions, known, common))
+        curve = self._curve(owner)
+        corrected = self._corrected(curve, known)
+        raised = np.full(len(near), CROWD * math.log(max(1.0, len(concepts) / FITTED_WITH)), np.float32)
+        for column, own in corrected.items():
+            raised[column] += max(0.0, own.middle - curve.middle) if curve else 0.0
+        scores = score(seen.regions, known, common)
+        first = Compared(seen, tuple(near), known, common, corrected, threshold, raised, scores)
         if box is not None or seen.dense is None or not _in_doubt(first):
             return first
         closer = self._look_at(photo, closer=True).regions
@@ -293,8 +300,9 @@ class Retriever:
         curve = self._curve(owner)
         if curve is None:
             return match
-        known = compared.known[column]
-        if len(known) > SEVERAL or any(one.negative for one in known):
+        if column in compared.corrected:
+            curve = compared.corrected[column]
+        elif len(compared.known[column]) > SEVERAL:
             curve = of_concept(curve, *own_and_others(compared.known, column))
         return replace(match, probability=curve.probability(match.similarity or 0.0))
 
@@ -302,14 +310,12 @@ class Retriever:
         """Return the curve that holds for all of an owner's concepts, where there is one."""
         return self._encoder.calibration or self._calibrations.get(owner)
 
-    def _raised(self, owner: str, known: Sequence[Sequence[Stored]]) -> Array:
-        """Tell how much more like themselves concepts must look of which negatives are known, (concepts,)."""
-        raised, curve = np.zeros(len(known), np.float32), self._curve(owner)
-        for column, stored in enumerate(known):
-            if curve and any(one.negative for one in stored):
-                own = of_concept(curve, *own_and_others(known, column))
-                raised[column] = max(0.0, own.middle - curve.middle)
-        return raised
+    def _corrected(self, curve: Calibration | None, known: Sequence[Sequence[Stored]]) -> dict[int, Calibration]:
+        """Learn the curves of the concepts of which negatives are known."""
+        if curve is None:
+            return {}
+        columns = [i for i, stored in enumerate(known) if any(one.negative for one in stored)]
+        return {i: of_concept(curve, *own_and_others(known, i)) for i in columns}
 
     def _near(self, owner: str, seen: Seen, concepts: Sequence[Concept]) -> Sequence[Concept]:
         """Leave out of a large library the concepts of which nothing is near any region."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from personal.errors import PersonalError
+from personal.evaluate.asking import Watch, unwatched
 from personal.evaluate.identify import Drawn, Folder
 from personal.evaluate.layouts import read
 from personal.evaluate.layouts.shape import Dataset, photos, usable
 from personal.images import read_photo
 
 
-def read_folder(folder: Path, references: int) -> Folder:
+def read_folder(folder: Path, references: int, *, watch: Watch = unwatched) -> Folder:
     """Read a folder of any layout, one of concept folders for example. Raises PersonalError."""
-    return as_folder(usable(read(folder), references), references)
+    return as_folder(usable(read(folder), references, watch=watch), references)
 
 
 def as_folder(dataset: Dataset, references: int) -> Folder:
