@@ -37,7 +37,7 @@ from personal.threads import in_thread
 from personal.tiny.assemble import assemble, mllm_dir
 from personal.tiny.parts import LANGUAGE, fetch, member, wheel
 
-WAYS = ("4bit", "nf4", "8bit", "none")
+WAYS = ("4bit", "nf4", "8bit", "none", "fp32")
 LLAMA = "llama.cpp"
 FIGURES = (
     "first_token_s",
@@ -78,12 +78,16 @@ def conversation(photo: Photo) -> list[Turn]:
 
 def measure(source: str, name: str, way: str, tokens: int, answers: int) -> dict[str, Any]:
     """Measure one way of loading a model."""
-    generator = LocalGenerator(source, name=name, quantization=way)
+    wide = way == "fp32"  # which the app does not offer: 16 bits, widened
+    generator = LocalGenerator(source, name=name, quantization="none" if wide else way)
     began = time.perf_counter()
     for _ in generator.load():
         pass
-    found: dict[str, Any] = {"load_s": time.perf_counter() - began, "description": generator.description}
     model, photo = generator._model, drawn("teal")
+    if wide:
+        model.float()
+    said = "32 bits, widened" if wide else generator.description
+    found: dict[str, Any] = {"load_s": time.perf_counter() - began, "description": said}
     model.generation_config.update(eos_token_id=None)  # so that every answer has all its tokens
     turns = conversation(photo)
     following = [replace(turns[0], answer="They like to swim."), Turn("What colour is it? Tell me a long story.")]
