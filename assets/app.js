@@ -8,37 +8,42 @@
   const system = matchMedia("(prefers-color-scheme: dark)");
   const wanted = () => (chosen() ? chosen() === "dark" : system.matches);
 
-  /* Two clicks on corners mark a box; the first shows a band that follows the pointer. */
-  const corner = (stage, event, trigger) => {
+  /* Two clicks on corners mark a box; from the first on a band follows the pointer, though the stage be drawn anew. */
+  let first = null;
+  const at = (stage, event) => {
     const area = stage.getBoundingClientRect();
-    const at = (e) => [
-      Math.min(1, Math.max(0, (e.clientX - area.left) / area.width)),
-      Math.min(1, Math.max(0, (e.clientY - area.top) / area.height)),
-    ];
-    const second = at(event);
-    if (stage.first) {
-      const first = stage.first;
-      stage.first = null;
-      stage.querySelector(".band")?.remove();
-      const box = [Math.min(first[0], second[0]), Math.min(first[1], second[1]),
-        Math.max(first[0], second[0]), Math.max(first[1], second[1])];
-      if (box[2] - box[0] > 0.02 && box[3] - box[1] > 0.02) trigger("select", { act: "mark", box: JSON.stringify(box) });
-      return;
+    return [(event.clientX - area.left) / area.width, (event.clientY - area.top) / area.height]
+      .map((part) => Math.min(1, Math.max(0, part)));
+  };
+  const unmark = () => {
+    first = null;
+    document.querySelectorAll(".band").forEach((e) => e.remove());
+  };
+  const corner = (stage, event, trigger) => {
+    const [x, y] = at(stage, event);
+    if (first?.photo !== stage.dataset.stage) {
+      unmark();
+      first = { photo: stage.dataset.stage, x, y };
+      return band(event);
     }
-    stage.first = second;
-    const band = document.createElement("div");
-    band.className = "band";
-    stage.append(band);
-    const follow = (e) => {
-      if (!stage.first) return stage.removeEventListener("pointermove", follow);
-      const [x, y] = at(e), [x0, y0] = stage.first;
-      band.style.left = `${100 * Math.min(x, x0)}%`;
-      band.style.top = `${100 * Math.min(y, y0)}%`;
-      band.style.width = `${100 * Math.abs(x - x0)}%`;
-      band.style.height = `${100 * Math.abs(y - y0)}%`;
-    };
-    follow(event);
-    stage.addEventListener("pointermove", follow);
+    const box = [Math.min(first.x, x), Math.min(first.y, y), Math.max(first.x, x), Math.max(first.y, y)];
+    unmark();
+    if (box[2] - box[0] > 0.02 && box[3] - box[1] > 0.02) trigger("select", { act: "mark", box: JSON.stringify(box) });
+  };
+  const band = (event) => {
+    const stage = first && document.querySelector(`[data-stage="${first.photo}"]`);
+    if (!stage) return;
+    const [x, y] = at(stage, event);
+    let drawn = stage.querySelector(".band");
+    if (!drawn) {
+      drawn = document.createElement("div");
+      drawn.className = "band";
+      stage.append(drawn);
+    }
+    drawn.style.left = `${100 * Math.min(x, first.x)}%`;
+    drawn.style.top = `${100 * Math.min(y, first.y)}%`;
+    drawn.style.width = `${100 * Math.abs(x - first.x)}%`;
+    drawn.style.height = `${100 * Math.abs(y - first.y)}%`;
   };
 
   const copy = async (button) => {
@@ -61,6 +66,7 @@
       element.addEventListener("click", (event) => {
         const target = event.target.closest("[data-act]");
         if (target) {
+          unmark();
           const act = target.dataset.act;
           if (act === "copy") return copy(target);
           if (act === "theme") {
@@ -90,7 +96,7 @@
     }
     if (event.key === "Escape") {
       document.querySelectorAll("details.menu[open]").forEach((e) => e.removeAttribute("open"));
-      document.querySelectorAll("[data-stage]").forEach((s) => { s.first = null; s.querySelector(".band")?.remove(); });
+      unmark();
       document.querySelectorAll("#ask .stop-button, button.stop-writing").forEach((e) => e.click());
     }
   };
@@ -119,6 +125,7 @@
     system.addEventListener("change", () => theme(wanted()));
     document.addEventListener("mouseover", lit);
     document.addEventListener("focusin", lit);
+    document.addEventListener("pointermove", band);
     document.addEventListener("keydown", keys, true);
     document.addEventListener("click", (event) => {
       document.querySelectorAll("details.menu[open]").forEach((e) => {

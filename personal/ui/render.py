@@ -255,7 +255,7 @@ def panel(
         rows = f'<li class="none">{hint}</li>'
     shape = f"aspect-ratio:{photo.width}/{photo.height}"
     return (
-        f'<section class="panel"><h2>In this photo</h2><div class="stage" data-stage style="{shape}">'
+        f'<section class="panel"><h2>In this photo</h2><div class="stage" data-stage="{photo.sha256}" style="{shape}">'
         f'<img src="{data_url(photo, 900)}" alt="{escape(describe(matches))}">{boxes}{mark}</div>'
         f'<p class="note">Click a box, or two corners around something, to say who or what it is.</p>'
         f'<ul class="matches">{rows}</ul>'
