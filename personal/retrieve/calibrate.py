@@ -9,11 +9,11 @@ import numpy as np
 
 from personal.concepts import WHOLE, Stored
 from personal.retrieve.regions import Regions
-from personal.retrieve.score import score
+from personal.retrieve.score import prepare, score
 
 ENOUGH = 8
 """Right and wrong similarities, of each so many, from which a curve is fitted."""
-SPREAD = 0.06
+SPREAD = 0.03
 """Standard deviation of the middle among concepts: how far one's own views and negatives may move it."""
 STEEP, STEPS = 30.0, 50
 """The slope that a fit starts from and is drawn to, and its steps at most."""
@@ -60,21 +60,21 @@ def fit(right: Sequence[float], wrong: Sequence[float]) -> Calibration | None:
     return Calibration(float(slope), middle)
 
 
-def of_library(known: Sequence[Sequence[Stored]]) -> Calibration | None:
+def of_library(stored: Sequence[Sequence[Stored]]) -> Calibration | None:
     """Fit the curve to a library: each view against its concept's other views, and against all other concepts."""
-    pairs = [own_and_others(known, i) for i in range(len(known))]
+    pairs = [own_and_others(stored, i) for i in range(len(stored))]
     return fit([s for right, _ in pairs for s in right], [s for _, wrong in pairs for s in wrong])
 
 
-def own_and_others(known: Sequence[Sequence[Stored]], concept: int) -> tuple[list[float], list[float]]:
+def own_and_others(stored: Sequence[Sequence[Stored]], concept: int) -> tuple[list[float], list[float]]:
     """Compare a concept's views with its other views, and what it is not with all of them: similarities of each."""
-    views = [one for one in known[concept] if not one.negative]
+    views = [one for one in stored[concept] if not one.negative]
     right = []
     if len(views) > 1:
         for i, view in enumerate(views):
             right += _likeness([view], [one for j, one in enumerate(views) if j != i])
-    others = [one for i, stored in enumerate(known) if i != concept for one in stored if not one.negative]
-    others += [one for one in known[concept] if one.negative]
+    others = [one for i, of_one in enumerate(stored) if i != concept for one in of_one if not one.negative]
+    others += [one for one in stored[concept] if one.negative]
     return right, (_likeness(others, views) if others and views else [])
 
 
@@ -96,5 +96,4 @@ def of_concept(calibration: Calibration, right: Sequence[float], wrong: Sequence
 def _likeness(pictures: Sequence[Stored], views: Sequence[Stored]) -> list[float]:
     """Compare whole pictures with a concept's views."""
     regions = Regions((WHOLE,) * len(pictures), np.stack([one.vectors[0] for one in pictures]))
-    nothing = np.zeros(sum(len(one.vectors) for one in views), np.float32)
-    return [float(similarity) for similarity in score(regions, [views], nothing).similarity[:, 0]]
+    return [float(similarity) for similarity in score(regions, prepare([views])).similarity[:, 0]]

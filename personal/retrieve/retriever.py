@@ -21,7 +21,7 @@ from personal.retrieve.calibrate import Calibration, of_concept, of_library, own
 from personal.retrieve.names import bracketed, find_names
 from personal.retrieve.recent import Recent
 from personal.retrieve.regions import SMALL, Regions, areas, coverage, crops, cut, pool, pool_box, shared
-from personal.retrieve.score import Scores, score, table
+from personal.retrieve.score import Known, Scores, prepare, score
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -116,8 +116,7 @@ class Compared:
 
     seen: Seen
     concepts: tuple[Concept, ...]
-    known: tuple[list[Stored], ...]
-    common: Array
+    known: Known
     corrected: Mapping[int, Calibration]
     threshold: float
     raised: Array
@@ -276,22 +275,22 @@ class Retriever:
         seen = self._look_at(photo, concepts) if box is None else self._look_at_box(photo, box)
         near = self._near(owner, seen, concepts)
         stored = self._index.vectors(owner, [concept.id for concept in near])
-        known = tuple([one for one in stored[concept.id] if one.view not in without] for concept in near)
-        common = self._encoder.common(table(known)) if any(known) else np.zeros(0, np.float32)
+        counted = [[one for one in stored[concept.id] if one.view not in without] for concept in near]
+        known = prepare(counted, self._encoder.common)
         curve = self._curve(owner)
-        corrected = self._corrected(curve, known)
+        corrected = self._corrected(curve, counted)
         raised = np.full(len(near), CROWD * math.log(max(1.0, len(concepts) / FITTED_WITH)), np.float32)
         for column, own in corrected.items():
             raised[column] += max(0.0, own.middle - curve.middle) if curve else 0.0
-        scores = score(seen.regions, known, common)
-        first = Compared(seen, tuple(near), known, common, corrected, threshold, raised, scores)
+        scores = score(seen.regions, known)
+        first = Compared(seen, tuple(near), known, corrected, threshold, raised, scores)
         if box is not None or seen.dense is None or not _in_doubt(first):
             return first
         closer = self._look_at(photo, closer=True).regions
         both = Regions(
             seen.regions.boxes + closer.boxes[1:], np.concatenate([seen.regions.vectors, closer.vectors[1:]])
         )
-        more = score(Regions(closer.boxes[1:], closer.vectors[1:]), known, common)
+        more = score(Regions(closer.boxes[1:], closer.vectors[1:]), known)
         return replace(first, seen=replace(seen, regions=both), scores=first.scores.joined(more))
 
     def _sure(self, owner: str, compared: Compared, region: int, column: int, photo: Photo) -> Match:
@@ -302,20 +301,20 @@ class Retriever:
             return match
         if column in compared.corrected:
             curve = compared.corrected[column]
-        elif len(compared.known[column]) > SEVERAL:
-            curve = of_concept(curve, *own_and_others(compared.known, column))
+        elif len(compared.known.stored[column]) > SEVERAL:
+            curve = of_concept(curve, *own_and_others(compared.known.stored, column))
         return replace(match, probability=curve.probability(match.similarity or 0.0))
 
     def _curve(self, owner: str) -> Calibration | None:
         """Return the curve that holds for all of an owner's concepts, where there is one."""
         return self._encoder.calibration or self._calibrations.get(owner)
 
-    def _corrected(self, curve: Calibration | None, known: Sequence[Sequence[Stored]]) -> dict[int, Calibration]:
+    def _corrected(self, curve: Calibration | None, stored: Sequence[Sequence[Stored]]) -> dict[int, Calibration]:
         """Learn the curves of the concepts of which negatives are known."""
         if curve is None:
             return {}
-        columns = [i for i, stored in enumerate(known) if any(one.negative for one in stored)]
-        return {i: of_concept(curve, *own_and_others(known, i)) for i in columns}
+        columns = [i for i, of_one in enumerate(stored) if any(one.negative for one in of_one)]
+        return {i: of_concept(curve, *own_and_others(stored, i)) for i in columns}
 
     def _near(self, owner: str, seen: Seen, concepts: Sequence[Concept]) -> Sequence[Concept]:
         """Leave out of a large library the concepts of which nothing is near any region."""
@@ -341,7 +340,7 @@ class Retriever:
         tight = [_as_box(box) for box in self._encoder.tighten(dense, np.asarray(boxes, np.float32))]
         held = Regions(tuple(tight), self._encoder.project(pool_box(dense, *tight)))
         concepts = [concept for _, concept in claims]
-        closer = score(held, compared.known, compared.common).similarity[:, concepts]
+        closer = score(held, compared.known).similarity[:, concepts]
         claimed = similarity[wide][:, concepts]
         for i in range(len(claims)):
             if closer[i, i] >= claimed[i, i] - SLACK:

@@ -5,7 +5,7 @@ Arrays and numbers only: knows neither photos nor the index.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,26 @@ Array = NDArray[np.float32]
 
 COMMON = 0.45
 """How much of a view's likeness to strangers is held against it in a tiny region, where chance has most to choose."""
+RIVAL, BELOW = 0.1, 1e-3
+"""Concepts so little less like a region than the one most like it are its rivals; a rival not preferred stays so much
+below the one that is."""
+RIDGE = 0.4
+"""What is added to the variance of vectors within a concept in each direction, in units of its mean."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is stored of some concepts, made ready to be compared with regions by `prepare`.
+
+    `common` tells how common each row of the `table` of `stored` is. `weights` (dimension, n) and `offsets` (n,) are
+    linear discriminants: of every concept, then of what each concept in `mistaken` was mistaken for.
+    """
+
+    stored: tuple[Sequence[Stored], ...]
+    common: Array
+    weights: Array
+    offsets: Array
+    mistaken: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -41,30 +61,61 @@ class Scores:
         )
 
 
-def table(known: Sequence[Sequence[Stored]]) -> Array:
+def table(stored: Sequence[Sequence[Stored]]) -> Array:
     """Put all vectors of all pictures of some concepts below one another."""
-    stored = [one.vectors for concept in known for one in concept]
-    return np.concatenate(stored) if stored else np.zeros((0, 0), np.float32)
+    vectors = [one.vectors for concept in stored for one in concept]
+    return np.concatenate(vectors) if vectors else np.zeros((0, 0), np.float32)
 
 
-def score(regions: Regions, known: Sequence[Sequence[Stored]], common: Array) -> Scores:
-    """Compare regions with what is stored of each concept; `common` tells how common each row of its `table` is.
+def prepare(stored: Sequence[Sequence[Stored]], common: Callable[[Array], Array] | None = None) -> Known:
+    """Make ready what is stored of each concept; `common` tells how common vectors look, where anybody knows.
+
+    The discriminants are Fisher's: the means of the concepts' vectors, and of what they were mistaken for, in a space
+    where vectors of one concept vary alike in all directions. How they vary is learnt from all of `stored`, drawn to
+    a sphere by RIDGE since those are few.
+    """
+    every = table(stored)
+    usual = common(every) if common and len(every) else np.zeros(len(every), np.float32)
+    views = [[one.vectors for one in concept if not one.negative] for concept in stored]
+    negatives = [[one.vectors for one in concept if one.negative] for concept in stored]
+    mistaken = tuple(i for i, of_concept in enumerate(negatives) if of_concept)
+    groups = [np.concatenate(group) if group else every[:0] for group in [*views, *(negatives[i] for i in mistaken)]]
+    if len(groups) < 2:  # there is nothing to tell apart
+        nothing = np.zeros((every.shape[1], len(groups)), np.float32)
+        return Known(tuple(stored), usual, nothing, nothing.sum(axis=0), mistaken)
+    means = np.array([group.mean(axis=0) if len(group) else np.zeros(every.shape[1]) for group in groups], np.float64)
+    within, free = 1e-6 * np.eye(every.shape[1]), 0
+    for group, mean in zip(groups[: len(stored)], means, strict=False):
+        within += (group - mean).T @ (group - mean)
+        free += max(0, len(group) - 1)
+    within /= max(1, free)
+    within += RIDGE * within.trace() / max(1, len(within)) * np.eye(len(within))
+    weights = np.linalg.solve(within, means.T)
+    offsets = -(means * weights.T).sum(axis=1) / 2
+    return Known(tuple(stored), usual, weights.astype(np.float32), offsets.astype(np.float32), mistaken)
+
+
+def score(regions: Regions, known: Known) -> Scores:
+    """Compare regions with what is known of concepts.
 
     A view's similarity is that of its best vector, less a part of how common that is, the more the smaller the region;
-    a concept's is its best view's, so that one more view never hides what the others show. Where one of its negatives
-    is nearer than every view, the region is not the concept.
+    a concept's is its best view's, so that one more view never hides what the others show. Among rivals for a region
+    the linear discriminant decides, which weighs what tells the two apart, and not all that they share: the others
+    stay below the one that it prefers. Where one of its negatives is nearer than every view, or the discriminant
+    prefers those, the region is not the concept.
     """
     vectors = regions.vectors
-    similarity = np.full((len(vectors), len(known)), -np.inf, np.float32)
+    similarity = np.full((len(vectors), len(known.stored)), -np.inf, np.float32)
     places = np.zeros(similarity.shape, np.int64)
-    stored = [one for concept in known for one in concept]
-    if not stored or not len(vectors):
-        return Scores(similarity, tuple(() for _ in known), places)
-    starts = np.cumsum([0, *(len(one.vectors) for one in stored[:-1])])
-    held_against = COMMON * (1 - areas(regions.boxes).astype(np.float32))[:, None] * common
-    every = np.maximum.reduceat(vectors @ table(known).T - held_against, starts, axis=1)
+    pictures = [one for concept in known.stored for one in concept]
+    if not pictures or not len(vectors):
+        return Scores(similarity, tuple(() for _ in known.stored), places)
+    starts = np.cumsum([0, *(len(one.vectors) for one in pictures[:-1])])
+    held_against = COMMON * (1 - areas(regions.boxes).astype(np.float32))[:, None] * known.common
+    every = np.maximum.reduceat(vectors @ table(known.stored).T - held_against, starts, axis=1)
+    likely = vectors @ known.weights + known.offsets
     first = 0
-    for column, concept in enumerate(known):
+    for column, concept in enumerate(known.stored):
         of_concept = every[:, first : first + len(concept)]
         first += len(concept)
         negative = np.array([one.negative for one in concept], bool)
@@ -75,6 +126,16 @@ def score(regions: Regions, known: Sequence[Sequence[Stored]], common: Array) ->
         similarity[:, column] = best
         places[:, column] = views.argmax(axis=1)
         if negative.any():
-            similarity[of_concept[:, negative].max(axis=1) > best, column] = -np.inf
-    names = tuple(tuple(one.view for one in concept if not one.negative) for concept in known)
-    return Scores(similarity, names, places)
+            likelier = likely[:, len(known.stored) + known.mistaken.index(column)] > likely[:, column]
+            similarity[likelier | (of_concept[:, negative].max(axis=1) > best), column] = -np.inf
+    names = tuple(tuple(one.view for one in concept if not one.negative) for concept in known.stored)
+    return Scores(_decided(similarity, likely), names, places)
+
+
+def _decided(similarity: Array, likely: Array) -> Array:
+    """Keep the rivals for each region below the one that is likeliest among them."""
+    rivals = similarity >= similarity.max(axis=1, keepdims=True) - RIVAL
+    preferred = np.where(rivals, likely[:, : similarity.shape[1]], -np.inf).argmax(axis=1)[:, None]
+    most = np.take_along_axis(similarity, preferred, axis=1)
+    others = rivals & (np.arange(similarity.shape[1]) != preferred)
+    return np.where(others, np.minimum(similarity, most - np.float32(BELOW)), similarity)
