@@ -394,7 +394,7 @@ def _match(compared: Compared, region: int, column: int, photo: Photo) -> Match:
 
 def _shared_out(compared: Compared) -> list[tuple[int, int]]:
     """Share the regions out, the whole photo only where its parts tell less than two concepts."""
-    similarity = compared.scores.similarity
+    similarity = np.where(compared.scores.silent[:, None], -np.inf, compared.scores.similarity)
     if not similarity.size:
         return []
     taken = coverage(compared.seen.regions.boxes) > OVERLAP

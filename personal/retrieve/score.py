@@ -42,11 +42,15 @@ class Known:
 
 @dataclass(frozen=True)
 class Scores:
-    """`similarity` (regions, concepts), -inf where nothing is known; `views` names the best view of each."""
+    """`similarity` (regions, concepts), -inf where nothing is known; `views` names the best view of each.
+
+    `silent` (regions,) marks those that speak for nobody: what they are most like, they are known not to be.
+    """
 
     similarity: Array
     views: tuple[tuple[str, ...], ...]
     places: NDArray[np.int64]
+    silent: NDArray[np.bool_]
 
     def view(self, region: int, concept: int) -> str:
         """Name the view of a concept that is most like a region."""
@@ -58,6 +62,7 @@ class Scores:
             np.concatenate([self.similarity, others.similarity]),
             self.views,
             np.concatenate([self.places, others.places]),
+            np.concatenate([self.silent, others.silent]),
         )
 
 
@@ -102,18 +107,19 @@ def score(regions: Regions, known: Known) -> Scores:
     a concept's is its best view's, so that one more view never hides what the others show. Among rivals for a region
     the linear discriminant decides, which weighs what tells the two apart, and not all that they share: the others
     stay below the one that it prefers. Where one of its negatives is nearer than every view, or the discriminant
-    prefers those, the region is not the concept.
+    prefers those, the region is not the concept; nor is it then another that is less like it.
     """
     vectors = regions.vectors
     similarity = np.full((len(vectors), len(known.stored)), -np.inf, np.float32)
     places = np.zeros(similarity.shape, np.int64)
     pictures = [one for concept in known.stored for one in concept]
     if not pictures or not len(vectors):
-        return Scores(similarity, tuple(() for _ in known.stored), places)
+        return Scores(similarity, tuple(() for _ in known.stored), places, np.zeros(len(vectors), bool))
     starts = np.cumsum([0, *(len(one.vectors) for one in pictures[:-1])])
     held_against = COMMON * (1 - areas(regions.boxes).astype(np.float32))[:, None] * known.common
     every = np.maximum.reduceat(vectors @ table(known.stored).T - held_against, starts, axis=1)
     likely = vectors @ known.weights + known.offsets
+    denied = np.zeros(similarity.shape, bool)
     first = 0
     for column, concept in enumerate(known.stored):
         of_concept = every[:, first : first + len(concept)]
@@ -127,9 +133,11 @@ def score(regions: Regions, known: Known) -> Scores:
         places[:, column] = views.argmax(axis=1)
         if negative.any():
             likelier = likely[:, len(known.stored) + known.mistaken.index(column)] > likely[:, column]
-            similarity[likelier | (of_concept[:, negative].max(axis=1) > best), column] = -np.inf
+            denied[:, column] = likelier | (of_concept[:, negative].max(axis=1) > best)
     names = tuple(tuple(one.view for one in concept if not one.negative) for concept in known.stored)
-    return Scores(_decided(similarity, likely), names, places)
+    similarity = _decided(similarity, likely)
+    silent = denied[np.arange(len(vectors)), similarity.argmax(axis=1)]
+    return Scores(np.where(denied, -np.inf, similarity).astype(np.float32), names, places, silent)
 
 
 def _decided(similarity: Array, likely: Array) -> Array:
