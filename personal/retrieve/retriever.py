@@ -34,8 +34,9 @@ DOUBT = 0.1
 """A photo is looked at more closely where an unclaimed concept is at most this much below the threshold."""
 WIDER, SLACK = 0.03, 0.2
 """Similarity that a claim may lose by being drawn wider, and then by being drawn closer."""
-AROUND, PART = 0.9, 0.5
-"""A region is around another of which it holds so much; a box is a part of another in which more than so much lies."""
+AROUND, PART, WEAKER = 0.9, 0.5, 0.04
+"""A region is around another of which it holds so much; a box is a part of another in which more than so much lies; to
+a claim that was so much weaker none falls."""
 CROWD, FITTED_WITH = 0.024, 20
 """So much more similarity is asked each time that there are e times the concepts that thresholds are fitted with: the
 more there are, the more often one of them looks like something by chance."""
@@ -330,7 +331,7 @@ class Retriever:
         """Draw boxes around what is claimed: wider first, then closer, as long as they stay like the concept.
 
         A part of a thing may look more like its look-alike than the whole does. So a claim falls where its box is a
-        part of another's, or that of it, and looks more like that one.
+        part of another's, or that of it, and looks more like that one, unless its own region looked much more so.
         """
         regions, similarity, dense = compared.seen.regions, compared.scores.similarity, compared.seen.dense
         if dense is None or not claims:
@@ -342,6 +343,7 @@ class Retriever:
         concepts = [concept for _, concept in claims]
         closer = score(held, compared.known).similarity[:, concepts]
         claimed = similarity[wide][:, concepts]
+        strong = np.array([similarity[claim] for claim in claims])
         for i in range(len(claims)):
             if closer[i, i] >= claimed[i, i] - SLACK:
                 boxes[i], claimed[i] = tight[i], closer[i]
@@ -349,7 +351,8 @@ class Retriever:
         parts = shared(boxes, boxes) > PART * np.minimum.outer(size, size)
         kept = list(range(len(claims)))
         for i in range(len(claims)):
-            if any(parts[i, j] and claimed[i, j] > claimed[i, i] for j in kept):
+            stronger = parts[i] & (claimed[i] > claimed[i, i]) & (strong > strong[i] - WEAKER)
+            if stronger[kept].any():
                 kept.remove(i)
         return [claims[i] for i in kept], [boxes[i] for i in kept]
 
