@@ -30,7 +30,7 @@ from personal.evaluate.layouts.identified import read_folder
 from personal.images import open_photo, read_photo
 from personal.learn.photos import Photos
 from personal.remember.index import Index
-from personal.retrieve import retriever
+from personal.retrieve import retriever, score
 from personal.retrieve.encoder import Encoder
 from personal.retrieve.regions import LARGE, coverage, cut, pool, pool_whole
 from personal.retrieve.retriever import Retriever
@@ -120,15 +120,16 @@ def mosaics(
             yield scene
 
 
-def half_hidden(image: Image.Image) -> Image.Image:
-    """Cover the left half in grey."""
-    covered = image.copy()
-    covered.paste((128, 128, 128), (0, 0, image.width // 2, image.height))
+def half_hidden(image: Image.Image, side: int) -> Image.Image:
+    """Cover the left half (side 0) or the right (1) in grey."""
+    covered, half = image.copy(), image.width // 2
+    covered.paste((128, 128, 128), (side * half, 0, (side + 1) * half, image.height))
     return covered
 
 
 CONDITIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "half hidden": half_hidden,
+    "left half hidden": lambda image: half_hidden(image, 0),
+    "right half hidden": lambda image: half_hidden(image, 1),
     "dark": lambda image: ImageEnhance.Brightness(image).enhance(0.25),
     "blurred": lambda image: image.filter(ImageFilter.GaussianBlur(min(image.size) / 80)),
     "turned by 30 degrees": lambda image: image.rotate(30, Image.Resampling.BICUBIC, fillcolor=(128, 128, 128)),
@@ -187,6 +188,7 @@ PARTS = (
     "wider boxes",
     "closer boxes",
     "parts fall",
+    "rivals",
     "many concepts",
 )
 ALL = frozenset(PARTS)
@@ -221,12 +223,13 @@ class Bench:
             "small windows": {"pool": lambda dense, *_: pool(dense, LARGE)},
             "wider boxes": {"WIDER": -9.0},
             "parts fall": {"PART": 9.0},
+            "rivals": {"RIVAL": -9.0},
             "many concepts": {"CROWD": 0.0},
         }
         left_out = [changes[part] for part in changes if part in self.without]
         with ExitStack() as stack:
             for change in left_out:
-                stack.enter_context(patch.multiple(retriever, **change))
+                stack.enter_context(patch.multiple(score if "RIVAL" in change else retriever, **change))
             return self.retriever.look(OWNER, photo, self.concepts, threshold=threshold, top_k=top_k)
 
     def outcomes(self, scenes: Sequence[Scene], low: float) -> list[Outcome]:
