@@ -75,9 +75,9 @@ def table(stored: Sequence[Sequence[Stored]]) -> Array:
 def prepare(stored: Sequence[Sequence[Stored]], common: Callable[[Array], Array] | None = None) -> Known:
     """Make ready what is stored of each concept; `common` tells how common vectors look, where anybody knows.
 
-    The discriminants are Fisher's: the means of the concepts' vectors, and of what they were mistaken for, in a space
-    where vectors of one concept vary alike in all directions. How they vary is learnt from all of `stored`, drawn to
-    a sphere by RIDGE since those are few.
+    The discriminants are linear (Fisher, 1936; drawn to a sphere as by Friedman, 1989): the means of the concepts'
+    vectors, and of what they were mistaken for, in a space where vectors of one concept vary alike in all directions.
+    How they vary is learnt from all of `stored`, with RIDGE since those are few.
     """
     every = table(stored)
     usual = common(every) if common and len(every) else np.zeros(len(every), np.float32)
@@ -89,12 +89,9 @@ def prepare(stored: Sequence[Sequence[Stored]], common: Callable[[Array], Array]
         nothing = np.zeros((every.shape[1], len(groups)), np.float32)
         return Known(tuple(stored), usual, nothing, nothing.sum(axis=0), mistaken)
     means = np.array([group.mean(axis=0) if len(group) else np.zeros(every.shape[1]) for group in groups], np.float64)
-    within, free = 1e-6 * np.eye(every.shape[1]), 0
-    for group, mean in zip(groups[: len(stored)], means, strict=False):
-        within += (group - mean).T @ (group - mean)
-        free += max(0, len(group) - 1)
-    within /= max(1, free)
-    within += RIDGE * within.trace() / max(1, len(within)) * np.eye(len(within))
+    apart = np.concatenate([group - mean for group, mean in zip(groups, means, strict=True)][: len(stored)])
+    within = apart.T @ apart / max(1, len(apart) - sum(map(bool, views)))
+    within += np.eye(len(within)) * max(1e-6, RIDGE * within.trace() / max(1, len(within)))
     weights = np.linalg.solve(within, means.T)
     offsets = -(means * weights.T).sum(axis=1) / 2
     return Known(tuple(stored), usual, weights.astype(np.float32), offsets.astype(np.float32), mistaken)
