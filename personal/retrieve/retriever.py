@@ -34,7 +34,7 @@ DOUBT = 0.1
 """A photo is looked at more closely where an unclaimed concept is at most this much below the threshold."""
 WIDER, SLACK = 0.03, 0.2
 """Similarity that a claim may lose by being drawn wider, and then by being drawn closer."""
-AROUND, PART, WEAKER = 0.9, 0.5, 0.04
+AROUND, PART, WEAKER = 0.9, 0.25, 0.04
 """A region is around another of which it holds so much; a box is a part of another in which more than so much lies; to
 a claim that was so much weaker none falls."""
 CROWD, FITTED_WITH = 0.024, 20
