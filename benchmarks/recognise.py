@@ -413,7 +413,7 @@ def crop(material: Material, random: np.random.Generator, number: int) -> Photo:
 
 
 def feedback(bench: Bench, material: Material, *, references: int, seeds: int, count: int) -> dict[str, Any]:
-    """Say "Not <x>" to every mistake of one set of mosaics, up to three a subject, and measure on another set."""
+    """Say "Not <x>" to every mistake of one set of mosaics, up to three a subject, and measure on another; both ways."""
     threshold = bench.retriever.threshold
     before, after = np.zeros(3, int), np.zeros(3, int)
     said, of_told = 0, np.zeros(2, int)
@@ -425,22 +425,23 @@ def feedback(bench: Bench, material: Material, *, references: int, seeds: int, c
             [s for n in (2, 3, 4) for s in mosaics(random, queries, backgrounds, n, count, material.names)]
             for _ in "ab"
         ]
-        bench.register(chosen)
-        outcomes = bench.outcomes(sets[1], threshold)
-        before += counts(outcomes, threshold)
-        told: dict[str, int] = {}
-        for outcome in bench.outcomes(sets[0], threshold):
-            for match in outcome.matches[:4]:
-                name = match.concept.name
-                if name not in outcome.scene.truth and told.get(name, 0) < 3:
-                    told[name] = told.get(name, 0) + 1
-                    picture = clean(cut(open_photo(outcome.scene.photo), match.core or WHOLE))
-                    (vectors,) = bench.retriever.embed([picture])
-                    bench.index.put(OWNER, [Entry(name, picture.sha256, vectors, negative=True)])
-        said += sum(told.values())
-        again = bench.outcomes(sets[1], threshold)
-        after += counts(again, threshold)
-        of_told += [wrongly(outcomes, told), wrongly(again, told)]
+        for shown, others in (sets, sets[::-1]):
+            bench.register(chosen)
+            outcomes = bench.outcomes(others, threshold)
+            before += counts(outcomes, threshold)
+            told: dict[str, int] = {}
+            for outcome in bench.outcomes(shown, threshold):
+                for match in outcome.matches[:4]:
+                    name = match.concept.name
+                    if name not in outcome.scene.truth and told.get(name, 0) < 3:
+                        told[name] = told.get(name, 0) + 1
+                        picture = clean(cut(open_photo(outcome.scene.photo), match.core or WHOLE))
+                        (vectors,) = bench.retriever.embed([picture])
+                        bench.index.put(OWNER, [Entry(name, picture.sha256, vectors, negative=True)])
+            said += sum(told.values())
+            again = bench.outcomes(others, threshold)
+            after += counts(again, threshold)
+            of_told += [wrongly(outcomes, told), wrongly(again, told)]
     report = {"wrong": [int(before[1]), int(after[1])], "right": [int(before[0]), int(after[0])]}
     return {"negatives": said, **report, "wrong, of those corrected": of_told.tolist()}
 
