@@ -413,7 +413,7 @@ def crop(material: Material, random: np.random.Generator, number: int) -> Photo:
 
 
 def feedback(bench: Bench, material: Material, *, references: int, seeds: int, count: int) -> dict[str, Any]:
-    """Say "Not <x>" to every mistake of one set of mosaics, up to three a subject, and measure on another; both ways."""
+    """Say "Not <x>" to all mistakes of one set of mosaics, up to three a subject, and measure another; both ways."""
     threshold = bench.retriever.threshold
     before, after = np.zeros(3, int), np.zeros(3, int)
     said, of_told = 0, np.zeros(2, int)
