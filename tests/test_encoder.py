@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from personal.errors import ModelError
 from personal.retrieve.encoder import UNFITTED_THRESHOLD, Encoder
@@ -70,6 +71,25 @@ def test_pictures_of_any_shape_have_a_map_of_bounded_size(embedded, size):
     assert 1 <= rows <= 32
     assert 1 <= columns <= 32
     assert np.isfinite(embedded.embed([Image.new("RGB", size)])).all()
+
+
+@pytest.mark.model
+def test_a_photo_in_which_nothing_is_sharp_is_seen_smaller(embedded):
+    with Image.open(Path(__file__).parents[1] / "assets" / "samples" / "bo-1.jpg") as file:
+        sharp = file.convert("RGB")
+    soft = sharp.filter(ImageFilter.GaussianBlur(min(sharp.size) / 80))
+    partly = soft.copy()
+    third = tuple(side // 3 for side in sharp.size)
+    partly.paste(sharp.crop((*third, *(2 * side for side in third))), third)
+    for fine in (False, True):
+        full, less, some = (embedded.dense(image, fine=fine).shape for image in (sharp, soft, partly))
+        assert some == full
+        assert less[0] <= full[0] / 2
+        assert less[1] <= full[1] / 2
+    near, _, far = embedded.remember(soft)
+    assert np.allclose(near, far, atol=1e-5)
+    near, _, far = embedded.remember(sharp)
+    assert not np.allclose(near, far, atol=1e-2)
 
 
 @pytest.mark.model
