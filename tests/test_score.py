@@ -55,6 +55,15 @@ def test_a_rival_that_is_not_preferred_stays_just_below_and_who_is_no_rival_as_i
     assert found.similarity[0, 2] == pytest.approx(alone[2])
 
 
+def test_a_view_itself_has_no_rivals():
+    random = np.random.default_rng(8)
+    one, other = concept(random, 0.05, 1), concept(random, 0.05, -1)
+    for mine, concepts in ((0, one), (1, other)):
+        found = score(regions(*(view.vectors[0] for view in concepts)), prepare([one, other]))
+        assert found.similarity[:, mine] == pytest.approx(1, abs=1e-5)
+        assert (found.similarity.argmax(axis=1) == mine).all()
+
+
 def test_the_preferred_rival_gains_nothing():
     random = np.random.default_rng(6)
     one, other = concept(random, 0.35, 1), concept(random, 0.35, -1)

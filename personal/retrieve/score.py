@@ -19,8 +19,8 @@ Array = NDArray[np.float32]
 COMMON = 0.45
 """How much of a view's likeness to strangers is held against it in a tiny region, where chance has most to choose."""
 RIVAL, BELOW = 0.1, 1e-3
-"""Concepts so little less like a region than the one most like it are its rivals; a rival not preferred stays so much
-below the one that is."""
+"""Concepts so little less like a region than the one most like it are its rivals, or only twice as far from being the
+same picture: what is a view itself has none. A rival not preferred stays so much below the one that is."""
 RIDGE = 0.4
 """What is added to the variance of vectors within a concept in each direction, in units of its mean."""
 
@@ -103,8 +103,8 @@ def score(regions: Regions, known: Known) -> Scores:
     A view's similarity is that of its best vector, less a part of how common that is, the more the smaller the region;
     a concept's is its best view's, so that one more view never hides what the others show. Among rivals for a region
     the linear discriminant decides, which weighs what tells the two apart, and not all that they share: the others
-    stay below the one that it prefers. Where one of its negatives is nearer than every view, or the discriminant
-    prefers those, the region is not the concept; nor is it then another that is less like it.
+    stay below the one that it prefers. Where one of its negatives is nearer than every view, or is a
+    rival that the discriminant prefers, the region is not the concept; nor is it then another that is less like it.
     """
     vectors = regions.vectors
     similarity = np.full((len(vectors), len(known.stored)), -np.inf, np.float32)
@@ -130,16 +130,22 @@ def score(regions: Regions, known: Known) -> Scores:
         places[:, column] = views.argmax(axis=1)
         if negative.any():
             likelier = likely[:, len(known.stored) + known.mistaken.index(column)] > likely[:, column]
-            denied[:, column] = likelier | (of_concept[:, negative].max(axis=1) > best)
+            nearest = of_concept[:, negative].max(axis=1)
+            denied[:, column] = (nearest > best) | (likelier & (nearest >= _rivals_from(best)))
     names = tuple(tuple(one.view for one in concept if not one.negative) for concept in known.stored)
     similarity = _decided(similarity, likely)
     silent = denied[np.arange(len(vectors)), similarity.argmax(axis=1)]
     return Scores(np.where(denied, -np.inf, similarity).astype(np.float32), names, places, silent)
 
 
+def _rivals_from(best: Array) -> Array:
+    """Tell from which similarity on something rivals what is so similar."""
+    return np.asarray(best - np.clip(2 * (1 - best), 0, RIVAL), np.float32)
+
+
 def _decided(similarity: Array, likely: Array) -> Array:
     """Keep the rivals for each region below the one that is likeliest among them."""
-    rivals = similarity >= similarity.max(axis=1, keepdims=True) - RIVAL
+    rivals = similarity >= _rivals_from(similarity.max(axis=1, keepdims=True))
     preferred = np.where(rivals, likely[:, : similarity.shape[1]], -np.inf).argmax(axis=1)[:, None]
     most = np.take_along_axis(similarity, preferred, axis=1)
     others = rivals & (np.arange(similarity.shape[1]) != preferred)
