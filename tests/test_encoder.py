@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,16 @@ def test_pictures_of_any_shape_have_a_map_of_bounded_size(embedded, size):
     assert 1 <= rows <= 32
     assert 1 <= columns <= 32
     assert np.isfinite(embedded.embed([Image.new("RGB", size)])).all()
+
+
+@pytest.mark.model
+def test_a_thin_strip_costs_no_more_memory_than_other_photos(embedded):
+    tracemalloc.start()
+    try:
+        embedded.dense(Image.new("RGB", (1536, 16), "teal"))
+        assert tracemalloc.get_traced_memory()[1] < 100e6
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.model

@@ -155,8 +155,7 @@ class Encoder:
         import torch
         from PIL import Image as pillow
 
-        scale, longest = short / min(image.size), LONGEST * short
-        width, height = (max(1, round(min(side * scale, longest) / self._cell)) * self._cell for side in image.size)
+        width, height = (max(1, round(side / self._cell)) * self._cell for side in _size(image, short))
         pixels = np.array(image.resize((width, height), pillow.Resampling.BICUBIC), dtype=np.float32) / 255
         visual = self._model.visual
         pixels = (pixels - np.float32(visual.image_mean)) / np.float32(visual.image_std)
@@ -195,13 +194,18 @@ class Encoder:
             self.dimension = int(self._model.encode_image(empty).shape[1])
 
 
+def _size(image: Image, short: int) -> tuple[float, float]:
+    """Scale the sides of a picture so that the shorter has `short` pixels, the longer LONGEST times as many at most."""
+    width, height = (min(side * short / min(image.size), float(LONGEST * short)) for side in image.size)
+    return width, height
+
+
 def _soft(image: Image) -> bool:
     """Tell whether a photo could be halved, from SHORT_SIDE, and back with next to nothing lost in 99 of 100 places."""
     import numpy as np
     from PIL import Image as pillow
 
-    scale = SHORT_SIDE / min(image.size)
-    width, height = (max(2, round(side * scale)) for side in image.size)
+    width, height = (round(side) for side in _size(image, SHORT_SIDE))
     grey = image.resize((width, height), pillow.Resampling.BICUBIC, reducing_gap=2).convert("L")
     halved = grey.resize((width // 2, height // 2), pillow.Resampling.BICUBIC)
     full, less = (np.asarray(one, np.float32) for one in (grey, halved.resize(grey.size, pillow.Resampling.BICUBIC)))

@@ -29,11 +29,13 @@ RIDGE = 0.4
 class Known:
     """What is stored of some concepts, made ready to be compared with regions by `prepare`.
 
-    `common` tells how common each row of the `table` of `stored` is. `weights` (dimension, n) and `offsets` (n,) are
-    linear discriminants: of every concept, then of what each concept in `mistaken` was mistaken for.
+    `vectors` are all vectors of all pictures below one another, `common` tells how common each is. `weights`
+    (dimension, n) and `offsets` (n,) are linear discriminants: of every concept, then of what each concept in
+    `mistaken` was mistaken for.
     """
 
     stored: tuple[Sequence[Stored], ...]
+    vectors: Array
     common: Array
     weights: Array
     offsets: Array
@@ -66,12 +68,6 @@ class Scores:
         )
 
 
-def table(stored: Sequence[Sequence[Stored]]) -> Array:
-    """Put all vectors of all pictures of some concepts below one another."""
-    vectors = [one.vectors for concept in stored for one in concept]
-    return np.concatenate(vectors) if vectors else np.zeros((0, 0), np.float32)
-
-
 def prepare(stored: Sequence[Sequence[Stored]], common: Callable[[Array], Array] | None = None) -> Known:
     """Make ready what is stored of each concept; `common` tells how common vectors look, where anybody knows.
 
@@ -79,7 +75,8 @@ def prepare(stored: Sequence[Sequence[Stored]], common: Callable[[Array], Array]
     vectors, and of what they were mistaken for, in a space where vectors of one concept vary alike in all directions.
     How they vary is learnt from all of `stored`, with RIDGE since those are few.
     """
-    every = table(stored)
+    pictures = [one.vectors for concept in stored for one in concept]
+    every = np.concatenate(pictures) if pictures else np.zeros((0, 0), np.float32)
     usual = common(every) if common and len(every) else np.zeros(len(every), np.float32)
     views = [[one.vectors for one in concept if not one.negative] for concept in stored]
     negatives = [[one.vectors for one in concept if one.negative] for concept in stored]
@@ -87,14 +84,14 @@ def prepare(stored: Sequence[Sequence[Stored]], common: Callable[[Array], Array]
     groups = [np.concatenate(group) if group else every[:0] for group in [*views, *(negatives[i] for i in mistaken)]]
     if len(groups) < 2:  # there is nothing to tell apart
         nothing = np.zeros((every.shape[1], len(groups)), np.float32)
-        return Known(tuple(stored), usual, nothing, nothing.sum(axis=0), mistaken)
+        return Known(tuple(stored), every, usual, nothing, nothing.sum(axis=0), mistaken)
     means = np.array([group.mean(axis=0) if len(group) else np.zeros(every.shape[1]) for group in groups], np.float64)
     apart = np.concatenate([group - mean for group, mean in zip(groups, means, strict=True)][: len(stored)])
     within = apart.T @ apart / max(1, len(apart) - sum(map(bool, views)))
     within += np.eye(len(within)) * max(1e-6, RIDGE * within.trace() / max(1, len(within)))
     weights = np.linalg.solve(within, means.T)
     offsets = -(means * weights.T).sum(axis=1) / 2
-    return Known(tuple(stored), usual, weights.astype(np.float32), offsets.astype(np.float32), mistaken)
+    return Known(tuple(stored), every, usual, weights.astype(np.float32), offsets.astype(np.float32), mistaken)
 
 
 def score(regions: Regions, known: Known) -> Scores:
@@ -114,7 +111,7 @@ def score(regions: Regions, known: Known) -> Scores:
         return Scores(similarity, tuple(() for _ in known.stored), places, np.zeros(len(vectors), bool))
     starts = np.cumsum([0, *(len(one.vectors) for one in pictures[:-1])])
     held_against = COMMON * (1 - areas(regions.boxes).astype(np.float32))[:, None] * known.common
-    every = np.maximum.reduceat(vectors @ table(known.stored).T - held_against, starts, axis=1)
+    every = np.maximum.reduceat(vectors @ known.vectors.T - held_against, starts, axis=1)
     likely = vectors @ known.weights + known.offsets
     denied = np.zeros(similarity.shape, bool)
     first = 0
