@@ -25,6 +25,7 @@ from personal.ui.chat import Chat
 from personal.ui.concepts import Concepts
 from personal.ui.desk import Desk, Screen, html
 from personal.ui.evaluate import Evaluate
+from personal.ui.ordered import OrderedBlocks
 from personal.ui.sessions import Session, Sessions, Visitors
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Page:
         desk.draw_all = self.draw
 
     def build(self) -> gr.Blocks:
-        with gr.Blocks(title="Personal", analytics_enabled=False, delete_cache=(300, 600), fill_width=True) as page:
+        with OrderedBlocks(title="Personal", analytics_enabled=False, delete_cache=(300, 600), fill_width=True) as page:
             self.header = html(render.header("", ""), elem_id="header")
             self.banner = html(elem_id="banner")
             self.opening = html(render.opening(self._desk.opening.progress), elem_id="opening")

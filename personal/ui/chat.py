@@ -105,9 +105,10 @@ class Chat:
         self.dropped.change(self.receive, self.dropped, **quiet, trigger_mode="multiple")
         self.box.stop(self.stop, None, **many)
         self.camera.input(self.shoot, self.camera, **quiet)
-        self.log.select(self.on_log, None, **{**many, "outputs": [*drawn, *self._desk.elsewhere]})
+        clicks: dict[str, Any] = {**many, "outputs": [*drawn, *self._desk.elsewhere]}
+        self.log.select(self.on_log, None, **clicks)
         self.drafts.select(self.on_drafts, None, **quiet)
-        self.panel.select(self.on_panel, None, **{**many, "outputs": [*drawn, *self._desk.elsewhere]})
+        self.panel.select(self.on_panel, None, **clicks, trigger_mode="multiple")
         self.who.click(self.ask_who, None, **quiet)
         self.caption.click(self.ask_caption, None, **many)
         self.doing.click(self.ask_doing, None, **many)

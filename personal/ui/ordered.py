@@ -1,0 +1,43 @@
+"""Screens reach a page in the order in which they were drawn, and each once.
+
+Gradio draws events that overlap side by side, so that an older screen may arrive after a newer one (a form that was
+just opened closes), and sends a generator's last screen a second time when it ends (a name that was typed meanwhile is
+gone). Handlers here return what the tab shows *now*, so an older screen is never wanted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import gradio as gr
+
+
+class OrderedBlocks(gr.Blocks):
+    """`gr.Blocks` that sends each page its screens in the order of the handlers' ends."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._turns: WeakKeyDictionary[Any, asyncio.Lock] = WeakKeyDictionary()
+
+    async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> Any:
+        """Prepare a handler's screen, a page's screens one after the other (an asyncio.Lock is first come, first
+        served)."""
+        if state is None:
+            return await super().postprocess_data(block_fn, predictions, state)
+        async with self._turns.setdefault(state, asyncio.Lock()):
+            return await super().postprocess_data(block_fn, predictions, state)
+
+    def handle_streaming_diffs(
+        self,
+        block_fn: Any,
+        data: list[Any],
+        session_hash: str | None,
+        run: str | None,
+        final: bool,
+        simple_format: bool = False,
+    ) -> list[Any]:
+        """Leave the page as it is when a generator ends: what it drew last is there already."""
+        data = super().handle_streaming_diffs(block_fn, data, session_hash, run, final, simple_format)
+        return [gr.skip() for _ in data] if final else data
