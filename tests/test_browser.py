@@ -83,6 +83,7 @@ def visit(context, address):
     page.set_default_timeout(30_000)
     page.goto(address)
     page.locator("#main #ask textarea").wait_for(timeout=120_000)
+    assert not page.locator("#dropped, #download").locator("visible=true").count()
     return page
 
 

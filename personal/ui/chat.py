@@ -71,9 +71,7 @@ class Chat:
                     max_lines=6,
                     html_attributes=gr.InputHTMLAttributes(autocapitalize="sentences"),
                 )
-                self.dropped = gr.File(
-                    file_count="multiple", file_types=PICTURES, visible="hidden", label="Photos", elem_id="dropped"
-                )
+                self.dropped = gr.File(file_count="multiple", file_types=PICTURES, label="Photos", elem_id="dropped")
                 with gr.Accordion("Take a photo", open=False, elem_classes="camera"):
                     self.camera = gr.Image(
                         sources=["webcam"], type="filepath", show_label=False, label="Camera", buttons=[], height=240

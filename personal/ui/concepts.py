@@ -67,7 +67,7 @@ class Concepts:
             self.export = gr.Button("Export", size="sm", scale=0, min_width=90, elem_id="export")
             self.bring = gr.Button("Import", size="sm", scale=0, min_width=90, elem_id="import")
         self.notice = html(elem_id="concepts-notice")
-        self.link = html(elem_id="download", js_on_load=DOWNLOAD, visible="hidden")
+        self.link = html(elem_id="download", js_on_load=DOWNLOAD)
         with gr.Row(elem_classes="library", equal_height=False):
             with gr.Column(scale=3, min_width=320):
                 self.cards = html(elem_id="cards", js_on_load=f"{CLICKS}; trigger('change');")
