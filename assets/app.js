@@ -61,7 +61,56 @@
     setTimeout(() => button.classList.remove("done"), 1500);
   };
 
+  /* A question that is sent while a photo is on its way waits for it: uploaded, then taken out of the field. */
+  let uploads = 0, taking = 0, waiting = 0;
+  const crosses = () => [...document.querySelectorAll('#ask [aria-label="Remove file"]')];
+  const coming = () => uploads > 0 || taking > 0 || crosses().length > 0;
+  const send = window.fetch.bind(window);
+  window.fetch = async (what, ...more) => {
+    if (!/\/upload(\?|$)/.test(String(what?.url ?? what))) return send(what, ...more);
+    uploads += 1;
+    try {
+      const response = await send(what, ...more);
+      if (!response.ok) wait(false);
+      return response;
+    } catch (error) {
+      wait(false);
+      throw error;
+    } finally {
+      setTimeout(() => { uploads -= 1; }, 200);
+    }
+  };
+  const wait = (on) => {
+    clearInterval(waiting);
+    waiting = 0;
+    document.querySelector("#ask")?.classList.toggle("waiting", on);
+    let patience = 100;
+    const look = () => {
+      if (uploads > 0 || (coming() && patience-- > 0)) return;
+      wait(false);
+      taking = 0;
+      document.querySelector("#ask .submit-button")?.click();
+    };
+    if (on) waiting = setInterval(look, 100);
+  };
+  const hold = (event) => {
+    if (!event.isTrusted || !coming()) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    wait(true);
+  };
+
   window.personal = {
+    /* Moves what was dropped out of the question's field by the field's own crosses: its words are never written anew. */
+    take(value) {
+      const found = crosses();
+      if (!found.length || found.length !== value?.files?.length) return [];
+      taking += 1;
+      const files = [...value.files];
+      found.reverse().forEach((cross) => cross.click());
+      return [files];
+    },
+    taken() { taking = Math.max(0, taking - 1); },
     clicks(element, trigger) {
       element.addEventListener("click", (event) => {
         const target = event.target.closest("[data-act]");
@@ -94,7 +143,9 @@
       const input = document.querySelector("#ask textarea");
       if (input?.offsetParent) { event.preventDefault(); input.focus(); }
     }
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.target.matches?.("#ask textarea")) hold(event);
     if (event.key === "Escape") {
+      wait(false);
       document.querySelectorAll("details.menu[open]").forEach((e) => e.removeAttribute("open"));
       unmark();
       document.querySelectorAll("#ask .stop-button, button.stop-writing").forEach((e) => e.click());
@@ -127,6 +178,7 @@
     document.addEventListener("focusin", lit);
     document.addEventListener("pointermove", band);
     document.addEventListener("keydown", keys, true);
+    document.addEventListener("click", (event) => { if (event.target.closest?.("#ask .submit-button")) hold(event); }, true);
     document.addEventListener("click", (event) => {
       document.querySelectorAll("details.menu[open]").forEach((e) => {
         if (!e.contains(event.target)) e.removeAttribute("open");

@@ -28,14 +28,6 @@ RECOGNITION = "recognition"
 CROP_MARGIN = 0.06
 QUESTION_MAX = 4000
 PICTURES = ["image", ".heic", ".heif", ".avif"]
-TAKE_FILES = """(value) => {
-  const crosses = [...document.querySelectorAll('#ask [aria-label="Remove file"]')];
-  if (!crosses.length || crosses.length !== value?.files?.length) return [];
-  const files = [...value.files];
-  crosses.reverse().forEach((cross) => cross.click());
-  return [files];
-}"""
-"""Moves what was dropped out of the question's field by the field's own crosses: its words are never written anew."""
 
 
 class Chat:
@@ -99,8 +91,9 @@ class Chat:
         quiet: dict[str, Any] = {"outputs": drawn, "show_progress": "hidden", "api_visibility": "private"}
         many: dict[str, Any] = {**quiet, "concurrency_limit": 16}
         self.box.submit(self.submit, self.box, **many)
-        self.box.change(None, self.box, self.dropped, js=TAKE_FILES, show_progress="hidden")
-        self.dropped.change(self.receive, self.dropped, **quiet, trigger_mode="multiple")
+        self.box.change(None, self.box, self.dropped, js="(value) => personal.take(value)", show_progress="hidden")
+        taken = self.dropped.change(self.receive, self.dropped, **quiet, trigger_mode="multiple")
+        taken.then(None, js="() => personal.taken()")
         self.box.stop(self.stop, None, **many)
         self.camera.input(self.shoot, self.camera, **quiet)
         clicks: dict[str, Any] = {**many, "outputs": [*drawn, *self._desk.elsewhere]}
@@ -243,7 +236,6 @@ class Chat:
             del talk.entries[talk.editing :]
             talk.editing = None
         talk.draft = []
-        talk.marked = None
         entry = Entry(Turn(question, photos))
         talk.entries.append(entry)
         return entry
