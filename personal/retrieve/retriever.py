@@ -212,7 +212,8 @@ class Retriever:
         word. Concepts whose id is in `rejected` are not considered; those of which negatives are known must be more
         like themselves.
         """
-        concepts = [concept for concept in concepts if concept.id not in rejected]
+        if rejected:
+            concepts = [concept for concept in concepts if concept.id not in rejected]
         if not concepts:
             return []
         compared = self._compare(owner, photo, concepts, threshold)
@@ -319,7 +320,7 @@ class Retriever:
 
     def _near(self, owner: str, seen: Seen, concepts: Sequence[Concept]) -> Sequence[Concept]:
         """Leave out of a large library the concepts of which nothing is near any region."""
-        if sum(len(concept.views) for concept in concepts) <= FEW:
+        if len(concepts) <= FEW and sum(len(concept.views) for concept in concepts) <= FEW:
             return concepts
         vectors = seen.regions.vectors
         asked = vectors[:: -(-len(vectors) // ASKED)]
