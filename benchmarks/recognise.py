@@ -354,6 +354,8 @@ def hard(
         random = np.random.default_rng(2000 + seed)
         backgrounds = [material.background(name) for name in random.choice(material.grounds, 40, replace=False)]
         asked = [(n, queries[n][random.integers(len(queries[n]))]) for n in random.choice(material.names, count)]
+        more = np.random.default_rng(3000 + seed)  # photos of one subject say less than mosaics, and are sooner seen
+        asked += [(n, queries[n][more.integers(len(queries[n]))]) for n in more.choice(material.names, 3 * count)]
         plain = [Scene(photo, {str(name): (0, 0, 1, 1)}) for name, photo in asked]
         small = list(mosaics(random, queries, backgrounds, 1, count, material.names, low=0.03, high=0.05))
         bench.register(chosen)
