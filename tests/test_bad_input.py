@@ -541,6 +541,25 @@ def test_not_bo_taken_from_the_concept_is_taken_from_the_conversation_too(browse
     assert found() == []
 
 
+def test_not_bo_said_while_the_photo_is_looked_at_again_is_not_forgotten(browser, file, monkeypatch):
+    browser.chat.receive([str(file("bo.png", png(colour=(224, 36, 28))))], browser.request)
+    session, assistant = browser.session, browser.desk.assistant
+    bo, photo = assistant.concepts(ME)[0], session.conversation.draft[0]
+    look, looks = assistant.look, []
+
+    def slow(*arguments, **more):
+        found = look(*arguments, **more)
+        looks.append(found)
+        if len(looks) == 1:  # while the tab that was opened is drawn
+            list(browser.chat.on_panel(event(act="not", concept=bo.id), browser.request))
+        return found
+
+    monkeypatch.setattr(assistant, "look", slow)
+    browser.chat.look_again(session)
+    assert looks[0].matches
+    assert session.conversation.looks[photo.sha256] == ()
+
+
 def test_an_undone_not_bo_brings_back_what_made_room_for_it(browser, file):
     browser.chat.receive([str(file("red.png", png(colour=(224, 36, 28))))], browser.request)
     session, assistant = browser.session, browser.desk.assistant

@@ -136,7 +136,7 @@ class Chat:
         assistant = self._desk.assistant
         held = talk.looks.get(talk.active or "", ())
         matches = tuple(replace(m, concept=concepts[m.concept.id]) for m in held if m.concept.id in concepts)
-        if talk.active:
+        if talk.active and talk.looks.get(talk.active) is held:
             talk.looks[talk.active] = matches
         return render.panel(
             talk,
@@ -192,9 +192,11 @@ class Chat:
 
     def _look(self, session: Session, talk: Conversation, photo: Photo) -> Look:
         """Recognise; what the language model made of the same match before still counts."""
-        look = self._desk.assistant.look(
-            session.owner, photo, rejected=frozenset(talk.rejected.get(photo.sha256, set()))
-        )
+        for _ in range(3):
+            asked, rejected = session.asked, frozenset(talk.rejected.get(photo.sha256, set()))
+            look = self._desk.assistant.look(session.owner, photo, rejected=rejected)
+            if session.asked == asked:  # else the visitor may have said meanwhile who it is, or is not
+                break
         judged = {(m.concept.id, m.box, m.similarity): m.confirmed for m in talk.looks.get(photo.sha256, ())}
         matches = [replace(m, confirmed=judged.get((m.concept.id, m.box, m.similarity))) for m in look.matches]
         talk.looks[photo.sha256] = tuple(matches)
@@ -289,8 +291,9 @@ class Chat:
         for match in look.matches:
             talk.colour(match.concept.id)
         for photo in entry.turn.photos:
-            found = (*look.matches, *look.turned_down)
-            talk.looks[photo.sha256] = tuple(m for m in found if m.photo in (photo.sha256, None))
+            here = [m for m in (*look.matches, *look.turned_down) if m.photo in (photo.sha256, None)]
+            rejected = talk.rejected.get(photo.sha256, set())  # since it was looked at, too
+            talk.looks[photo.sha256] = tuple(m for m in here if m.concept.id not in rejected)
 
     def stop(self, request: gr.Request) -> Screen:
         """End the running answer at its next token."""
