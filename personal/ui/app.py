@@ -121,21 +121,11 @@ class Page:
             try:
                 if part is self._chat:
                     self._chat.look_again(session)
-                return self._newest(part, session)
+                return cast(Screen, session.newest(lambda: part.draw(session)))
             except PersonalError as error:
                 return {self._desk.toast: render.toast(str(error))}
 
         return redraw
-
-    def _newest(self, part: Any, session: Session) -> Screen:
-        """Draw a tab, and once more where its visitor did something meanwhile: the older screen would arrive last."""
-        screen: Screen = {}
-        for _ in range(3):
-            asked = session.asked
-            screen = part.draw(session)
-            if session.asked == asked:
-                break
-        return screen
 
     def retry(self, request: gr.Request) -> Screen:
         """Start again after a failed start."""

@@ -192,11 +192,11 @@ class Chat:
 
     def _look(self, session: Session, talk: Conversation, photo: Photo) -> Look:
         """Recognise; what the language model made of the same match before still counts."""
-        for _ in range(3):
-            asked, rejected = session.asked, frozenset(talk.rejected.get(photo.sha256, set()))
-            look = self._desk.assistant.look(session.owner, photo, rejected=rejected)
-            if session.asked == asked:  # else the visitor may have said meanwhile who it is, or is not
-                break
+        look = session.newest(
+            lambda: self._desk.assistant.look(
+                session.owner, photo, rejected=frozenset(talk.rejected.get(photo.sha256, set()))
+            )
+        )
         judged = {(m.concept.id, m.box, m.similarity): m.confirmed for m in talk.looks.get(photo.sha256, ())}
         matches = [replace(m, confirmed=judged.get((m.concept.id, m.box, m.similarity))) for m in look.matches]
         talk.looks[photo.sha256] = tuple(matches)

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from personal.compose import LOCAL
 from personal.concepts import Answer, Box, Match, Photo, Turn
@@ -22,7 +22,11 @@ from personal.errors import PersonalError
 
 COOKIE = "personal"
 HEARTBEAT = "/gradio_api/heartbeat/"
+AGAIN = 3
+"""How often at most something is done that the visitor overtakes by asking for more."""
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -109,6 +113,15 @@ class Session:
     @property
     def conversation(self) -> Conversation:
         return next((c for c in self.conversations if c.id == self.current), self.conversations[-1])
+
+    def newest(self, work: Callable[[], T]) -> T:
+        """Do something, and again where the browser asked for more meanwhile: what was made is of before that."""
+        for _ in range(AGAIN):
+            asked = self.asked
+            made = work()
+            if self.asked == asked:
+                return made
+        return made
 
 
 class Request(Protocol):
