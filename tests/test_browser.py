@@ -160,9 +160,13 @@ def test_the_whole_story(app, chromium, tmp_path):
     assert page.evaluate("window.seen.size") > 1, "the answer did not stream"
     assert "used môchi" in answer.locator("summary").inner_text()
 
-    # "Who is here?" needs no model, and the name is a chip.
+    # "Who is here?" needs no model, pressed or typed, and the name is a chip.
     page.get_by_role("button", name="Who is here?").click()
-    page.locator("#log .said.it").nth(1).locator(".chip", has_text="môchi").wait_for()
+    pressed = page.locator("#log .said.it").nth(1)
+    pressed.locator(".chip", has_text="môchi").wait_for()
+    typed = ask(page, "who is here")
+    assert typed.locator(".words").inner_text() == pressed.locator(".words").inner_text()
+    assert " + " not in typed.locator("summary").inner_text(), "a model was asked"
 
     # "This is …": mark another part by two clicks on its corners, and take it back. The panel drawn anew between them
     # loses nothing.

@@ -24,6 +24,7 @@ from personal.ui.desk import Desk, Screen, html, streaming_words, words
 from personal.ui.sessions import Conversation, Entry, Session
 
 DRAW_EVERY_S = 0.08
+WHO = "Who is here?"
 RECOGNITION = "recognition"
 CROP_MARGIN = 0.06
 QUESTION_MAX = 4000
@@ -47,7 +48,7 @@ class Chat:
                 self.log = html(elem_id="log")
                 self.live = html(elem_id="live")
                 with gr.Row(elem_classes="quick"):
-                    self.who = gr.Button("Who is here?", size="sm")
+                    self.who = gr.Button(WHO, size="sm")
                     self.caption = gr.Button("Describe the photo", size="sm")
                     self.doing = gr.Button("What is happening?", size="sm")
                 self.notice = html(elem_id="notice")
@@ -223,12 +224,15 @@ class Chat:
                 f"That is {len(text):,} characters; a question can have {QUESTION_MAX:,}. Please shorten it."
             )
         elif not text:
-            problems.append("Type a question, or press “Who is here?”.")
+            problems.append(f"Type a question, or press “{WHO}”.")
         if problems:
             yield {**self.draw(session), **keep, self.notice: render.problem(" ".join(problems))}
             return
-        entry = self._entry(talk, text)
         yield {self.box: {"text": "", "files": []}, self.notice: ""}
+        if _plain(text) == _plain(WHO) and talk.photo(talk.active):  # typed or pressed, it is the same question
+            yield self.ask_who(request)
+            return
+        entry = self._entry(talk, text)
         yield from self._answer(session, talk, entry)
 
     def _entry(self, talk: Conversation, question: str) -> Entry:
@@ -312,7 +316,7 @@ class Chat:
             return {self.notice: render.problem("The last answer is still being written: stop it first, or wait.")}
         look = self._look(session, talk, photo)
         matches = render.kept(look.matches)
-        entry = self._entry(talk, "Who is here?")
+        entry = self._entry(talk, WHO)
         said = _enumerate(matches)
         entry.answer = Answer(said, look.matches, RECOGNITION, 0, look.seconds, None, look.seconds)
         entry.turn = replace(entry.turn, matches=matches, answer=said)
@@ -555,6 +559,10 @@ class Chat:
 
         session.undo = back
         return {**self.draw(session), self._desk.toast: render.toast("The conversation was deleted.", undo=True)}
+
+
+def _plain(question: str) -> str:
+    return question.strip(" ?!.").casefold()
 
 
 def _enumerate(matches: tuple[Match, ...]) -> str:
