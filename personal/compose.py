@@ -103,7 +103,13 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
         yield Progress("Opening the eye")
         yield from encoder.load()
         finder = yield from detector(settings)
-        index = Index(encoder.id, encoder.dimension, folder=settings.data_dir / "index", url=settings.chroma_url)
+        index = Index(
+            encoder.id,
+            encoder.dimension,
+            folder=settings.data_dir / "index",
+            url=settings.chroma_url,
+            library=concepts.id,
+        )
         stack.callback(index.close)
         generator = Stage((yield from model(settings)))
         people = yield from _people(settings, concepts, stack)
@@ -148,7 +154,9 @@ def _people(settings: Settings, concepts: Library, stack: ExitStack) -> Generato
             disk.remove(folder)
         if not settings.chroma_url:
             return None
-    index = Index(Faces.id, Faces.dimension, folder=folder, url=settings.chroma_url, kind="faces")
+    index = Index(
+        Faces.id, Faces.dimension, folder=folder, url=settings.chroma_url, kind="faces", library=concepts.id
+    )
     stack.callback(index.close)
     if not settings.looks_at_faces:
         for owner in concepts.owners():

@@ -521,8 +521,12 @@ def test_a_chroma_server_serves_as_the_index(tmp_path: Path, monkeypatch) -> Non
             assert len(index.vectors("local", [f"{0:032x}"])[f"{0:032x}"]) == 5
         index.drop("local", [(f"{0:032x}", sha(0), False)])
         assert len(index.vectors("local", [f"{0:032x}"])[f"{0:032x}"]) == 4
+        other = Index("e", D, url=f"http://127.0.0.1:{port}", library="another one")
+        assert not other.views("local")
+        other.put("local", entries(x))
         index.erase("local")
         assert index.query("local", x[:1], 3) == [[]]
+        assert len(other.views("local")) == 20
         index.put("local", entries(x))
         server.kill()
         server.wait()

@@ -78,7 +78,7 @@ def test_the_disk_is_readable_without_the_app(library: Library, home: Path) -> N
     record = json.loads((folder / "concept.json").read_text("utf-8"))
     assert (record["name"], record["category"], record["info"]) == ("bo", "dog", "a good dog")
     assert (folder / "views" / f"{photo(1).sha256}.jpg").read_bytes() == photo(1).jpeg
-    assert json.loads((home / "library.json").read_text()) == {"schema": 2}
+    assert json.loads((home / "library.json").read_text()) == {"schema": 2, "id": library.id}
     assert library.path(ME, bo.id, photo(1).sha256) == folder / "views" / f"{photo(1).sha256}.jpg"
 
 
@@ -443,7 +443,7 @@ def test_a_library_of_an_older_version_is_read_and_becomes_one_of_this(home: Pat
     assert json.loads((home / "library.json").read_text()) == {"schema": 1}
     with Library(home) as library:
         assert library.concepts(ME) == [bo]
-        assert json.loads((home / "library.json").read_text()) == {"schema": 2}
+        assert json.loads((home / "library.json").read_text())["schema"] == 2
         assert json.loads(path.read_text())["schema"] == 1
         library.revise(ME, bo.id, add_negatives=[photo(2)])
         assert json.loads(path.read_text())["schema"] == 2

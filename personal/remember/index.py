@@ -90,10 +90,18 @@ class Index:
     """Vectors of one encoder and `kind`, a collection per owner. Every method raises StoreError where Chroma fails."""
 
     def __init__(
-        self, encoder_id: str, dimension: int, *, folder: Path | None = None, url: str = "", kind: str = "views"
+        self,
+        encoder_id: str,
+        dimension: int,
+        *,
+        folder: Path | None = None,
+        url: str = "",
+        kind: str = "views",
+        library: str = "",
     ) -> None:
         """Open the store in `folder`, or the one a server offers at `url` (http:// or https://), which goes first.
 
+        `library` tells whose index this is, so that libraries with owners of the same name can share a server.
         `opened_fresh` tells that nothing usable was there.
         """
         if not folder and not url:
@@ -101,6 +109,7 @@ class Index:
         self.encoder_id = encoder_id
         self.dimension = dimension
         self._kind = kind
+        self._library = library
         self.opened_fresh = False
         self._folder = None if url else folder
         self._url = url
@@ -357,7 +366,7 @@ class Index:
                     "schema": SCHEMA,
                     "encoder": self.encoder_id,
                     "dimension": self.dimension,
-                    "owner": _hash(owner),
+                    "owner": self._hash(owner),
                 },
                 configuration=cast(
                     "CreateCollectionConfiguration", {"hnsw": HNSW if self._url else {**HNSW, "sync_threshold": NEVER}}
@@ -452,12 +461,16 @@ class Index:
         return stored
 
     def _name(self, owner: str) -> str:
-        return f"{self._kind}-" + _hash(f"{SCHEMA}\0{self.encoder_id}\0{self.dimension}\0{owner}")
+        return f"{self._kind}-" + self._hash(f"{SCHEMA}\0{self.encoder_id}\0{self.dimension}\0{owner}")
 
     def _names(self, owner: str) -> list[str]:
         """List an owner's collections of this kind, of whatever encoder and schema."""
-        of_owner = [c.name for c in self._listed() if (c.metadata or {}).get("owner") == _hash(owner)]
+        of_owner = [c.name for c in self._listed() if (c.metadata or {}).get("owner") == self._hash(owner)]
         return [name for name in of_owner if name.startswith(f"{self._kind}-")]
+
+    def _hash(self, text: str) -> str:
+        text = f"{self._library}\0{text}" if self._url else text
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def _listed(self) -> Iterator[Collection]:
         offset = 0
@@ -613,7 +626,3 @@ def _failures() -> tuple[type[BaseException], ...]:
     from chromadb.errors import ChromaError
 
     return (ChromaError, httpx.HTTPError, sqlite3.Error, OSError, ValueError, TypeError, KeyError, RuntimeError)
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,6 +1,6 @@
 """Library: concepts on disk, the truth, readable without the app.
 
-    library.json                                        {"schema": 2}
+    library.json                                        {"schema": 2, "id": "<which library this is>"}
     owners/<owner>/concepts/<id>/concept.json           written last: a folder without one is an unconfirmed add
     owners/<owner>/concepts/<id>/views/<sha256>.jpg     written first, as are the pictures of what it is not:
     owners/<owner>/concepts/<id>/negatives/<sha256>.jpg
@@ -72,7 +72,7 @@ class Library:
                 disk.make_dir(data_dir)
                 self._lock = disk.hold(data_dir, holder)
             try:
-                self._check_schema()
+                self.id = self._check_schema()
                 if not read_only:
                     self.mend()
             except (OSError, StoreError):
@@ -332,25 +332,27 @@ class Library:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _check_schema(self) -> None:
-        path = self.data_dir / "library.json"
-        if not path.is_file():
-            if not self._read_only:
-                disk.write_json(path, {"schema": SCHEMA})
-            return
-        try:
-            schema = json.loads(path.read_text("utf-8"))["schema"]
-            if type(schema) is not int or schema < 1:
-                raise ValueError
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f'{path} is damaged: it should hold {{"schema": {SCHEMA}}}. Mend or move it.') from error
-        if schema > SCHEMA:
+    def _check_schema(self) -> str:
+        """Read which library this is, writing what an older version did not; refuse a newer version's."""
+        path, found = self.data_dir / "library.json", {"schema": SCHEMA}
+        if path.is_file():
+            try:
+                found = json.loads(path.read_text("utf-8"))
+                if type(found["schema"]) is not int or found["schema"] < 1 or not isinstance(found.get("id", ""), str):
+                    raise ValueError
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise StoreError(
+                    f'{path} is damaged: it should hold {{"schema": {SCHEMA}}}. Mend or move it.'
+                ) from error
+        if found["schema"] > SCHEMA:
             raise StoreError(
-                f"The library in {self.data_dir} was written by a newer version (schema {schema}, this one knows "
-                f"{SCHEMA}). Update Personal, or use another --data-dir."
+                f"The library in {self.data_dir} was written by a newer version (schema {found['schema']}, this one "
+                f"knows {SCHEMA}). Update Personal, or use another --data-dir."
             )
-        if schema < SCHEMA and not self._read_only:
-            disk.write_json(path, {"schema": SCHEMA})  # before any concept is written in the newer form
+        now = {**found, "schema": SCHEMA, "id": found.get("id") or uuid.uuid4().hex}
+        if not self._read_only and (now != found or not path.is_file()):
+            disk.write_json(path, now)  # before any concept is written in the newer form
+        return str(now["id"])
 
     @contextmanager
     def _writing(self, owner: str) -> Iterator[Shelf]:
