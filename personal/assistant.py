@@ -158,9 +158,11 @@ class Assistant:
             by_face=by_face,
         )
         pictures = _pictures(concept)
-        self.index.drop(owner, _pictures(before) - pictures)
-        if self.people:
-            self.people.purge(owner, _pictures(before) - (pictures if concept.by_face else set()))
+        try:
+            self.index.drop(owner, _pictures(before) - pictures)
+        finally:
+            if self.people:
+                self.people.purge(owner, _pictures(before) - (pictures if concept.by_face else set()))
         given = [(concept_id, p, False) for p in add] + [(concept_id, p, True) for p in add_negatives]
         kept = [
             (view, of)
@@ -229,10 +231,8 @@ class Assistant:
         With `afresh` every view is embedded again, each in the place of what there was: whoever stops halfway has lost
         nothing. A view whose file cannot be read is left out.
         """
-        if afresh and self.people:
-            self.people.erase(owner)
+        present = self.index.views(owner)  # first: what is added meanwhile is not too much
         wanted = [key for concept in self.library.concepts(owner) for key in sorted(_pictures(concept))]
-        present = self.index.views(owner)
         self.index.drop(owner, present.difference(wanted))
         missing = [key for key in wanted if afresh or key not in present]
         for start in range(0, len(missing), 8):
@@ -245,9 +245,9 @@ class Assistant:
             yield from self._reindex_faces(owner, self.people)
 
     def _reindex_faces(self, owner: str, people: People) -> Iterator[Progress]:
+        present = people.known(owner)
         by_face = [concept for concept in self.library.concepts(owner) if concept.by_face]
         wanted = [key for concept in by_face for key in sorted(_pictures(concept)) if not key[2]]
-        present = people.known(owner)
         people.purge(owner, present.difference(wanted))
         missing = [key for key in wanted if key not in present] if people.loaded else []
         for done, key in enumerate(missing):  # photos without a face among them, each time
@@ -267,24 +267,31 @@ class Assistant:
                 for (concept_id, photo, negative), of_it in zip(pictures, vectors, strict=True)
             ],
         )
-        known = {concept.id for concept in self.library.concepts(owner)}
         keys = {(concept_id, photo.sha256, negative) for concept_id, photo, negative in pictures}
-        self.index.drop(owner, {key for key in keys if key[0] not in known})  # forgotten meanwhile
+        self.index.drop(owner, keys - self._left(owner, keys))
         self._remember_faces(owner, pictures)
 
     def _remember_faces(self, owner: str, pictures: Sequence[tuple[str, Photo, bool]]) -> None:
         """Remember the faces of views whose concept is to be recognised by the face; of negatives none."""
         if self.people and self.people.loaded:
-            views = [(concept_id, photo) for concept_id, photo, negative in pictures if not negative]
-            self.people.put(owner, [view for view in views if view[0] in self._by_face(owner)])
-            if views:  # finding a face takes a while: somebody may have been forgotten meanwhile
-                known = self._by_face(owner)
-                gone = {(concept_id, photo.sha256, False) for concept_id, photo in views if concept_id not in known}
-                self.people.purge(owner, gone)
+            views = {
+                (concept_id, photo.sha256, False): photo for concept_id, photo, negative in pictures if not negative
+            }
+            by_face = self._left(owner, views, by_face=True)
+            self.people.put(owner, [(key[0], views[key]) for key in by_face])
+            self.people.purge(owner, by_face - self._left(owner, by_face, by_face=True))
 
-    def _by_face(self, owner: str) -> set[str]:
-        """List the ids of those who are recognised by the face."""
-        return {concept.id for concept in self.library.concepts(owner) if concept.by_face}
+    def _left(self, owner: str, keys: Iterable[Key], *, by_face: bool = False) -> set[Key]:
+        """List the pictures that the library still has: embedding, or finding a face, takes a while.
+
+        With `by_face` those alone whose concept is recognised by the face.
+        """
+        left: set[Key] = set()
+        for concept_id in {concept_id for concept_id, _, _ in keys}:
+            with suppress(ConceptError):
+                concept = self.library.get(owner, concept_id)
+                left |= _pictures(concept) if concept.by_face or not by_face else set()
+        return left.intersection(keys)
 
     def _readable(self, owner: str, keys: Iterable[Key]) -> list[tuple[str, Photo, bool]]:
         readable = []

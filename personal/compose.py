@@ -154,9 +154,7 @@ def _people(settings: Settings, concepts: Library, stack: ExitStack) -> Generato
             disk.remove(folder)
         if not settings.chroma_url:
             return None
-    index = Index(
-        Faces.id, Faces.dimension, folder=folder, url=settings.chroma_url, kind="faces", library=concepts.id
-    )
+    index = Index(Faces.id, Faces.dimension, folder=folder, url=settings.chroma_url, kind="faces", library=concepts.id)
     stack.callback(index.close)
     if not settings.looks_at_faces:
         for owner in concepts.owners():

@@ -406,6 +406,30 @@ def test_who_is_forgotten_while_photos_are_learnt_again_stays_forgotten(assistan
     assert indexed(assistant) == set()
 
 
+@pytest.mark.parametrize("change", ["remove", "add"])
+def test_what_changes_while_photos_are_learnt_again_is_as_the_library_has_it(assistant, monkeypatch, change):
+    bo = assistant.remember(ME, "bo", [picture(RED), picture(GREEN)])
+    embed, views = assistant.retriever.embed, assistant.index.views
+
+    def change_first(photos):
+        monkeypatch.undo()
+        assistant.revise(ME, bo.id, remove=[picture(GREEN).sha256])
+        return embed(photos)
+
+    def change_then(owner):
+        monkeypatch.undo()
+        assistant.remember(ME, "mia", [picture(BLUE)])
+        return views(owner)
+
+    if change == "remove":
+        monkeypatch.setattr(assistant.retriever, "embed", change_first)
+    else:
+        monkeypatch.setattr(assistant.index, "views", change_then)
+    list(assistant.reindex(ME, afresh=change == "remove"))
+    assert indexed(assistant) == {(view.sha256, False) for c in assistant.concepts(ME) for view in c.views}
+    assert len(indexed(assistant)) == (1 if change == "remove" else 3)
+
+
 def test_what_cannot_be_dropped_from_the_index_keeps_nobodys_face(assistant, monkeypatch):
     purged = []
     bo = assistant.remember(ME, "bo", [picture(RED)])

@@ -19,7 +19,7 @@ from personal import cli, compose
 from personal.assistant import Assistant
 from personal.concepts import Entry, Match, Photo
 from personal.doctor import checks
-from personal.errors import ModelError
+from personal.errors import ModelError, StoreError
 from personal.generate.prompt import lay_out
 from personal.images import read_photo
 from personal.remember import exchange
@@ -409,7 +409,7 @@ def test_the_doctor_tells_whether_faces_can_be_recognised(tmp_path):
     assert "30 MB" in told(Settings(**paths))[1]
 
 
-@pytest.mark.parametrize("change", ["forget", "untick"])
+@pytest.mark.parametrize("change", ["forget", "untick", "remove"])
 def test_who_goes_while_the_faces_are_sought_leaves_none(tmp_path, assistant, monkeypatch, change):
     concept = assistant.remember(ME, "grace", [FACELESS], by_face=True)
     put = assistant.people.put
@@ -420,10 +420,27 @@ def test_who_goes_while_the_faces_are_sought_leaves_none(tmp_path, assistant, mo
             assistant.forget(owner, concept.id)
         else:
             monkeypatch.setattr(assistant.people, "put", put)
-            assistant.revise(owner, concept.id, by_face=False)
+            how = {"by_face": False} if change == "untick" else {"remove": [HOPPER.sha256]}
+            assistant.revise(owner, concept.id, **how)
         put(owner, views)
 
     monkeypatch.setattr(assistant.people, "put", gone_first)
     assistant.revise(ME, concept.id, add=[HOPPER])
     assert assistant.people.known(ME) == set()
     assert not written(tmp_path, *vectors(assistant, HOPPER))
+
+
+def test_an_index_that_fails_keeps_no_face_of_who_is_unticked(assistant, monkeypatch):
+    concept = assistant.remember(ME, "grace", [HOPPER, MIRRORED], by_face=True)
+    monkeypatch.setattr(assistant.index, "drop", lambda *_: (_ for _ in ()).throw(StoreError("full")))
+    with pytest.raises(StoreError):
+        assistant.revise(ME, concept.id, remove=[MIRRORED.sha256], by_face=False)
+    assert assistant.people.known(ME) == set()
+
+
+def test_who_stops_learning_again_halfway_has_lost_no_face(assistant):
+    concept = assistant.remember(ME, "grace", [HOPPER, MIRRORED], by_face=True)
+    steps = assistant.reindex(ME, afresh=True)
+    next(steps)
+    steps.close()
+    assert assistant.people.known(ME) == {(concept.id, one.sha256, False) for one in (HOPPER, MIRRORED)}
