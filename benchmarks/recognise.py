@@ -12,7 +12,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import chain
@@ -218,6 +218,16 @@ class Bench:
 
     def look(self, photo: Photo, *, threshold: float, top_k: int = 20) -> list[Match]:
         """Look as the app does, with the parts that are left."""
+        with self._left():
+            return self.retriever.look(OWNER, photo, self.concepts, threshold=threshold, top_k=top_k)
+
+    def rank(self, photo: Photo) -> list[Match]:
+        """Rank all as the app does, with the parts that are left."""
+        with self._left():
+            return self.retriever.rank(OWNER, photo, self.concepts)
+
+    @contextmanager
+    def _left(self) -> Iterator[None]:
         changes: dict[str, Any] = {
             "closer look": {"DOUBT": -9.0},
             "small windows": {"pool": lambda dense, *_: pool(dense, LARGE)},
@@ -230,7 +240,7 @@ class Bench:
         with ExitStack() as stack:
             for change in left_out:
                 stack.enter_context(patch.multiple(score if "RIVAL" in change else retriever, **change))
-            return self.retriever.look(OWNER, photo, self.concepts, threshold=threshold, top_k=top_k)
+            yield
 
     def outcomes(self, scenes: Sequence[Scene], low: float) -> list[Outcome]:
         """Look at every scene at a low threshold; higher ones are told from the same matches."""
@@ -390,7 +400,7 @@ def identification(bench: Bench, material: Material, *, references: int, seeds: 
             best = []
             for name in names:
                 for photo in queries[name]:
-                    every = bench.retriever.rank(OWNER, photo, bench.concepts)
+                    every = bench.rank(photo)
                     rows["top-1"].append(every[0].concept.name == name)
                     said = {match.concept.name for match in bench.look(photo, threshold=threshold)}
                     rows["wrong names"].append(len(said - {name}))

@@ -116,6 +116,7 @@ class Assistant:
         vectors = self.retriever.embed(photos)
         concept = self.library.add(owner, name, photos, category, info, attributes, bool(by_face))
         self._index(owner, [(concept.id, photo, False) for photo in photos], vectors)
+        self.retriever.calibrate(owner, self.library.concepts(owner))
         return concept
 
     def revise(
@@ -172,6 +173,8 @@ class Assistant:
         self._index(owner, [view for view, _ in kept], [of for _, of in kept])
         if concept.by_face and not before.by_face:
             self._remember_faces(owner, self._readable(owner, _pictures(before) & pictures))
+        if kept:
+            self.retriever.calibrate(owner, self.library.concepts(owner))
         return concept
 
     def open_faces(self) -> Iterator[Progress]:

@@ -26,6 +26,13 @@ def test_similarities_that_nothing_divides_wrongly_still_give_a_finite_curve():
     assert found.probability(0.1) < 0.05
 
 
+def test_similarities_that_overlap_give_a_middle_among_them():
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        wrong, right = random.normal(0.6, 0.12, 8 + 50 * seed), random.normal(0.6 + 0.005 * seed, 0.09, 8 + seed)
+        assert 0.4 < fit(right, wrong).middle < 0.9
+
+
 def test_too_few_pairs_give_no_curve():
     assert fit([0.9] * 7, [0.1] * 100) is None
     assert of_library([]) is None

@@ -127,7 +127,7 @@ def test_what_cannot_serve_is_refused_in_words_before_any_model_is_opened(
     for name in ("bo", "mo"):
         (tmp_path / "concepts" / name).mkdir(parents=True)
         for i in range(2):
-            Image.new("RGB", (64, 64), (50 * i, 9, 9)).save(tmp_path / "concepts" / name / f"{i}.png")
+            Image.new("RGB", (64, 64), (50 * i, 9, ord(name[0]))).save(tmp_path / "concepts" / name / f"{i}.png")
     question = {"question": "What is sks?", "option": {"A": "A dog", "B": "A cat"}, "correct_answer": "A"}
     (tmp_path / "text.json").write_text(json.dumps({"bo": {"0": question}}))
     (tmp_path / "visual.json").write_text(json.dumps({"bo": {"./test/bo/7.png": question}}))

@@ -61,6 +61,9 @@ class Informed(Scripted):
         ("I choose A", "A"),
         ("It must be B here", "B"),
         ("It is a dog.", None),
+        ("Neither A nor B.", None),
+        ("A and B are both wrong", None),
+        ("Neither is sure, but the answer is B.", "B"),
         ("", None),
     ],
 )

@@ -91,6 +91,17 @@ def test_answers_of_other_settings_are_neither_mixed_nor_lost(tmp_path):
     assert path.read_bytes() == before
 
 
+def test_two_runs_do_not_write_to_one_file(tmp_path):
+    path = tmp_path / "out.partial.jsonl"
+    with Journal(path) as journal:
+        with pytest.raises(PersonalError, match="another run"):
+            Journal(path)
+        journal.recall({"question": 1}, reply("kept"))
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    with Journal(path) as journal:
+        assert journal.known == 1
+
+
 @pytest.mark.parametrize("content", ['{"image": "a.png"}\n', "a diary\n", "[1]\n"])
 def test_a_file_of_somebody_elses_is_left_alone(tmp_path, content):
     path = tmp_path / "out.partial.jsonl"

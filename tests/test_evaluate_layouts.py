@@ -432,6 +432,16 @@ def test_a_reference_that_is_a_query_too_and_twins_are_left_out(tmp_path):
     ]
 
 
+def test_a_photo_of_two_concepts_folders_is_left_out_of_both(tmp_path):
+    root = dreambooth(tmp_path)
+    before = usable(read(root), 1).queries
+    (leaf, *_), (cherry, *_) = ([q.path for q in before if q.concepts == {name}] for name in ("leaf", "cherry"))
+    (cherry.parent / f"zz{leaf.suffix}").write_bytes(leaf.read_bytes())
+    dataset = usable(read(root), 1)
+    assert {q.path for q in dataset.queries} == {q.path for q in before} - {leaf}
+    assert [note.endswith("one of another concept.") for note in dataset.notes] == [True, True]
+
+
 def test_too_few_photos_are_refused_with_the_reasons(tmp_path):
     with pytest.raises(PersonalError, match="cherry left out: 4 usable photos, 5 needed"):
         usable(read(dreambooth(tmp_path)), 4)

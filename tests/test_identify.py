@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -173,6 +174,18 @@ def test_raps_retriever_finds_in_a_crop_what_the_whole_photo_hides():
     assert crops.similarity > whole.similarity
     assert crops.box[0] == 0
     assert crops.box[2] <= 0.5
+
+
+def test_what_a_large_library_asks_more_counts(assistant, folder, monkeypatch):
+    photos = read_folder(folder, 1)
+    before = identify(assistant, photos, references=1, seeds=1, unregistered=1)
+    assistant.erase("seed-0")
+    rank = assistant.retriever.rank
+    monkeypatch.setattr(assistant.retriever, "rank", lambda *a: [replace(m, raised=1.0) for m in rank(*a)])
+    after = identify(assistant, photos, references=1, seeds=1, unregistered=1)
+    assert before.report["f1"] > 0
+    assert after.report["f1"] == 0
+    assert {said for _, said in after.confusion} == {"—"}
 
 
 def test_mistakes_say_what_was_said_and_what_is_right(assistant, folder):

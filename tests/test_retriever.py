@@ -307,6 +307,14 @@ def test_what_a_concept_is_not_is_not_claimed_where_it_is_nearer_than_every_view
     assert [m.concept.name for m in look(home, painted("red"))] == ["red"]
 
 
+def test_a_name_can_be_said_however_many_concepts_there_are(home, monkeypatch):
+    _, concepts = home
+    monkeypatch.setattr("personal.retrieve.retriever.FITTED_WITH", len(concepts) / 1e9)
+    found = look(home, painted("red"), threshold=0.95)
+    assert [match.concept.name for match in found] == ["red"]
+    assert 0 < found[0].raised < 0.05
+
+
 def test_ranking_can_leave_views_out(home):
     retriever, concepts = home
     photo = painted("red")
@@ -329,6 +337,8 @@ def test_an_encoder_that_knows_no_probability_learns_it_from_the_library(encoder
     retriever.calibrate("me", concepts)
     (after,) = retriever.look("me", photo, concepts, threshold=0.95, top_k=4)
     assert 0.5 < after.probability <= 1
+    retriever.calibrate("me", concepts[:1])
+    assert retriever.look("me", photo, concepts, threshold=0.95, top_k=4)[0].probability is None
     retriever.clear("me")
     index.close()
 

@@ -29,6 +29,8 @@ Figure = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 BATCH = 8
 """Questions that are answered side by side."""
+CACHED = 500
+"""Photos whose vectors are held during a run, at most: about 1 MB each."""
 DRAWS = 1000
 PASSING = {"id", "created", "updated"}
 """What differs of a concept each time it is registered."""

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from personal.concepts import Photo
 from personal.errors import ImageError, PersonalError
+from personal.evaluate.asking import CACHED, Report, Watch, mistaken, replies, unwatched
 from personal.evaluate.asking import Question as Asked
-from personal.evaluate.asking import Report, Watch, mistaken, replies, unwatched
 from personal.evaluate.journal import Journal
 from personal.evaluate.sheet import Mistake
 from personal.images import read_photo
@@ -124,7 +124,7 @@ def choice(
     asked = [question for question in questions if question.concept in tags]
     if not asked:
         raise PersonalError("The questions are about none of the database's concepts: give the one they belong to.")
-    assistant.retriever.cache_size = max(assistant.retriever.cache_size, len(asked))
+    assistant.retriever.cache_size = max(assistant.retriever.cache_size, min(len(asked), CACHED))
     seen = any(question.photo for question in asked)
     conditions = (WITH_INFO, WITHOUT_INFO, WITHOUT_PHOTO) if seen else (WITH_INFO, WITHOUT_INFO)
     jobs = [(q, swapped, condition) for q in asked for swapped in (False, True) for condition in conditions]
@@ -207,19 +207,21 @@ def score(answers: Sequence[dict[str, Any]]) -> Report:
 
 
 _SAID = re.compile(r"\b(?i:answer|option|choice|choose)(?i:\s+is|\s+should be)?\s*[:\"'(*]*\s*([AB])(?!\w)")
+_NEITHER = re.compile(r"(?i:\b(?:neither|both|none|nor)\b)|(?<!\w)A(?!\w)\W+(?:and|or|nor)\W+\(?B(?!\w)")
 _ALONE = re.compile(r"(?<!\w)([AB])(?=\s*(?:[.):,;!*\"']|$))|(?<!\w)(B)(?!\w)")
 
 
 def letter(reply: str, a: str, b: str) -> str | None:
     """Read which option a reply chooses: its text, or a letter that is said to be the answer or stands alone.
 
-    The article A is no letter: it has neither an end nor a sign behind it. None for anything else.
+    The article A is no letter: it has neither an end nor a sign behind it. None for anything else, and where letters
+    stand alone because neither is chosen, or both are.
     """
     plain = reply.strip(" \n.()").casefold()
     for option, text in (("A", a), ("B", b)):
         if plain in (text.strip(" .").casefold(), option.casefold()):
             return option
-    found = _SAID.search(reply) or _ALONE.search(reply)
+    found = _SAID.search(reply) or (None if _NEITHER.search(reply) else _ALONE.search(reply))
     return next(filter(None, found.groups())) if found else None
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from personal.concepts import Box, Photo
 from personal.errors import PersonalError
-from personal.evaluate.asking import DRAWS, Report, Watch, register, unwatched
+from personal.evaluate.asking import CACHED, DRAWS, Report, Watch, register, unwatched
 from personal.evaluate.sheet import Mistake
 
 if TYPE_CHECKING:
@@ -42,7 +42,10 @@ class Ranker(Protocol):
 
 @dataclass(frozen=True)
 class Ranked:
-    """What ranked highest for a photo, with which similarity, in which part of it, and what ranked next."""
+    """What ranked highest for a photo, with which similarity, in which part of it, and what ranked next.
+
+    What is asked of it beyond the threshold, as in a large library, is taken off its similarity.
+    """
 
     name: str
     similarity: float
@@ -116,7 +119,7 @@ def identify(
     if unregistered >= size:
         raise PersonalError(f"{unregistered} of {size} concepts cannot stay unregistered: leave one or more.")
     threshold, open_set = assistant.default_threshold, unregistered > 0
-    assistant.retriever.cache_size = folder.size
+    assistant.retriever.cache_size = min(folder.size, CACHED)
     drawn = [draw(folder, references, unregistered, seed) for seed in range(seeds)]
     asked = [
         (seed, truth, photo)
@@ -264,7 +267,7 @@ class Ours:
         """Ask for the best two, whatever the threshold."""
         best, *others = self._assistant.rank(self._owner, photo)
         second = others[0].concept.name if others else ""
-        return Ranked(best.concept.name, best.similarity or 0.0, second, best.box)
+        return Ranked(best.concept.name, (best.similarity or 0.0) - best.raised, second, best.box)
 
 
 def _mistake(query: Seen, threshold: float, *, open_set: bool) -> Mistake | None:

@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from personal.errors import PersonalError
 
 SYNC_S = 2.0
@@ -35,10 +37,12 @@ class Journal:
         self._path = path
         self._replies: dict[str, Reply] = {}
         self._file: Any = None
+        self._lock: FileLock | None = None
         self._synced = 0.0
         if path is not None:
             made_with = json.loads(json.dumps(made_with or {}))
             try:
+                self._hold(path)
                 end = self._read(path, made_with)
                 self._file = path.open("r+b" if path.exists() else "w+b")
                 self._file.truncate(end)
@@ -46,7 +50,11 @@ class Journal:
                 if not end:
                     self._write({"journal": VERSION, "made_with": made_with})
             except OSError as error:
+                self.close()
                 raise _unusable(path, error) from error
+            except PersonalError:
+                self.close()
+                raise
         self.known = len(self._replies)
 
     def __enter__(self) -> Journal:
@@ -82,12 +90,26 @@ class Journal:
             with suppress(OSError):  # a full disk, of which the answer that did not fit has told
                 self._file.close()
             self._file = None
+        if self._lock is not None:
+            with suppress(OSError):  # Windows wants it let go of first, and leaves an empty file
+                Path(self._lock.lock_file).unlink()
+            self._lock.release()
+            self._lock = None
 
     def remove(self) -> None:
         """Drop the file, once what was made of the replies is written."""
         self.close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+
+    def _hold(self, path: Path) -> None:
+        """Keep other runs from the file: two that write to it would tear each other's lines."""
+        lock = FileLock(path.with_suffix(".lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise PersonalError(f"{path} is being written by another run: wait for it, or take another OUT.") from error
+        self._lock = lock
 
     def _read(self, path: Path, made_with: Mapping[str, Any]) -> int:
         """Take in the replies of a file. Return where its last whole line ends; 0 where there is none."""

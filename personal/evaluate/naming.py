@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from personal.concepts import Photo
 from personal.errors import PersonalError
-from personal.evaluate.asking import Question, Report, Watch, mistaken, register, replies, unwatched
+from personal.evaluate.asking import CACHED, Question, Report, Watch, mistaken, register, replies, unwatched
 from personal.evaluate.identify import draw
 from personal.evaluate.journal import Journal
 from personal.evaluate.sheet import Mistake
@@ -48,7 +48,7 @@ def naming(
         raise PersonalError(
             f"{unregistered} of {len(folder.photos)} concepts cannot stay unregistered: leave one or more."
         )
-    assistant.retriever.cache_size = folder.size + len(strangers)
+    assistant.retriever.cache_size = min(folder.size + len(strangers), CACHED)
     journal = journal or Journal()
     answers: list[dict[str, Any]] = []
     mistakes: list[Mistake] = []

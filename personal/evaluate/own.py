@@ -40,7 +40,7 @@ class Tried:
     @property
     def outcome(self) -> Outcome:
         """Tell whether the right name would be said, a wrong one, or none."""
-        if (self.best.similarity or 0.0) < self.threshold + self.best.raised:
+        if not self.best.by_face and (self.best.similarity or 0.0) < self.threshold + self.best.raised:
             return "silent"
         return "right" if self.best.concept.id == self.concept.id else "wrong"
 
@@ -101,7 +101,9 @@ def check(assistant: Assistant, owner: str, *, stop: threading.Event | None = No
         yield Progress("Looking at your photos, each as if it were new", done, len(views))
         try:
             photo = assistant.library.photo(owner, concept.id, view)
-            ranked = assistant.retriever.rank(owner, photo, assistant.concepts(owner), without={view})
+            ranked = assistant.retriever.rank(
+                owner, photo, assistant.concepts(owner), without={view}, threshold=threshold
+            )
         except PersonalError:  # damaged, or forgotten meanwhile: the Concepts tab and `doctor` tell of it
             continue
         if ranked:

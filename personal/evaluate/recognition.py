@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from personal.concepts import Photo
-from personal.evaluate.asking import Question, Report, Watch, mistaken, register, replies, unwatched
+from personal.evaluate.asking import CACHED, Question, Report, Watch, mistaken, register, replies, unwatched
 from personal.evaluate.identify import draw
 from personal.evaluate.journal import Journal, Reply
 from personal.evaluate.sheet import Mistake
@@ -41,7 +41,7 @@ def recognition(
     photos, and what always saying yes or no gives.
     """
     journal = journal or Journal()
-    assistant.retriever.cache_size = folder.size
+    assistant.retriever.cache_size = min(folder.size, CACHED)
     answers: list[dict[str, Any]] = []
     blind: list[Reply] = []
     photos: list[Photo] = []

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from personal.concepts import WHOLE, Stored
 from personal.retrieve.regions import Regions
 from personal.retrieve.score import prepare, score
+
+Array = NDArray[np.float64]
 
 ENOUGH = 8
 """Right and wrong similarities, of each so many, from which a curve is fitted."""
@@ -41,23 +44,26 @@ def fit(right: Sequence[float], wrong: Sequence[float]) -> Calibration | None:
     x = np.concatenate([right, wrong])
     truth = np.repeat([1.0, 0.0], [len(right), len(wrong)])
     weight = np.repeat([0.5 / len(right), 0.5 / len(wrong)], [len(right), len(wrong)]) * len(x)
-    middle, slope = float(np.mean(right) + np.mean(wrong)) / 2, STEEP
-    for _ in range(STEPS):
-        p = 1 / (1 + np.exp(-np.clip(slope * (x - middle), -30, 30)))
-        error, curve = weight * (p - truth), weight * p * (1 - p)
-        by_slope, by_middle = x - middle, np.full_like(x, -slope)
-        gradient = np.array([(error * by_slope).sum() + (slope - STEEP) / STEEP**2, (error * by_middle).sum()])
-        second = np.array(
-            [
-                [(curve * by_slope**2).sum() + STEEP**-2, (curve * by_slope * by_middle).sum()],
-                [(curve * by_slope * by_middle).sum(), (curve * by_middle**2).sum() + 1e-6],
-            ]
-        )
-        step = np.linalg.solve(second, gradient)
-        slope, middle = max(1.0, slope - step[0]), float(np.clip(middle - step[1], -1, 1))
+    between = float(np.mean(right) + np.mean(wrong)) / 2
+    by = np.stack([x - between, np.ones_like(x)], axis=1)
+    towards, pull = np.array([STEEP, 0.0]), np.array([STEEP**-2, 1e-9])
+
+    def loss(line: Array) -> float:
+        z = by @ line
+        return float((weight * (np.logaddexp(0, z) - truth * z)).sum() + (pull * (line - towards) ** 2).sum() / 2)
+
+    line = towards
+    for _ in range(STEPS):  # convex in the line's two numbers, so that halving what goes too far is enough
+        p = 1 / (1 + np.exp(-np.clip(by @ line, -30, 30)))
+        gradient = by.T @ (weight * (p - truth)) + pull * (line - towards)
+        step = np.linalg.solve(by.T * (weight * p * (1 - p)) @ by + np.diag(pull + 1e-9), gradient)
+        while loss(line - step) > loss(line) and np.abs(step).max() > 1e-6:
+            step = step / 2
+        line = line - step
         if np.abs(step).max() < 1e-6:
             break
-    return Calibration(float(slope), middle)
+    slope = max(1.0, float(line[0]))
+    return Calibration(slope, float(np.clip(between - line[1] / slope, -1, 1)))
 
 
 def of_library(stored: Sequence[Sequence[Stored]]) -> Calibration | None:

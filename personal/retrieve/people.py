@@ -6,7 +6,7 @@ no photo, neither to remember nor to recognise, unless somebody was ticked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Protocol
 
 import numpy as np
@@ -74,28 +74,36 @@ class People:
         self.clear()
 
     def settle(
-        self, owner: str, photo: Photo, concepts: Sequence[Concept], matches: Sequence[Match], strictness: float
+        self,
+        owner: str,
+        photo: Photo,
+        concepts: Sequence[Concept],
+        matches: Sequence[Match],
+        strictness: float,
+        without: Set[str] = frozenset(),
     ) -> list[Match]:
         """Let the faces in a photo have their say: who is known by one comes first, then the matches that stand.
 
         A match of a person whose face is known falls where a face shows in its box that is not theirs. `strictness`
-        moves the bar from the faces' threshold (0) to 1 (1), or down where it is negative.
+        moves the bar from the faces' threshold (0) to 1 (1), or down where it is negative; `without` are views that do
+        not count.
         """
         if not self.loaded:
             return list(matches)
         people = [concept for concept in concepts if concept.by_face]
-        stored = self._index.vectors(owner, [person.id for person in people]) if people else {}
+        every = self._index.vectors(owner, [person.id for person in people]) if people else {}
+        stored = {person: [one for one in views if one.view not in without] for person, views in every.items()}
         people = [person for person in people if stored[person.id]]
         found = self._find(photo) if people else None
         if found is None or not found.boxes:
             return list(matches)
-        every = [found.vectors @ np.concatenate([one.vectors for one in stored[person.id]]).T for person in people]
-        similarity: NDArray[np.float32] = np.stack([one.max(axis=1) for one in every], axis=1)
+        likeness = [found.vectors @ np.concatenate([one.vectors for one in stored[person.id]]).T for person in people]
+        similarity: NDArray[np.float32] = np.stack([one.max(axis=1) for one in likeness], axis=1)
         bar = self._faces.threshold + strictness * (1 - self._faces.threshold)
         by_face = []
         for face, column in claim(similarity, np.eye(len(found.boxes), dtype=bool), bar):
             person = people[column]
-            view = stored[person.id][int(every[column][face].argmax())].view
+            view = stored[person.id][int(likeness[column][face].argmax())].view
             alike, box = float(similarity[face, column]), found.boxes[face]
             by_face.append(Match(person, "seen", alike, box, view, photo.sha256, by_face=True))
         settled = {match.concept.id for match in by_face}

@@ -40,6 +40,8 @@ a claim that was so much weaker none falls."""
 CROWD, FITTED_WITH = 0.024, 20
 """So much more similarity is asked each time that there are e times the concepts that thresholds are fitted with: the
 more there are, the more often one of them looks like something by chance."""
+ROOM = 0.5
+"""How much of what lies between the threshold and 1 is asked more at most, so that a name can still be said."""
 ALIKE = 0.08
 """So much above the threshold, views of two concepts are hard to tell apart: of DreamBooth's subjects two pairs are, at
 .87 and .90, all others are below .79."""
@@ -87,7 +89,13 @@ class People(Protocol):
     """What a retriever asks of who is known by the face (`personal.retrieve.people`)."""
 
     def settle(
-        self, owner: str, photo: Photo, concepts: Sequence[Concept], matches: Sequence[Match], strictness: float
+        self,
+        owner: str,
+        photo: Photo,
+        concepts: Sequence[Concept],
+        matches: Sequence[Match],
+        strictness: float,
+        without: Set[str] = frozenset(),
     ) -> list[Match]: ...
     def clear(self) -> None: ...
 
@@ -222,10 +230,7 @@ class Retriever:
             replace(self._sure(owner, compared, region, concept, photo), box=box)
             for (region, concept), box in zip(claims, boxes, strict=True)
         ]
-        if self._people:
-            strictness = (threshold - self.threshold) / (1 - self.threshold)
-            found = self._people.settle(owner, photo, concepts, found, strictness)
-        return found[:top_k]
+        return self._settled(owner, photo, concepts, found, threshold)[:top_k]
 
     def rank(
         self,
@@ -235,11 +240,12 @@ class Retriever:
         box: Box | None = None,
         *,
         without: Set[str] = frozenset(),
+        threshold: float | None = None,
     ) -> list[Match]:
         """Rank the concepts by their best similarity over regions, best first; of a large library the nearest alone.
 
-        With `box` that part of the photo alone is compared; `without` are views that do not count. There is no
-        threshold, and regions may be shared.
+        With `box` that part of the photo alone is compared; `without` are views that do not count. Nobody is left out
+        for want of similarity, and regions may be shared. With `threshold` faces have the last word, as in `look`.
         """
         if not concepts:
             return []
@@ -247,13 +253,15 @@ class Retriever:
         similarity = compared.scores.similarity
         best, highest = similarity.argmax(axis=0), similarity.max(axis=0)
         order = [column for column in np.argsort(-highest, kind="stable") if highest[column] > -np.inf]
-        return [_match(compared, int(best[column]), int(column), photo) for column in order]
+        ranked = [_match(compared, int(best[column]), int(column), photo) for column in order]
+        return ranked if threshold is None else self._settled(owner, photo, concepts, ranked, threshold, without)
 
     def calibrate(self, owner: str, concepts: Sequence[Concept]) -> None:
         """Learn from an owner's views what similarity means, where the encoder does not know it."""
         if self._encoder.calibration is None:
             some = [concept.id for concept in concepts if len(concept.views) > 1][:LEARNT_FROM]
             learnt = of_library(list(self._index.vectors(owner, some).values()))
+            self._calibrations.pop(owner, None)
             self._calibrations |= {owner: learnt} if learnt else {}
 
     def named(self, question: str, concepts: Sequence[Concept]) -> list[Match]:
@@ -263,6 +271,21 @@ class Retriever:
     def bracketed(self, question: str, concepts: Sequence[Concept]) -> str:
         """Write the names that a question holds as `<name>`."""
         return bracketed(question, [concept.name for concept in concepts])
+
+    def _settled(
+        self,
+        owner: str,
+        photo: Photo,
+        concepts: Sequence[Concept],
+        found: list[Match],
+        threshold: float,
+        without: Set[str] = frozenset(),
+    ) -> list[Match]:
+        """Let the faces in a photo have their say, as strict as `threshold` is beside the encoder's own."""
+        if not self._people:
+            return found
+        strictness = (threshold - self.threshold) / (1 - self.threshold)
+        return self._people.settle(owner, photo, concepts, found, strictness, without)
 
     def _compare(
         self,
@@ -284,6 +307,7 @@ class Retriever:
         raised = np.full(len(near), CROWD * math.log(max(1.0, len(concepts) / FITTED_WITH)), np.float32)
         for column, own in corrected.items():
             raised[column] += max(0.0, own.middle - curve.middle) if curve else 0.0
+        raised = np.minimum(raised, np.float32(ROOM * (1 - threshold)))
         scores = score(seen.regions, known)
         first = Compared(seen, tuple(near), known, corrected, threshold, raised, scores)
         if box is not None or seen.dense is None or not _in_doubt(first):

@@ -7,6 +7,7 @@ so that a photo that cannot be read shifts nothing.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -123,8 +124,9 @@ class Deal:
 def usable(dataset: Dataset, references: int, *, watch: Watch = unwatched) -> Dataset:
     """Read every photo once and leave out, with a note, what cannot serve. Names become what the library makes of them.
 
-    Left out are photos that cannot be read, that are there twice, or that are both reference and query; concepts
-    without enough photos: one reference where the layout has a split, one more than `references` where it has none.
+    Left out are photos that cannot be read, that are there twice, or that are both reference and query, or may become
+    it: where the layout has no split, those that are there as photos of different concepts. So are concepts without
+    enough photos: one reference where the layout has a split, one more than `references` where it has none.
     Raises PersonalError where fewer than two concepts or no queries remain, or where the library takes no such name.
     """
     dataset = _named(dataset)
@@ -153,7 +155,13 @@ def usable(dataset: Dataset, references: int, *, watch: Watch = unwatched) -> Da
             notes.append(f"{dataset.file(query.path)} left out: the same photo is there already.")
         elif query.together and not known_as.together:
             first[sha256, query.concepts] = query
-    queries = list(first.values())
+    shown = Counter(sha256 for sha256, _ in first)
+    queries = []
+    for (sha256, _), query in first.items():
+        if dataset.split or shown[sha256] == 1:
+            queries.append(query)
+        else:
+            notes.append(f"{dataset.file(query.path)} left out: the same photo is there as one of another concept.")
     remaining = []
     for subject in subjects:
         alone = sum(query.concepts == {subject.name} for query in queries)
