@@ -154,6 +154,18 @@ def identify(
         name: {key: value for key, value in measured(rows, never, open_set=open_set).items() if key != "per_seed"}
         for name, rows in seen.items()
     }
+    report["answers"] = [
+        {
+            "seed": seed,
+            "photo": folder.files.get(query.photo.sha256, "") if query.photo else "",
+            "concept": query.truth,
+            "registered": query.registered,
+            "answer": query.name,
+            "similarity": round(query.similarity, 4),
+        }
+        for seed, queries in enumerate(ours)
+        for query in queries
+    ]
     every = [query for queries in ours for query in queries]
     confusion = Counter((query.truth, query.name if query.similarity >= threshold else UNNAMED) for query in every)
     return Result(report, confusion, [m for query in every if (m := _mistake(query, threshold, open_set=open_set))])

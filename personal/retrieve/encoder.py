@@ -234,11 +234,9 @@ def _trunk(source: str) -> str:
 def _identity(source: str) -> str:
     """Name the encoder so that other weights, or another way to pool them, have another name."""
     folder = Path(source)
-    if not folder.is_dir():
-        return source
     digest = hashlib.sha256(f"gem4 {SHORT_SIDE} {TINY} {SOFT}".encode())
     for file in sorted([*folder.glob("open_clip_*"), *folder.glob(FILE)]):
         with file.open("rb") as stream:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)
-    return f"{folder.name}-{digest.hexdigest()[:12]}"
+    return f"{folder.name if folder.is_dir() else source}-{digest.hexdigest()[:12]}"
