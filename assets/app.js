@@ -8,8 +8,9 @@
   const system = matchMedia("(prefers-color-scheme: dark)");
   const wanted = () => (chosen() ? chosen() === "dark" : system.matches);
 
-  /* Two clicks on corners mark a box; from the first on a band follows the pointer, though the stage be drawn anew. */
-  let first = null;
+  /* Two clicks on corners mark a box, or a mouse that is drawn from one to the other; from the first on a band follows
+     the pointer, though the stage be drawn anew. */
+  let first = null, pressed = null, drawn = false;
   const at = (stage, event) => {
     const area = stage.getBoundingClientRect();
     return [(event.clientX - area.left) / area.width, (event.clientY - area.top) / area.height]
@@ -19,13 +20,16 @@
     first = null;
     document.querySelectorAll(".band").forEach((e) => e.remove());
   };
-  const corner = (stage, event, trigger) => {
+  const begun = (stage) => first?.photo === stage?.dataset.stage;
+  const begin = (stage, event) => {
+    unmark();
     const [x, y] = at(stage, event);
-    if (first?.photo !== stage.dataset.stage) {
-      unmark();
-      first = { photo: stage.dataset.stage, x, y };
-      return band(event);
-    }
+    first = { photo: stage.dataset.stage, x, y };
+    band(event);
+  };
+  const corner = (stage, event, trigger) => {
+    if (!begun(stage)) return begin(stage, event);
+    const [x, y] = at(stage, event);
     const box = [Math.min(first.x, x), Math.min(first.y, y), Math.max(first.x, x), Math.max(first.y, y)];
     unmark();
     if (box[2] - box[0] > 0.02 && box[3] - box[1] > 0.02) trigger("select", { act: "mark", box: JSON.stringify(box) });
@@ -112,7 +116,29 @@
     },
     taken() { taking = Math.max(0, taking - 1); },
     clicks(element, trigger) {
+      element.addEventListener("pointerdown", (event) => {
+        const stage = event.target.closest("[data-stage]");
+        drawn = false;
+        pressed = stage && event.pointerType !== "touch" && event.button === 0 && !begun(stage) ? event : null;
+      });
+      element.addEventListener("pointermove", (event) => {
+        const stage = event.target.closest("[data-stage]");
+        const far = pressed && Math.hypot(event.clientX - pressed.clientX, event.clientY - pressed.clientY) > 8;
+        if (!stage || !far || !(event.buttons & 1)) return;
+        begin(stage, pressed);
+        [drawn, pressed] = [true, null];
+        document.addEventListener("pointerup", (end) => {
+          const now = first && document.querySelector(`[data-stage="${first.photo}"]`);
+          if (now) corner(now, end, trigger);
+        }, { once: true });
+      });
       element.addEventListener("click", (event) => {
+        const within = event.target.closest("[data-stage]");
+        if (drawn) {
+          drawn = false;
+          return;
+        }
+        if (within && begun(within)) return corner(within, event, trigger);
         const target = event.target.closest("[data-act]");
         if (target) {
           unmark();
@@ -125,10 +151,27 @@
           target.closest("details.menu")?.removeAttribute("open");
           return trigger("select", { ...target.dataset });
         }
-        const stage = event.target.closest("[data-stage]");
-        if (stage) corner(stage, event, trigger);
+        if (within) corner(within, event, trigger);
       });
     },
+  };
+
+  /* A photo that is let go of beside the field for questions is one for it; nowhere does the browser leave the page. */
+  const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  const over = (event) => {
+    if (!carries(event)) return;
+    event.preventDefault();
+    document.querySelectorAll(".chat .panel.over").forEach((e) => e.classList.remove("over"));
+    if (event.type === "dragover") event.target.closest?.(".chat .panel")?.classList.add("over");
+  };
+  const dropped = (event) => {
+    if (!carries(event)) return;
+    over(event);
+    if (event.target.closest?.("#ask, .block:has(input[type=file])")) return;
+    const input = event.target.closest?.(".chat") && document.querySelector("#ask input[type=file]");
+    if (!input) return;
+    input.files = event.dataTransfer.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
   };
 
   const lit = (event) => {
@@ -148,7 +191,8 @@
       wait(false);
       document.querySelectorAll("details.menu[open]").forEach((e) => e.removeAttribute("open"));
       unmark();
-      document.querySelectorAll("#ask .stop-button, button.stop-writing").forEach((e) => e.click());
+      const stops = [...document.querySelectorAll("#ask .stop-button, button.stop-writing")];
+      stops.filter((e) => e.offsetParent).forEach((e) => e.click());
     }
   };
 
@@ -177,6 +221,8 @@
     document.addEventListener("mouseover", lit);
     document.addEventListener("focusin", lit);
     document.addEventListener("pointermove", band);
+    for (const kind of ["dragover", "dragleave"]) document.addEventListener(kind, over);
+    document.addEventListener("drop", dropped);
     document.addEventListener("keydown", keys, true);
     document.addEventListener("click", (event) => { if (event.target.closest?.("#ask .submit-button")) hold(event); }, true);
     document.addEventListener("click", (event) => {

@@ -261,7 +261,7 @@ class Browser:
         self.request = SimpleNamespace(cookies={COOKIE: sessions.new()}, session_hash="page")
         self.desk = Desk(Ready(assistant, knobs), sessions)
         self.page = Page(self.desk)
-        self.page.build()
+        self.blocks = self.page.build()
         self.chat, self.concepts, self.settings = self.page._chat, self.page._concepts, self.page._settings
         self.folder = data_dir
 
@@ -404,7 +404,7 @@ def test_a_description_of_one_concept_never_lands_in_the_form_of_another(browser
     while not isinstance(next(steps).get(tab.edit_info), str):
         pass
     browser.session.writing.settled.set()  # it was sent
-    opened = list(tab.on_cards("", event(act="open", concept=cup.id), browser.request))[-1]
+    opened = list(tab.on_cards(event(act="open", concept=cup.id), browser.request))[-1]
     assert opened[tab.edit_info].value == "From Lisbon."
     assert not any(isinstance(step.get(tab.edit_info), str) for step in steps)
 

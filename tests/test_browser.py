@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import socket
@@ -179,10 +180,9 @@ def test_the_whole_story(app, chromium, tmp_path):
     stage.evaluate("stage => stage.replaceWith(stage.cloneNode(true))")
     stage.click(position={"x": x + 110, "y": area["height"] - 40})
     page.locator("#panel .box.marked").wait_for()
-    name = page.locator("#name input")
+    name = page.locator("#name textarea, #name input")
     name.fill("other one")
     name.press("Enter")
-    page.locator("#namer").get_by_role("button", name="Remember").click()
     page.locator("#toast", has_text="other one is remembered").wait_for()
     tab(page, "Concepts")
     card(page, "other one").wait_for()
@@ -304,6 +304,51 @@ def test_a_correction_sticks_for_the_photo(app, chromium):
         "name => ![...document.querySelectorAll('#panel .match .who b')].some(e => e.innerText === name)", arg=wrong
     )
     page.context.close()
+
+
+def test_a_part_of_a_box_is_marked_by_drawing_the_mouse_and_named_exactly(tmp_path, chromium):
+    first, second, *_ = samples()["concepts"]
+    with served(tmp_path / "data") as address:
+        page = visit(chromium.new_context(viewport={"width": 1440, "height": 1000}), address)
+        create(page, "bo the second", SAMPLES / first["views"][0])
+        create(page, "bo", SAMPLES / second["views"][0])
+        tab(page, "Chat")
+        # let go of beside the field for questions, a photo is taken all the same
+        data = base64.b64encode((SAMPLES / first["views"][0]).read_bytes()).decode()
+        transfer = page.evaluate_handle(
+            "data => { const transfer = new DataTransfer(); transfer.items.add(new File("
+            "[Uint8Array.from(atob(data), sign => sign.charCodeAt(0))], 'a.jpg', {type: 'image/jpeg'})); "
+            "return transfer; }",
+            data,
+        )
+        for kind in ("dragover", "drop"):
+            page.locator("#panel .empty").dispatch_event(kind, {"dataTransfer": transfer})
+            if kind == "dragover":
+                page.locator("#panel .panel.over").wait_for()
+        box = page.locator("#panel .box", has_text="bo the second")
+        box.wait_for()
+        area = box.bounding_box()
+        x, y = area["x"] + area["width"] / 4, area["y"] + area["height"] / 3
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + area["width"] / 3, y + area["height"] / 3, steps=5)
+        page.mouse.up()
+        marked = page.locator("#panel .box.marked")
+        marked.wait_for()
+        assert abs(marked.bounding_box()["width"] - area["width"] / 3) < 6
+        assert page.locator("#nearest button").count() == 2
+        name = page.locator("#name textarea, #name input")
+        name.fill("bo")
+        name.press("Enter")
+        page.locator("#toast", has_text="This view was added to bo.").wait_for()
+        page.locator("#namer").wait_for(state="hidden")
+
+        # Two clicks as before, the second within the box of somebody.
+        stage = page.locator("#panel .stage").bounding_box()
+        page.mouse.click(stage["x"] + 4, stage["y"] + 4)
+        page.mouse.click(x, y)
+        marked.wait_for()
+        assert marked.bounding_box()["x"] < area["x"] + 6 or area["x"] < stage["x"] + 6
 
 
 def test_stop_ends_an_answer_and_edit_asks_again(app, chromium):

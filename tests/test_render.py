@@ -57,6 +57,30 @@ def test_the_longest_name_wins():
     assert f'data-concept="{bo.id}"' not in html
 
 
+@pytest.mark.parametrize(
+    "name", ["Mum's dog", "a*b*c", "_x_", "**bold**", "`tick`", "&amp;", 'say "hi"', "a & b", "1."]
+)
+def test_a_name_is_a_chip_whatever_signs_are_in_it(name):
+    thing = concept(name)
+    html = render.prose(f"Here: *<{name}>*, and <{name.upper()}>.", known(thing), {})
+    assert html.count(render.chip(thing, 0)) == 2
+    assert "&lt;" not in html
+
+
+def test_an_old_answer_calls_who_was_renamed_by_the_name_of_now_and_who_is_forgotten_by_the_old_one():
+    old, gone = concept("bo"), concept("mia", number=2)
+    now, other = replace(old, name="bobby"), concept("bo", number=3)
+    html = render.prose("<bo> and <mia>, not <x>.", known(now, other), {}, [old, gone])
+    assert render.chip(now, 0) in html
+    assert other.id not in html
+    assert '<span class="gone" dir="auto">mia</span>' in html
+    assert "&lt;x&gt;" in html
+
+
+def test_signs_that_hold_places_do_nothing_in_a_text():
+    assert render.prose("a \ue0000\ue001 \ue000\ue001", {}, {}) == "<p>a</p>\n"
+
+
 def test_markdown_in_an_answer_is_laid_out_but_nothing_is_fetched():
     html = render.prose("**big** ![x](http://evil/p.png) [l](http://evil/) <http://evil/>\n\n- one", {}, {})
     assert "<strong>big</strong>" in html

@@ -9,7 +9,8 @@ import pytest
 
 from personal.compose import LOCAL
 from personal.errors import StoreError
-from personal.ui.sessions import COOKIE, HEARTBEAT, Sessions, Visitors
+from personal.ui.sessions import COOKIE, HEARTBEAT, TABS, Conversation, Sessions, Visitors
+from tests.conftest import picture
 
 
 def make(*, shared=True, grace_s=0.0):
@@ -58,7 +59,43 @@ def test_elsewhere_each_browser_is_an_owner_of_its_own():
 def test_the_cookie_brings_back_the_same_session():
     sessions, _ = make()
     token = sessions.new()
-    assert sessions.of(request(token, "a")) is sessions.of(request(token, "b"))
+    one, other = sessions.of(request(token, "a")), sessions.of(request(token, "b"))
+    assert one.visitor is other.visitor
+    assert one is not other
+    assert sessions.of(request(token, "a")) is one
+
+
+def test_a_page_holds_what_is_its_own_and_a_new_one_begins_with_the_conversation_used_last():
+    sessions, _ = make()
+    token = sessions.new()
+    one = sessions.of(request(token, "a"))
+    one.conversations.append(Conversation())
+    one.current, one.side, one.new_photos = one.conversations[0].id, "new", [picture((1, 2, 3))]
+    other = sessions.of(request(token, "b"))
+    assert other.conversation is one.conversation
+    assert (other.side, other.new_photos) == ("", [])
+    other.current = other.conversations[1].id
+    assert one.conversation is one.conversations[0]
+
+
+def test_a_page_stays_with_its_conversation_when_another_page_begins_one():
+    sessions, _ = make()
+    token = sessions.new()
+    one, other = sessions.of(request(token, "a")), sessions.of(request(token, "b"))
+    shown = one.conversation
+    other.conversations.append(Conversation())
+    assert one.conversation is shown
+
+
+def test_the_pages_used_last_are_held():
+    sessions, _ = make()
+    token = sessions.new()
+    first, second = sessions.of(request(token, "first")), sessions.of(request(token, "second"))
+    for i in range(TABS - 1):
+        sessions.of(request(token, "first"))
+        sessions.of(request(token, f"page {i}"))
+    assert sessions.of(request(token, "first")) is first
+    assert sessions.of(request(token, "second")) is not second
 
 
 def test_a_made_up_cookie_gets_a_session_of_its_page_alone():
@@ -80,7 +117,7 @@ def test_a_connected_session_does_not_end():
     sessions, erased = make(grace_s=0.0)
     token = sessions.new()
     session = sessions.of(request(token))
-    with sessions.connected(session):
+    with sessions.connected(session.visitor):
         sessions.sweep()
         assert erased == []
         assert sessions.of(request(token)) is session
@@ -92,7 +129,7 @@ def test_a_reload_within_the_grace_keeps_the_session():
     sessions, erased = make(grace_s=60)
     token = sessions.new()
     session = sessions.of(request(token))
-    with sessions.connected(session):
+    with sessions.connected(session.visitor):
         pass
     sessions.sweep()
     assert erased == []

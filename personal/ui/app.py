@@ -121,7 +121,9 @@ class Page:
             try:
                 if part is self._chat:
                     self._chat.look_again(session)
-                return cast(Screen, session.newest(lambda: part.draw(session)))
+                screens: list[Screen] = []
+                session.newest(lambda: screens.append(part.draw(session)))
+                return {component: value for screen in screens for component, value in screen.items()}
             except PersonalError as error:
                 return {self._desk.toast: render.toast(str(error))}
 

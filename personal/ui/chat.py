@@ -24,10 +24,13 @@ from personal.ui.desk import Desk, Screen, html, streaming_words, words
 from personal.ui.sessions import Conversation, Entry, Session
 
 DRAW_EVERY_S = 0.08
+DOUBLE_CLICK_S = 0.7
 WHO = "Who is here?"
 RECOGNITION = "recognition"
 CROP_MARGIN = 0.06
 QUESTION_MAX = 4000
+NEAREST = 6
+"""Concepts that are offered for a marked part of a photo, those most like it."""
 PICTURES = ["image", ".heic", ".heif", ".avif"]
 
 
@@ -72,12 +75,10 @@ class Chat:
             with gr.Column(scale=2, min_width=300, elem_classes="beside"):
                 self.panel = html(elem_id="panel")
                 with gr.Column(visible=False, elem_id="namer") as self.namer:
-                    self.name = gr.Dropdown(
-                        label="This is …",
-                        info="Type a new name, or choose one",
-                        allow_custom_value=True,
-                        elem_id="name",
+                    self.name = gr.Textbox(
+                        label="This is …", placeholder="A name, new or known", max_length=80, elem_id="name"
                     )
+                    self.nearest = html(elem_id="nearest")
                     with gr.Row():
                         self.save = gr.Button("Remember", variant="primary", size="sm")
                         self.cancel = gr.Button("Cancel", size="sm")
@@ -88,23 +89,26 @@ class Chat:
     def wire(self, tabs: gr.Tabs) -> None:
         """Connect the handlers; `tabs` is what "Open" switches."""
         self._tabs = tabs
-        drawn = [*self.drawn, self.notice, self.name, self.camera, self.dropped, self._desk.toast]
+        drawn = [*self.drawn, self.notice, self.name, self.nearest, self.camera, self.dropped, self._desk.toast]
         quiet: dict[str, Any] = {"outputs": drawn, "show_progress": "hidden", "api_visibility": "private"}
         many: dict[str, Any] = {**quiet, "concurrency_limit": 16}
-        self.box.submit(self.submit, self.box, **many)
+        asking: dict[str, Any] = {**many, "trigger_mode": "multiple"}  # of one conversation while another is answered
+        self.box.submit(self.submit, self.box, **asking)
         self.box.change(None, self.box, self.dropped, js="(value) => personal.take(value)", show_progress="hidden")
         taken = self.dropped.change(self.receive, self.dropped, **quiet, trigger_mode="multiple")
         taken.then(None, js="() => personal.taken()")
         self.box.stop(self.stop, None, **many)
         self.camera.input(self.shoot, self.camera, **quiet)
-        clicks: dict[str, Any] = {**many, "outputs": [*drawn, *self._desk.elsewhere]}
+        clicks: dict[str, Any] = {**asking, "outputs": [*drawn, *self._desk.elsewhere]}
         self.log.select(self.on_log, None, **clicks)
         self.drafts.select(self.on_drafts, None, **quiet)
-        self.panel.select(self.on_panel, None, **clicks, trigger_mode="multiple")
+        self.panel.select(self.on_panel, None, **clicks)
         self.who.click(self.ask_who, None, **quiet)
-        self.caption.click(self.ask_caption, None, **many)
-        self.doing.click(self.ask_doing, None, **many)
+        self.caption.click(self.ask_caption, None, **asking)
+        self.doing.click(self.ask_doing, None, **asking)
+        self.nearest.select(self.on_panel, None, **clicks)
         self.save.click(self.remember, self.name, **quiet)
+        self.name.submit(self.remember, self.name, **quiet)
         self.cancel.click(self.unmark, None, **quiet)
         self.chooser.input(self.choose, self.chooser, **quiet)
         self.fresh.click(self.begin, None, **quiet)
@@ -124,11 +128,16 @@ class Chat:
             self.chooser: gr.Dropdown(choices=titles, value=talk.id),
             self.doing: self._doing(talk),
             self.namer: gr.Column(visible=talk.marked is not None),
-            self.box: gr.MultimodalTextbox(submit_btn=talk.answering is None, stop_btn=talk.answering is not None),
+            self.box: self._field(talk),
         }
         if talk.answering is None:
             screen[self.live] = ""
         return screen
+
+    def _field(self, talk: Conversation, text: str | None = None) -> Any:
+        """The question's field, with the button that fits; its words stay where no `text` is given."""
+        value: dict[str, Any] = {} if text is None else {"value": {"text": text, "files": []}}
+        return gr.MultimodalTextbox(submit_btn=talk.answering is None, stop_btn=talk.answering is not None, **value)
 
     def _concepts(self, session: Session) -> dict[str, Concept]:
         return {concept.id: concept for concept in self._desk.assistant.concepts(session.owner)}
@@ -216,7 +225,7 @@ class Chat:
         session = self._desk.session(request)
         talk, text = session.conversation, text.strip()
         problems = self._take(session, files or [])
-        keep = {self.box: {"text": text, "files": []}}
+        keep = {self.box: self._field(talk, text)}
         if talk.answering is not None:
             problems.append("The last answer is still being written: stop it first, or wait.")
         elif len(text) > QUESTION_MAX:
@@ -228,25 +237,46 @@ class Chat:
         if problems:
             yield {**self.draw(session), **keep, self.notice: render.problem(" ".join(problems))}
             return
-        yield {self.box: {"text": "", "files": []}, self.notice: ""}
-        if _plain(text) == _plain(WHO) and talk.photo(talk.active):  # typed or pressed, it is the same question
-            yield self.ask_who(request)
+        if _plain(text) == _plain(WHO) and talk.photos:  # typed or pressed, it is the same question
+            self._say_who(session, talk, self._entry(talk, WHO))
+            yield {**self.draw(session), self.box: self._field(talk, ""), self.notice: ""}
             return
-        entry = self._entry(talk, text)
-        yield from self._answer(session, talk, entry)
+        yield from self._answer(session, talk, self._entry(talk, text), {self.box: self._field(talk, "")})
 
-    def _entry(self, talk: Conversation, question: str) -> Entry:
+    def _about(self, talk: Conversation) -> tuple[Photo, ...]:
+        """List the photos that the next question comes with: new ones, or that in the panel if it is an earlier one."""
+        before = talk.entries if talk.editing is None else talk.entries[: talk.editing]
         photos = tuple(talk.draft)
         if talk.editing is not None:
             photos = (*talk.entries[talk.editing].turn.photos, *photos)
+        last = [photo for entry in before for photo in entry.turn.photos][-1:]
+        active = talk.photo(talk.active)
+        if not photos and active and talk.editing is None and active not in last:
+            return (active,)
+        return photos
+
+    def _entry(self, talk: Conversation, question: str) -> Entry:
+        photos = self._about(talk)
+        if talk.editing is not None:
             del talk.entries[talk.editing :]
             talk.editing = None
         talk.draft = []
         entry = Entry(Turn(question, photos))
         talk.entries.append(entry)
+        if talk.photo(talk.active) is None:  # it was of a question that the edited one replaced
+            talk.active = talk.photos[-1].sha256 if talk.photos else None
         return entry
 
-    def _answer(self, session: Session, talk: Conversation, entry: Entry, temperature: float = 0.0) -> Iterator[Screen]:
+    def _answer(
+        self,
+        session: Session,
+        talk: Conversation,
+        entry: Entry,
+        more: Screen | None = None,
+        *,
+        temperature: float = 0.0,
+    ) -> Iterator[Screen]:
+        """Write the answer of an entry; the first screen shows `more`, too."""
         talk.answering, talk.stop = entry, threading.Event()
         stop = talk.stop
         entry.answer, entry.error = None, ""
@@ -255,7 +285,8 @@ class Chat:
         turned_down: tuple[Match, ...] = ()
         text, drawn_at, began = "", 0.0, time.perf_counter()
         try:
-            yield {**self.draw(session), self.live: render.live("", "Looking …", {}, {})}
+            looking = {**self.draw(session), self.live: render.live("", "Looking …", {}, {}), self.notice: ""}
+            yield {**looking, **(more or {})}
             for event in self._desk.assistant.answer(
                 session.owner, turns, stop=stop, rejected=talk.rejected, temperature=temperature
             ):
@@ -287,7 +318,7 @@ class Chat:
             if entry.answer:
                 entry.answer = replace(entry.answer, matches=(*entry.answer.matches, *turned_down))
             entry.turn = replace(entry.turn, answer=entry.answer.text if entry.answer else "")
-            session.asked += 1  # a tab that is being drawn meanwhile knows nothing of this
+            session.visitor.asked += 1  # a tab that is being drawn meanwhile knows nothing of this
         yield self.draw(session)
 
     def _looked(self, talk: Conversation, entry: Entry, look: Look) -> None:
@@ -309,20 +340,32 @@ class Chat:
         """Say who is in the photo, from recognition alone: no language model is asked."""
         session = self._desk.session(request)
         talk = session.conversation
-        photo = talk.photo(talk.active)
-        if photo is None:
-            return {self.notice: render.problem("Drop a photo first.")}
         if talk.answering is not None:
             return {self.notice: render.problem("The last answer is still being written: stop it first, or wait.")}
-        look = self._look(session, talk, photo)
-        matches = render.kept(look.matches)
-        entry = self._entry(talk, WHO)
+        if not talk.photos:
+            return {self.notice: render.problem("Drop a photo first.")}
+        self._say_who(session, talk, self._entry(talk, WHO))
+        return {**self.draw(session), self.notice: ""}
+
+    def _say_who(self, session: Session, talk: Conversation, entry: Entry) -> None:
+        """Answer an entry by what is recognised in its photos."""
+        try:
+            looks = [self._look(session, talk, photo) for photo in self._seen_with(talk, entry)]
+        except PersonalError as error:
+            entry.error = str(error)
+            return
+        every, seconds = tuple(match for look in looks for match in look.matches), sum(look.seconds for look in looks)
+        matches = render.kept(every)
         said = _enumerate(matches)
-        entry.answer = Answer(said, look.matches, RECOGNITION, 0, look.seconds, None, look.seconds)
+        entry.answer = Answer(said, every, RECOGNITION, 0, seconds, None, seconds)
         entry.turn = replace(entry.turn, matches=matches, answer=said)
         for match in matches:
             talk.colour(match.concept.id)
-        return {**self.draw(session), self.notice: ""}
+
+    def _seen_with(self, talk: Conversation, entry: Entry) -> tuple[Photo, ...]:
+        """List the photos that a question is about: its own, or else the one before it."""
+        before = talk.entries[: talk.entries.index(entry)]
+        return entry.turn.photos or tuple([photo for one in before for photo in one.turn.photos][-1:])
 
     def ask_caption(self, request: gr.Request) -> Iterator[Screen]:
         """Ask for a description."""
@@ -353,10 +396,21 @@ class Chat:
         elif data.get("act") == "edit" and str(data.get("entry", "")).isdigit() and talk.answering is None:
             number = int(data["entry"])
             if number < len(talk.entries):
-                talk.editing = number
-                yield {**self.draw(session), self.box: {"text": talk.entries[number].turn.question, "files": []}}
+                talk.editing, photos = number, talk.entries[number].turn.photos
+                talk.active = photos[-1].sha256 if photos else talk.active
+                yield {**self.draw(session), self.box: self._field(talk, talk.entries[number].turn.question)}
         elif data.get("act") == "again" and talk.entries and talk.answering is None:
-            yield from self._answer(session, talk, talk.entries[-1], temperature=0.7)
+            yield from self._again(session, talk, talk.entries[-1], temperature=0.7)
+
+    def _again(
+        self, session: Session, talk: Conversation, entry: Entry, *, temperature: float = 0.0
+    ) -> Iterator[Screen]:
+        """Answer a question again, by whom it was answered before."""
+        if entry.answer and entry.answer.model == RECOGNITION:
+            self._say_who(session, talk, entry)
+            yield self.draw(session)
+        else:
+            yield from self._answer(session, talk, entry, temperature=temperature)
 
     def _activate(self, session: Session, sha256: str) -> Screen:
         talk = session.conversation
@@ -377,7 +431,7 @@ class Chat:
                 talk.active, talk.marked = (talk.photos[-1].sha256 if talk.photos else None), None
         if data.get("act") == "unedit":
             talk.editing = None
-            return {**self.draw(session), self.box: {"text": "", "files": []}}
+            return {**self.draw(session), self.box: self._field(talk, "")}
         return self.draw(session)
 
     @streaming_words
@@ -391,13 +445,13 @@ class Chat:
             return
         if name == "mark":
             talk.marked = _box_of(data.get("box"))
-            ranked = self._desk.assistant.rank(session.owner, photo, talk.marked)
-            choices = list(dict.fromkeys(match.concept.name for match in ranked))
-            yield {**self.draw(session), self.name: gr.Dropdown(choices=choices, value=None)}
+            ranked = self._desk.assistant.rank(session.owner, photo, talk.marked)[:NEAREST]
+            known = [(m.concept, self._desk.picture(session, m.concept.id, m.concept.avatar)) for m in ranked]
+            yield {**self.draw(session), self.name: "", self.nearest: render.nearest(known, talk.marked)}
             return
         concept = self._desk.assistant.library.get(session.owner, concept_id)
         if name == "open":
-            session.side, session.open_concept = "", concept.id
+            session.open(concept.id)
             yield {self._tabs: gr.Tabs(selected="concepts"), **self._desk.draw_concepts(session)}
         elif name == "is":
             yield self._add_view(session, photo, concept, _box_of(data.get("box")))
@@ -406,8 +460,8 @@ class Chat:
             self._show(session, talk, photo)
             yield {**self.draw(session), self.notice: "", **said}
             last = talk.entries[-1] if talk.entries else None
-            if last and talk.answering is None and photo in last.turn.photos and last.answer and last.answer.tokens:
-                yield from self._answer(session, talk, last)
+            if last and last.answer and talk.answering is None and photo in self._seen_with(talk, last):
+                yield from self._again(session, talk, last)
 
     def _disown(self, session: Session, talk: Conversation, photo: Photo, concept: Concept) -> Screen:
         """Turn a concept down in this photo, and remember that what its box shows is something else."""
@@ -513,7 +567,7 @@ class Chat:
         talk = session.conversation
         photo = talk.photo(talk.active)
         if photo:
-            self._show(session, talk, photo)
+            self._look(session, talk, photo)
 
     @words
     def unmark(self, request: gr.Request) -> Screen:
@@ -526,9 +580,15 @@ class Chat:
 
     @words
     def choose(self, conversation_id: str, request: gr.Request) -> Screen:
-        session = self._desk.session(request)
+        return self._turn_to(self._desk.session(request), conversation_id)
+
+    def _turn_to(self, session: Session, conversation_id: str) -> Screen:
+        """Show another conversation: what is typed goes along, unless it is an edited question of the one before."""
+        left = session.conversation
+        emptied = None if left.editing is None else ""
+        left.editing = None
         session.current = conversation_id
-        return {**self.draw(session), self.notice: ""}
+        return {**self.draw(session), self.notice: "", self.box: self._field(session.conversation, emptied)}
 
     @words
     def begin(self, request: gr.Request) -> Screen:
@@ -536,20 +596,20 @@ class Chat:
         session = self._desk.session(request)
         if session.conversations[-1].photos or session.conversations[-1].entries:
             session.conversations.append(Conversation())
-        session.current = session.conversations[-1].id
-        return {**self.draw(session), self.notice: "", self.box: {"text": "", "files": []}}
+        return self._turn_to(session, session.conversations[-1].id)
 
     @words
     def drop(self, request: gr.Request) -> Screen:
         """Delete the conversation, with a way back."""
         session = self._desk.session(request)
         gone = session.conversation
-        if not gone.entries and not gone.photos:
+        now = time.monotonic()
+        if (not gone.entries and not gone.photos) or now - session.deleted_at < DOUBLE_CLICK_S:
             return {}
+        session.deleted_at = now
         gone.stop.set()
         place = session.conversations.index(gone)
-        session.conversations.remove(gone)
-        session.conversations = session.conversations or [Conversation()]
+        session.conversations[:] = [c for c in session.conversations if c is not gone] or [Conversation()]
         session.current = session.conversations[-1].id
 
         def back() -> str:

@@ -164,8 +164,8 @@ class Concepts:
         self.describe_new.wire(self.notice, self.category, quiet)
         self.mark_new.wire(self.notice, self.category, quiet)
         self.close_new.click(self.close, None, **quiet)
-        self.cards.select(self.on_cards, self.search, **loud).then(None, js=SHOW_SIDE)
-        self.cards.change(self.warn, self.search, **quiet, trigger_mode="always_last")
+        self.cards.select(self.on_cards, None, **loud).then(None, js=SHOW_SIDE)
+        self.cards.change(self.warn, None, **quiet, trigger_mode="always_last")
         self.forgotten.select(self.on_forgotten, None, **quiet)
         self.views.select(self.on_views, None, **quiet)
         self.negatives.select(self.on_negatives, None, **quiet)
@@ -184,14 +184,14 @@ class Concepts:
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
-    def draw(self, session: Session, search: str = "", *, everything: bool = False) -> Screen:
+    def draw(self, session: Session) -> Screen:
         """Everything the tab shows, from the session; a description that is being written ends."""
         supersede(session)
         concepts = self._desk.assistant.concepts(session.owner)
         concept = next((c for c in concepts if c.id == session.open_concept), None)
         session.open_concept = concept.id if concept and not session.side else None
         screen: Screen = {
-            self.cards: self._draw_cards(session, search, everything=everything),
+            self.cards: self._draw_cards(session),
             self.forgotten: render.forgotten(self._forgotten(session.owner)),
             self.notice: "",
             self.creator: gr.Column(visible=session.side == "new"),
@@ -200,13 +200,18 @@ class Concepts:
         }
         for draft in self._drafts:
             screen |= draft.draw(session)
-        return {**screen, **self._draw_open(session, concept)} if session.open_concept and concept else screen
+        if session.open_concept and concept:
+            screen |= self._draw_open(session, concept)
+            session.drawn = concept
+        else:
+            session.drawn = None
+        return screen
 
-    def _draw_cards(self, session: Session, search: str | None, *, everything: bool = False) -> str:
+    def _draw_cards(self, session: Session) -> str:
         concepts = self._desk.assistant.concepts(session.owner)
-        wanted = (search or "").strip().casefold()
+        wanted = session.search.strip().casefold()
         found = [c for c in concepts if wanted in f"{c.name}\n{c.category}\n{c.info}".casefold()]
-        shown = found if everything else found[: render.PAGE]
+        shown = found if session.everything else found[: render.PAGE]
         pictures = {c.id: session.faces.get(c.avatar) or self._desk.picture(session, c.id, c.avatar) for c in shown}
         session.faces = {picture.sha256: picture for picture in pictures.values() if picture}
         return render.cards(
@@ -215,23 +220,35 @@ class Concepts:
             {c.id: [other.name for other, _, _ in self._alikes(session.owner, c)] for c in shown},
             total=len(concepts),
             chosen=session.open_concept,
-            everything=everything,
+            everything=session.everything,
         )
 
     def _draw_open(self, session: Session, concept: Concept) -> Screen:
+        """Show a concept; of its fields those that are not as they were filled: what is being typed stays."""
+        before = session.drawn if session.drawn and session.drawn.id == concept.id else None
+        fields: Screen = {
+            self.edit_marks: gr.Textbox(label=f"What tells {concept.name} apart", interactive=True),
+            self.edit_info: gr.Textbox(interactive=True),
+        }
+        if before is None or before.name != concept.name:
+            fields[self.edit_name] = concept.name
+        if before is None or before.category != concept.category:
+            fields[self.edit_category] = gr.Dropdown(value=concept.category or None)
+        if before is None or before.info != concept.info:
+            fields[self.edit_info] = gr.Textbox(value=concept.info, interactive=True)
+        if before is None or before.attributes != concept.attributes:
+            fields[self.edit_marks] = gr.Textbox(
+                value="\n".join(concept.attributes), label=f"What tells {concept.name} apart", interactive=True
+            )
+        if before is None or before.by_face != concept.by_face:
+            fields[self.edit_by_face] = concept.by_face
         photos = list(self._photos(session, concept, concept.views))
         return {
             self.heading: f"<h2 dir='auto'>{escape(concept.name)}</h2>",
             self.look_alike: self._draw_alike(session, concept),
             self.views: render.views_strip(concept, photos),
             self.negatives: render.negatives(concept, list(self._photos(session, concept, concept.negatives))),
-            self.edit_name: concept.name,
-            self.edit_category: gr.Dropdown(value=concept.category or None),
-            self.edit_info: gr.Textbox(value=concept.info, interactive=True),
-            self.edit_by_face: concept.by_face,
-            self.edit_marks: gr.Textbox(
-                value="\n".join(concept.attributes), label=f"What tells {concept.name} apart", interactive=True
-            ),
+            **fields,
             self.forget: gr.Button(f"Forget {concept.name} and {render.plural(len(concept.views), 'photo')}"),
         }
 
@@ -251,12 +268,14 @@ class Concepts:
 
     @words
     def draw_found(self, search: str, request: gr.Request) -> Screen:
-        return self.draw(self._desk.session(request), search)
+        session = self._desk.session(request)
+        session.search, session.everything = search or "", False
+        return {self.cards: self._draw_cards(session)}
 
     # -- look-alikes -------------------------------------------------------------------------------------------------
 
     @words
-    def warn(self, search: str | None, request: gr.Request) -> Screen:
+    def warn(self, request: gr.Request) -> Screen:
         """The cards came into sight or changed: find which concepts are hard to tell apart, and say so on them."""
         session = self._desk.session(request)
         owner, concepts = session.owner, self._desk.assistant.concepts(session.owner)
@@ -270,7 +289,7 @@ class Concepts:
         self._alike = {**kept, owner: Alike(views, both)}
         opened = next((c for c in concepts if c.id == session.open_concept), None)
         more = {self.look_alike: self._draw_alike(session, opened)} if opened else {}
-        return {self.cards: self._draw_cards(session, search), **more}
+        return {self.cards: self._draw_cards(session), **more}
 
     def _alikes(self, owner: str, concept: Concept) -> list[tuple[Concept, str, str]]:
         """List what a concept was last found hard to tell from, with the most similar view of each, the worst first."""
@@ -301,7 +320,7 @@ class Concepts:
     @words
     def close(self, request: gr.Request) -> Screen:
         session = self._desk.session(request)
-        session.side, session.open_concept, session.new_photos, session.incoming = "", None, [], []
+        session.close()
         return {**self.draw(session), **self._blank()}
 
     def _blank(self) -> Screen:
@@ -409,14 +428,15 @@ class Concepts:
     # -- an open concept ---------------------------------------------------------------------------------------------
 
     @streaming_words
-    def on_cards(self, search: str, event: gr.EventData, request: gr.Request) -> Iterator[Screen]:
+    def on_cards(self, event: gr.EventData, request: gr.Request) -> Iterator[Screen]:
         """A card was opened, everything asked for, or a first step chosen."""
         session, data = self._desk.session(request), event._data
         if data.get("act") == "open":
-            session.side, session.open_concept = "", str(data.get("concept"))
-            yield self.draw(session, search)
+            session.open(str(data.get("concept")))
+            yield self.draw(session)
         elif data.get("act") == "all":
-            yield self.draw(session, search, everything=True)
+            session.everything = True
+            yield {self.cards: self._draw_cards(session)}
         elif data.get("act") == "first":
             yield self.draw_new(session)
         elif data.get("act") == "samples":

@@ -68,9 +68,9 @@ class Desk:
         return cast(Library, self.assistant.library)
 
     def session(self, request: gr.Request) -> Session:
-        """The visitor's session, from the server's own table."""
+        """What is held of the visitor's page, from the server's own table."""
         session = self.sessions.of(cast(Any, request))
-        session.asked += 1
+        session.visitor.asked += 1
         return session
 
     def picture(self, session: Session, concept_id: str, view: str) -> Photo | None:

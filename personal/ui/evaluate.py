@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -27,13 +28,21 @@ Picture = Callable[[Concept, str], Photo | None]
 """A view of a concept, or None where its file is damaged or gone."""
 
 
+@dataclass
+class Running:
+    """A check that is under way: what `stop` ends, and the words of how far it is."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    words: str = ""
+
+
 class Evaluate:
-    """The tab's components and handlers. An owner has one check at a time."""
+    """The tab's components and handlers. An owner has one check at a time, which all of their pages follow."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._running: dict[str, threading.Event] = {}
-        self._shown: dict[str, set[tuple[str, str, str]]] = {}
+        self._running: dict[str, Running] = {}
+        self._shown: dict[str, tuple[set[tuple[str, str, str]], str]] = {}
 
     def build(self) -> None:
         with gr.Column(elem_classes="evaluate"):
@@ -49,16 +58,18 @@ class Evaluate:
             self.hint = html(elem_id="check-hint")
             self.progress = html(elem_id="check-progress")
             self.result = html(elem_id="check-result")
-        self.drawn = [self.begin, self.halt, self.hint, self.result]
+            self.timer = gr.Timer(1.0, active=False)
+        self.drawn = [self.begin, self.halt, self.hint, self.progress, self.result, self.timer]
         """What `draw` may return."""
 
     def wire(self, tabs: gr.Tabs) -> None:
         """Connect the handlers; `tabs` is what "Open" switches."""
         self._tabs = tabs
-        outputs = [*self.drawn, self.notice, self.progress, *self._desk.elsewhere]
+        outputs = [*self.drawn, self.notice, *self._desk.elsewhere]
         quiet: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
         self.begin.click(self.run, None, **quiet)
         self.halt.click(self.stop, None, **quiet)
+        self.timer.tick(self.follow, None, **quiet)
         self.hint.select(self.go, None, **quiet)
         self.result.select(self.go, None, **quiet)
 
@@ -67,15 +78,18 @@ class Evaluate:
         concepts = self._desk.assistant.concepts(session.owner)
         running = self._running.get(session.owner)
         if running and not concepts:
-            running.set()
+            running.stop.set()
         missing = lacking(concepts)
-        stale = not self._shown.get(session.owner, set()) <= _views(concepts)
-        if stale:
-            self._shown.pop(session.owner, None)
+        looked_at, result = self._shown.get(session.owner, (set(), ""))
+        if not looked_at <= _views(concepts):
+            del self._shown[session.owner]
+            result = ""
         return {
             **self._buttons(bool(running), able=not missing),
             self.hint: missing,
-            **({self.result: ""} if stale else {}),
+            self.progress: running.words if running else "",
+            self.result: "" if running else result,
+            self.timer: gr.Timer(active=bool(running)),
         }
 
     def _buttons(self, running: bool, able: bool = True) -> Screen:
@@ -85,34 +99,37 @@ class Evaluate:
     @streaming_words
     def run(self, request: gr.Request) -> Iterator[Screen]:
         """Try every photo of this visitor's concepts, with progress."""
-        session, stop = self._desk.session(request), threading.Event()
+        session, mine = self._desk.session(request), Running(words=render.busy("Looking at your photos …"))
         owner = session.owner
-        if self._running.setdefault(owner, stop) is not stop:
+        if self._running.setdefault(owner, mine) is not mine:
             raise PersonalError("Your concepts are being checked already, in another window.")
         told: Screen = {}
         try:
-            looking = {self.progress: render.busy("Looking at your photos …"), self.notice: "", self.result: ""}
-            yield {**looking, **self._buttons(running=True)}
+            yield {self.notice: "", self.progress: mine.words, self.result: "", **self._buttons(running=True)}
             looked_at = _views(self._desk.assistant.concepts(owner))
-            for step in check(self._desk.assistant, owner, stop=stop):
+            for step in check(self._desk.assistant, owner, stop=mine.stop):
                 if isinstance(step, Progress):
-                    counted = render.busy(f"{step.text}: {step.done + 1} of {step.total}", step)
-                    yield {self.progress: counted, **({} if stop.is_set() else self._buttons(running=True))}
+                    mine.words = render.busy(f"{step.text}: {step.done + 1} of {step.total}", step)
+                    yield {self.progress: mine.words, **({} if mine.stop.is_set() else self._buttons(running=True))}
                 else:
                     self._shown = {o: of for o, of in self._shown.items() if self._desk.sessions.has(o)}
-                    self._shown[owner] = looked_at
-                    told = {self.result: verdict(step, lambda of, view: self._desk.picture(session, of.id, view))}
+                    found = verdict(step, lambda of, view: self._desk.picture(session, of.id, view))
+                    self._shown[owner] = (looked_at, found)
         except PersonalError as error:
             told = {self.notice: render.problem(str(error))}
         finally:
             del self._running[owner]
-        yield {self.progress: "", **told, **self.draw(session)}
+        yield {**self.draw(session), **told}
+
+    def follow(self, request: gr.Request) -> Screen:
+        """A page that did not begin the check asks how far it is, and what came of it."""
+        return self.draw(self._desk.session(request))
 
     def stop(self, request: gr.Request) -> Screen:
         """End the check at its next photo; what was seen until then is told."""
         running = self._running.get(self._desk.session(request).owner)
         if running:
-            running.set()
+            running.stop.set()
         return {self.halt: gr.Button(visible=False)}
 
     @words
@@ -124,7 +141,7 @@ class Evaluate:
             return {**there, **self._desk.begin_concept(session)}
         if data.get("act") != "open":
             return {}
-        session.side, session.open_concept = "", str(data.get("concept"))
+        session.open(str(data.get("concept")))
         return {**there, **self._desk.draw_concepts(session)}
 
 

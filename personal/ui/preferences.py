@@ -76,7 +76,7 @@ class Settings:
             self.word,
             self.erase,
         ]
-        mine += [desk.toast]
+        mine += [desk.toast, *self.models.drawn]
         quiet: dict[str, Any] = {"outputs": mine, "show_progress": "hidden", "api_visibility": "private"}
         self.threshold.release(self.prefer, [self.threshold, self.top_k], **quiet)
         self.top_k.release(self.prefer, [self.threshold, self.top_k], **quiet)
@@ -163,8 +163,10 @@ class Settings:
         for conversation in session.conversations:
             conversation.stop.set()
         self._desk.assistant.erase(session.owner)
-        session.conversations, session.undo = [Conversation()], None
-        session.side, session.open_concept, session.new_photos, session.incoming = "", None, [], []
+        session.conversations[:] = [Conversation()]
+        for tab in session.visitor.tabs.values():
+            tab.close()
+            tab.undo = None
         return {
             **self._desk.draw_all(session),
             self.word: "",

@@ -26,6 +26,8 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}).disable(
     ["image", "link", "autolink", "reference"]
 )
 """No links and no pictures from answers: a page that fetched one would tell its server what was asked."""
+_HELD, _HOLDS = "\ue000{}\ue001", re.compile("\ue000(\\d*)\ue001")
+"""Where a chip goes, in signs that mean nothing to anybody."""
 
 PAGE = 60
 """Cards shown before "show all"."""
@@ -66,20 +68,34 @@ def chip(concept: Concept, colour: int) -> str:
     return f'<span class="chip c{colour}" data-concept="{concept.id}" dir="auto">{escape(concept.name)}</span>'
 
 
-def prose(text: str, concepts: Mapping[str, Concept], colours: Mapping[str, int]) -> str:
-    """Answer text as HTML: Markdown, with every `<name>` of `concepts` (id → concept) as a chip."""
-    html: str = _MARKDOWN.render(text)
-    names = {escape(concept.name).casefold(): concept for concept in concepts.values()}
-    if not names:
-        return html
+def prose(
+    text: str, concepts: Mapping[str, Concept], colours: Mapping[str, int], spoken: Sequence[Concept] = ()
+) -> str:
+    """Answer text as HTML: Markdown, with every `<name>` of `concepts` (id → concept) as a chip.
 
-    def as_chip(found: re.Match[str]) -> str:
+    `spoken` are concepts as they were called then: who has another name now stands there by that one, and who was
+    forgotten by the name alone.
+    """
+    names = {concept.name.casefold(): concept for concept in (*concepts.values(), *spoken)}
+    chips: list[str] = []
+
+    def held(found: re.Match[str]) -> str:
         concept = names.get(found[1].casefold())
-        return chip(concept, colours.get(concept.id, 0) % 8) if concept else found[0]
+        if concept is None:
+            return found[0]
+        now = concepts.get(concept.id)
+        chips.append(
+            chip(now, colours.get(now.id, 0) % 8) if now else f'<span class="gone" dir="auto">{escape(found[1])}</span>'
+        )
+        return _HELD.format(len(chips) - 1)
 
-    # Blanks inside the brackets: a name that is also a control token of some model is written that way to it.
-    pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    return re.sub(rf"&lt; ?({pattern}) ?&gt;", as_chip, html, flags=re.IGNORECASE)
+    text = _HOLDS.sub("", text)
+    if names:  # before Markdown makes something of a name's own signs
+        # Blanks inside the brackets: a name that is also a control token of some model is written that way to it.
+        pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+        text = re.sub(rf"< ?({pattern}) ?>", held, text, flags=re.IGNORECASE)
+    html: str = _MARKDOWN.render(text)
+    return _HOLDS.sub(lambda found: chips[int(found[1])], html)
 
 
 def describe(matches: Sequence[Match]) -> str:
@@ -145,7 +161,8 @@ def answer_html(conversation: Conversation, number: int, entry: Entry, concepts:
         words = entry.error or "This was stopped before an answer came."
         return f'<article class="said it failed" role="alert"><p>{escape(words)}</p><footer>{again}</footer></article>'
     answer = entry.answer
-    text = prose(answer.text, concepts, conversation.colours) if answer.text else "<p><em>Nothing was said.</em></p>"
+    spoken = [match.concept for match in answer.matches]
+    text = prose(answer.text, concepts, conversation.colours, spoken) or "<p><em>Nothing was said.</em></p>"
     stopped = '<p class="note">Stopped.</p>' if answer.stopped else ""
     failed = f'<p class="note" role="alert">{escape(entry.error)}</p>' if entry.error else ""
     copy = f'<button {act("copy")} data-text="{escape(answer.text)}">{icon("copy")}Copy</button>'
@@ -267,6 +284,16 @@ EMPTY_PANEL = (
     '<section class="panel"><h2>In this photo</h2><div class="empty small"><p>Drop a photo: who and what is in it '
     "appears here, before you ask anything.</p></div></section>"
 )
+
+
+def nearest(known: Sequence[tuple[Concept, Photo | None]], box: Box) -> str:
+    """The concepts that a marked part of a photo may show, each a button with its picture."""
+    buttons = []
+    for concept, picture in known:
+        face = f'<img class="face" src="{data_url(picture, 64, square=True)}" alt="">' if picture else ""
+        name = f'<span dir="auto">{escape(concept.name)}</span>'
+        buttons.append(f"<button {act('is', concept=concept.id, box=json.dumps(box))}>{face}{name}</button>")
+    return f'<div class="singles" role="group" aria-label="Or one of yours">{"".join(buttons)}</div>' if buttons else ""
 
 
 def _place(box: Box) -> str:

@@ -1,8 +1,9 @@
-"""Who is visiting: browser sessions, the owner each works for, their conversations, and when they end.
+"""Who is visiting: browsers, the owner each works for, their conversations, their pages, and when they end.
 
-A session is known by a random cookie that scripts cannot read; the owner is taken from the server's own table, never
-from the client. A browser that keeps no cookies gets a session a page. A session lives as long as one of its pages is
-connected, and a grace after that, so that a reload loses nothing; then a temporary owner's bytes are erased.
+A visitor is known by a random cookie that scripts cannot read; the owner is taken from the server's own table, never
+from the client. A browser that keeps no cookies is a visitor a page. Visitors stay as long as one of their pages is
+connected, and a grace after that, so that a reload loses nothing; then a temporary owner's bytes are erased. What a
+page shows is its own: two tabs of a browser do not meddle with each other's forms.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, Literal, Protocol, TypeVar
 
 from personal.compose import LOCAL
-from personal.concepts import Answer, Box, Match, Photo, Turn
+from personal.concepts import Answer, Box, Concept, Match, Photo, Turn
 from personal.errors import PersonalError
 
 COOKIE = "personal"
 HEARTBEAT = "/gradio_api/heartbeat/"
+TABS = 16
+"""Pages of a visitor whose state is held, those used last."""
 AGAIN = 3
 """How often at most something is done that the visitor overtakes by asking for more."""
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -88,38 +91,84 @@ class Writing:
 
 
 @dataclass
-class Session:
-    """One visitor's browser: whose concepts it works on, its conversations, and what it is in the middle of.
+class Visitor:
+    """One browser: whose concepts it works on, its conversations, and its pages by Gradio's name of each.
 
-    `side` is the form that stands beside the cards; where there is none, the concept `open_concept` does. `faces` are
-    the photos on the cards that are in sight; `asked` counts what the browser has asked for.
+    `pages` counts those that are connected, `asked` what the browser has asked for.
     """
 
     owner: str
     conversations: list[Conversation] = field(default_factory=lambda: [Conversation()])
-    current: str = ""
-    side: Literal["", "new", "import"] = ""
-    open_concept: str | None = None
-    new_photos: list[Photo] = field(default_factory=list)
-    faces: dict[str, Photo] = field(default_factory=dict)
-    incoming: list[Any] = field(default_factory=list)
-    writing: Writing | None = None
-    undo: Callable[[], str] | None = None
+    tabs: dict[str, Session] = field(default_factory=dict)
     downloads: dict[str, float] = field(default_factory=dict)
     pages: int = 0
     asked: int = 0
     seen_at: float = field(default_factory=time.monotonic)
 
+    def tab(self, page: str) -> Session:
+        """Return what is held of a page; a new one begins with the conversation of the page used last."""
+        last = next(reversed(self.tabs.values()), None)
+        found = self.tabs.pop(page) if page in self.tabs else Session(self, current=last.current if last else "")
+        self.tabs[page] = found
+        while len(self.tabs) > TABS:
+            del self.tabs[next(iter(self.tabs))]
+        return found
+
+
+@dataclass
+class Session:
+    """One page of a visitor: which conversation it shows, and what it is in the middle of.
+
+    `side` is the form that stands beside the cards; where there is none, the concept `open_concept` does, of which
+    `drawn` is what its fields were filled with. `search` and `everything` tell which cards are shown, `faces` are the
+    photos on those that are in sight.
+    """
+
+    visitor: Visitor
+    current: str = ""
+    side: Literal["", "new", "import"] = ""
+    open_concept: str | None = None
+    drawn: Concept | None = None
+    search: str = ""
+    everything: bool = False
+    new_photos: list[Photo] = field(default_factory=list)
+    faces: dict[str, Photo] = field(default_factory=dict)
+    incoming: list[Any] = field(default_factory=list)
+    writing: Writing | None = None
+    undo: Callable[[], str] | None = None
+    deleted_at: float = 0.0
+
+    @property
+    def owner(self) -> str:
+        """Whose concepts the page works on."""
+        return self.visitor.owner
+
+    @property
+    def conversations(self) -> list[Conversation]:
+        """The conversations of all of the visitor's pages."""
+        return self.visitor.conversations
+
     @property
     def conversation(self) -> Conversation:
-        return next((c for c in self.conversations if c.id == self.current), self.conversations[-1])
+        """The conversation that the page shows, until another is chosen or it is deleted."""
+        found = next((c for c in self.conversations if c.id == self.current), self.conversations[-1])
+        self.current = found.id
+        return found
+
+    def open(self, concept_id: str) -> None:
+        """Open a concept beside the cards, with what is saved of it."""
+        self.side, self.open_concept, self.drawn = "", concept_id, None
+
+    def close(self) -> None:
+        """Close whatever form is open, and drop what was put into it."""
+        self.side, self.open_concept, self.drawn, self.new_photos, self.incoming = "", None, None, [], []
 
     def newest(self, work: Callable[[], T]) -> T:
         """Do something, and again where the browser asked for more meanwhile: what was made is of before that."""
         for _ in range(AGAIN):
-            asked = self.asked
+            asked = self.visitor.asked
             made = work()
-            if self.asked == asked:
+            if self.visitor.asked == asked:
                 return made
         return made
 
@@ -140,70 +189,73 @@ class Sessions:
         self.shared = shared
         self._grace_s = grace_s
         self._erase = erase
-        self._table: dict[str, Session] = {}
+        self._table: dict[str, Visitor] = {}
         self._lock = threading.Lock()
         self._left: set[str] = set()
 
     def of(self, request: Request) -> Session:
-        """Return the visitor's session, making one for a page whose browser kept no cookie."""
-        session = self.known(dict(request.cookies).get(COOKIE, ""))
-        return session or self.page(request.session_hash or "")
-
-    def known(self, token: str) -> Session | None:
+        """Return what is held of the page that asks, making a visitor of a page whose browser kept no cookie."""
+        page = request.session_hash or ""
+        visitor = self.known(dict(request.cookies).get(COOKIE, "")) or self.page(page)
         with self._lock:
-            session = self._table.get(token)
-            if session:
-                session.seen_at = time.monotonic()
-            return session
+            return visitor.tab(page)
 
-    def page(self, session_hash: str) -> Session:
-        """The session of one page alone."""
+    def known(self, token: str) -> Visitor | None:
+        with self._lock:
+            visitor = self._table.get(token)
+            if visitor:
+                visitor.seen_at = time.monotonic()
+            return visitor
+
+    def page(self, session_hash: str) -> Visitor:
+        """The visitor of one page alone."""
         return self._make(f"page {session_hash}")
 
     def new(self) -> str:
-        """Begin a session and return its secret token."""
+        """Welcome a visitor and return their secret token."""
         token = secrets.token_urlsafe(32)
         self._make(token)
         return token
 
-    def _make(self, token: str) -> Session:
+    def _make(self, token: str) -> Visitor:
         with self._lock:
             if token not in self._table:
-                self._table[token] = Session(owner=f"visitor-{secrets.token_hex(12)}" if self.shared else LOCAL)
+                self._table[token] = Visitor(owner=f"visitor-{secrets.token_hex(12)}" if self.shared else LOCAL)
             self._table[token].seen_at = time.monotonic()
             return self._table[token]
 
     def has(self, owner: str) -> bool:
-        """Tell whether an owner's session is alive."""
+        """Tell whether an owner is still visiting."""
         with self._lock:
-            return any(session.owner == owner for session in self._table.values())
+            return any(visitor.owner == owner for visitor in self._table.values())
 
     @contextmanager
-    def connected(self, session: Session) -> Iterator[None]:
-        """Hold a session alive while one of its pages is connected."""
-        session.pages += 1
+    def connected(self, visitor: Visitor) -> Iterator[None]:
+        """Keep a visitor while one of their pages is connected."""
+        visitor.pages += 1
         try:
             yield
         finally:
-            session.pages -= 1
-            session.seen_at = time.monotonic()
+            visitor.pages -= 1
+            visitor.seen_at = time.monotonic()
 
     def sweep(self) -> None:
-        """End the sessions that nobody is connected to since the grace, and erase what was theirs.
+        """Let go of the visitors that nobody is connected of since the grace, and erase what was theirs.
 
         Raises PersonalError where something could not be erased; the next sweep tries that again.
         """
         with self._lock:
             latest = time.monotonic() - self._grace_s
-            ended = [t for t, s in self._table.items() if not s.pages and s.seen_at < latest]
+            ended = [t for t, visitor in self._table.items() if not visitor.pages and visitor.seen_at < latest]
             gone = [self._table.pop(token) for token in ended]
-        for session in gone:
-            for conversation in session.conversations:
+        for visitor in gone:
+            for conversation in visitor.conversations:
                 conversation.stop.set()
-            if session.writing:
-                session.writing.stop.set()
+            for tab in visitor.tabs.values():
+                if tab.writing:
+                    tab.writing.stop.set()
         failed: PersonalError | None = None
-        for owner in [*self._left, *(session.owner for session in gone if session.owner != LOCAL)]:
+        for owner in [*self._left, *(visitor.owner for visitor in gone if visitor.owner != LOCAL)]:
             try:
                 self._erase(owner)
                 self._left.discard(owner)
@@ -216,15 +268,15 @@ class Sessions:
     def download(self, session: Session) -> str:
         """Issue a token with which this session's owner can fetch an export once, within five minutes."""
         token = secrets.token_urlsafe(24)
-        session.downloads = {token: time.monotonic() + 300}
+        session.visitor.downloads = {token: time.monotonic() + 300}
         return token
 
     def redeem(self, token: str) -> str | None:
         """Turn a download token into its owner, once."""
         with self._lock:
-            for session in self._table.values():
-                if session.downloads.pop(token, 0.0) > time.monotonic():
-                    return session.owner
+            for visitor in self._table.values():
+                if visitor.downloads.pop(token, 0.0) > time.monotonic():
+                    return visitor.owner
         return None
 
 
@@ -252,13 +304,13 @@ class Visitors:
         if not self._sessions.shared and not _meant_for_us(headers):
             await _refuse(send)
             return
-        session = self._sessions.known(_token(headers.get("cookie", "")))
+        visitor = self._sessions.known(_token(headers.get("cookie", "")))
         path: str = scope["path"]
         if path.startswith(HEARTBEAT):
-            with self._sessions.connected(session or self._sessions.page(path.removeprefix(HEARTBEAT))):
+            with self._sessions.connected(visitor or self._sessions.page(path.removeprefix(HEARTBEAT))):
                 await self._app(scope, receive, send)
             return
-        if session is None and path == "/" and scope["method"] == "GET":
+        if visitor is None and path == "/" and scope["method"] == "GET":
             secure = headers.get("x-forwarded-proto", scope.get("scheme")) == "https"
             send = _with_cookie(send, self._sessions.new(), secure)
         await self._app(scope, receive, send)
