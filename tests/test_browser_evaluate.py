@@ -73,6 +73,11 @@ def test_a_pair_that_is_confused_is_shown_and_leads_to_the_concept(tmp_path, chr
         page.locator("#check-result .sum").wait_for(state="detached")
 
         narrow = visit(chromium.new_context(viewport={"width": 390, "height": 800}), address)
+        tab(narrow, "Concepts")
+        narrow.locator("#cards .card", has_text="butin").click()
+        narrow.locator("#edit-name input, #edit-name textarea").fill("butin" + "o" * 59)
+        narrow.locator("#keep").click()
+        narrow.locator("#toast", has_text="is saved").wait_for()
         check(narrow)
         assert narrow.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
@@ -102,7 +107,12 @@ def test_a_check_is_stopped_and_tells_what_it_saw(tmp_path, chromium, shared_dat
         page = visit(chromium.new_context(), address)
         tab(page, "Evaluate")
         page.locator("#check:not([disabled])").click()
-        page.locator("#check-progress", has_text="3 of").wait_for()
+        page.locator("#check-progress", has_text="1 of").wait_for()
+        tab(page, "Chat")
+        page.keyboard.press("Escape")  # ends what is being written here, and not a check in another tab
+        page.reload()
+        tab(page, "Evaluate")
+        page.locator("#check-progress", has_text=" of ").wait_for()
         page.locator("#check-stop").click()
         page.locator("#check-result .note", has_text="Stopped after").wait_for()
         page.locator("#check:not([disabled])").wait_for()

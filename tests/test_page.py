@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from personal.evaluate.own import check
 from personal.generate import verify
 from personal.ui.chat import RECOGNITION
 from tests.conftest import BLUE, GREEN, RED, open_assistant, picture
@@ -307,17 +308,33 @@ def test_what_a_handler_shows_is_among_its_outputs(browser):
         assert set(screen) <= outputs[handler.__name__]
 
 
-def test_a_page_that_did_not_begin_the_check_follows_it(browser):
+def test_every_page_follows_a_check_and_gets_what_came_of_it(browser, monkeypatch):
     tab, other = browser.page._evaluate, another_page(browser)
-    check = tab.run(browser.request)
-    next(check)
-    next(check)
-    shown = tab.draw(browser.desk.session(other))
+    going, looked = threading.Event(), threading.Event()
+
+    def slowly(*arguments, **more):
+        for number, step in enumerate(check(*arguments, **more)):
+            if number == 2:
+                looked.set()
+                going.wait(10)
+            yield step
+
+    monkeypatch.setattr("personal.ui.evaluate.check", slowly)
+    shown = tab.run(browser.request)
     assert shown[tab.timer]._constructor_args[0]["active"] is True
-    assert "1 of 4" in tab.follow(other)[tab.progress]
-    list(check)
-    shown = tab.follow(other)
-    assert "get the right name" in shown[tab.result]
-    assert shown[tab.progress] == ""
-    assert shown[tab.begin]._constructor_args[0]["visible"] is True
-    assert shown[tab.timer]._constructor_args[0]["active"] is False
+    assert looked.wait(10)
+    for request in (browser.request, other):
+        shown = tab.follow(request)
+        assert "2 of 4" in shown[tab.progress]
+        assert shown[tab.halt]._constructor_args[0]["visible"] is True
+    assert "already" in tab.run(other)[tab.notice]
+    going.set()
+    for thread in threading.enumerate():
+        if thread.name == "check":
+            thread.join(10)
+    for request in (browser.request, other):
+        shown = tab.follow(request)
+        assert "get the right name" in shown[tab.result]
+        assert shown[tab.progress] == ""
+        assert shown[tab.begin]._constructor_args[0]["visible"] is True
+        assert shown[tab.timer]._constructor_args[0]["active"] is False

@@ -181,7 +181,7 @@ class Chat:
         return {**self.draw(session), self.camera: None, self.notice: render.problem(" ".join(problems))}
 
     def _take(self, session: Session, files: list[Any]) -> list[str]:
-        talk, problems = session.conversation, []
+        talk, problems, session.deleted_at = session.conversation, [], 0.0
         for file in files:
             try:
                 with self._taking:

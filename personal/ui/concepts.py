@@ -233,7 +233,7 @@ class Concepts:
         if before is None or before.name != concept.name:
             fields[self.edit_name] = concept.name
         if before is None or before.category != concept.category:
-            fields[self.edit_category] = gr.Dropdown(value=concept.category or None)
+            fields[self.edit_category] = gr.Dropdown(value=concept.category or None, allow_custom_value=True)
         if before is None or before.info != concept.info:
             fields[self.edit_info] = gr.Textbox(value=concept.info, interactive=True)
         if before is None or before.attributes != concept.attributes:

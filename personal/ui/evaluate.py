@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -16,11 +16,12 @@ from personal.errors import PersonalError
 from personal.evaluate.own import OUTCOMES, Checked, Tried, check
 from personal.images import data_url
 from personal.ui import render
-from personal.ui.desk import Desk, Screen, html, streaming_words, words
+from personal.ui.desk import Desk, Screen, html, words
 from personal.ui.sessions import Session
 
 PAIRS = 6
 """Mistakes that are shown with their photos."""
+FOLLOW_S = 0.5
 TABLE = 6
 """Concepts that are all in the table; of more, those that are confused."""
 
@@ -58,7 +59,7 @@ class Evaluate:
             self.hint = html(elem_id="check-hint")
             self.progress = html(elem_id="check-progress")
             self.result = html(elem_id="check-result")
-            self.timer = gr.Timer(1.0, active=False)
+            self.timer = gr.Timer(FOLLOW_S, active=False)
         self.drawn = [self.begin, self.halt, self.hint, self.progress, self.result, self.timer]
         """What `draw` may return."""
 
@@ -85,44 +86,43 @@ class Evaluate:
             del self._shown[session.owner]
             result = ""
         return {
-            **self._buttons(bool(running), able=not missing),
+            self.begin: gr.Button(visible=not running, interactive=not missing),
+            self.halt: gr.Button(visible=bool(running and not running.stop.is_set())),
             self.hint: missing,
             self.progress: running.words if running else "",
             self.result: "" if running else result,
             self.timer: gr.Timer(active=bool(running)),
         }
 
-    def _buttons(self, running: bool, able: bool = True) -> Screen:
-        """One of the two; said with every step, since a tab that is being drawn may still tell of before."""
-        return {self.begin: gr.Button(visible=not running, interactive=able), self.halt: gr.Button(visible=running)}
-
-    @streaming_words
-    def run(self, request: gr.Request) -> Iterator[Screen]:
-        """Try every photo of this visitor's concepts, with progress."""
-        session, mine = self._desk.session(request), Running(words=render.busy("Looking at your photos …"))
-        owner = session.owner
-        if self._running.setdefault(owner, mine) is not mine:
+    @words
+    def run(self, request: gr.Request) -> Screen:
+        """Try every photo of this visitor's concepts; it goes on while pages come and go."""
+        session, begun = self._desk.session(request), Running(words=render.busy("Looking at your photos …"))
+        if self._running.setdefault(session.owner, begun) is not begun:
             raise PersonalError("Your concepts are being checked already, in another window.")
-        told: Screen = {}
+        self._shown.pop(session.owner, None)
+        threading.Thread(target=self._check, args=(session, begun), name="check", daemon=True).start()
+        return {**self.draw(session), self.notice: ""}
+
+    def _check(self, session: Session, begun: Running) -> None:
+        owner, has = session.owner, self._desk.sessions.has
         try:
-            yield {self.notice: "", self.progress: mine.words, self.result: "", **self._buttons(running=True)}
             looked_at = _views(self._desk.assistant.concepts(owner))
-            for step in check(self._desk.assistant, owner, stop=mine.stop):
+            for step in check(self._desk.assistant, owner, stop=begun.stop):
+                if not has(owner):
+                    begun.stop.set()
                 if isinstance(step, Progress):
-                    mine.words = render.busy(f"{step.text}: {step.done + 1} of {step.total}", step)
-                    yield {self.progress: mine.words, **({} if mine.stop.is_set() else self._buttons(running=True))}
+                    begun.words = render.busy(f"{step.text}: {step.done + 1} of {step.total}", step)
                 else:
-                    self._shown = {o: of for o, of in self._shown.items() if self._desk.sessions.has(o)}
                     found = verdict(step, lambda of, view: self._desk.picture(session, of.id, view))
-                    self._shown[owner] = (looked_at, found)
+                    self._shown = {o: of for o, of in self._shown.items() if has(o)} | {owner: (looked_at, found)}
         except PersonalError as error:
-            told = {self.notice: render.problem(str(error))}
+            self._shown[owner] = (set(), render.problem(str(error)))
         finally:
             del self._running[owner]
-        yield {**self.draw(session), **told}
 
     def follow(self, request: gr.Request) -> Screen:
-        """A page that did not begin the check asks how far it is, and what came of it."""
+        """A page asks how far a check is, and what came of it."""
         return self.draw(self._desk.session(request))
 
     def stop(self, request: gr.Request) -> Screen:
