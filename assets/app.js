@@ -32,7 +32,9 @@
     const [x, y] = at(stage, event);
     const box = [Math.min(first.x, x), Math.min(first.y, y), Math.max(first.x, x), Math.max(first.y, y)];
     unmark();
-    if (box[2] - box[0] > 0.02 && box[3] - box[1] > 0.02) trigger("select", { act: "mark", box: JSON.stringify(box) });
+    if (box[2] - box[0] <= 0.02 || box[3] - box[1] <= 0.02) return;
+    trigger("select", { act: "mark", box: JSON.stringify(box) });
+    naming();
   };
   const band = (event) => {
     const stage = first && document.querySelector(`[data-stage="${first.photo}"]`);
@@ -48,6 +50,18 @@
     drawn.style.top = `${100 * Math.min(y, first.y)}%`;
     drawn.style.width = `${100 * Math.abs(x - first.x)}%`;
     drawn.style.height = `${100 * Math.abs(y - first.y)}%`;
+  };
+
+  /* The form for a name opens below the photo: it is brought into sight, ready to be typed into. */
+  const naming = () => {
+    let patience = 30;
+    const looking = setInterval(() => {
+      const form = document.querySelector("#namer");
+      if (!form?.offsetParent && patience-- > 0) return;
+      clearInterval(looking);
+      form?.scrollIntoView({ block: innerWidth > 760 ? "nearest" : "center", behavior: "smooth" });
+      if (matchMedia("(pointer: fine)").matches) form?.querySelector("input, textarea")?.focus({ preventScroll: true });
+    }, 100);
   };
 
   const copy = async (button) => {
@@ -149,6 +163,7 @@
             return theme(wanted());
           }
           target.closest("details.menu")?.removeAttribute("open");
+          if (act === "mark") naming();
           return trigger("select", { ...target.dataset });
         }
         if (within) corner(within, event, trigger);

@@ -440,6 +440,16 @@ def test_erasing_everything_wants_the_word_typed(tmp_path, chromium):
         page = visit(chromium.new_context(), address)
         create(page, "soon gone", *[SAMPLES / file for file in samples()["concepts"][0]["views"]])
         tab(page, "Settings")
+        threshold = page.locator("#threshold input[type=number]")
+        default = threshold.input_value()
+        page.locator("#threshold input[type=range]").press("ArrowRight")
+        page.locator("#reset").click()
+        page.wait_for_function(
+            "value => document.querySelector('#threshold input[type=number]').value === value", arg=default
+        )
+        page.locator("#reindex").click()
+        page.locator("#toast", has_text="All photos were learned again").wait_for()
+        assert not page.locator("#reindex-progress").inner_text().strip()
         assert page.locator("#erase").is_disabled()
         page.locator("#erase-word textarea, #erase-word input").fill("erase")
         page.wait_for_function("() => !document.querySelector('#erase').disabled")

@@ -274,7 +274,7 @@ def panel(
     return (
         f'<section class="panel"><h2>In this photo</h2><div class="stage" data-stage="{photo.sha256}" style="{shape}">'
         f'<img src="{data_url(photo, 900)}" alt="{escape(describe(matches))}">{boxes}{mark}</div>'
-        f'<p class="note">Click a box, or two corners around something, to say who or what it is.</p>'
+        f'<p class="note">Click a box, or draw one (by mouse, or by its two corners), to say who or what it is.</p>'
         f'<ul class="matches">{rows}</ul>'
         f'<button class="this" {act("mark", box="[0,0,1,1]")}>{icon("plus")}This is …</button></section>'
     )
