@@ -333,8 +333,9 @@ class Assistant:
     ) -> Look:
         """Find which of the owner's concepts a photo and a question concern; no language model is asked.
 
-        `threshold` and `top_k` default to the owner's preferences; `rejected` are concept ids not to be claimed.
-        What was seen comes first, best first, then what was only named.
+        `threshold` (-1..1) and `top_k` (from 1) default to the owner's preferences; `rejected` are concept ids not to
+        be claimed. What was seen comes first, best first, then what was only named. Raises ImageError, StoreError, and
+        ModelError where a detector fails.
         """
         began = time.perf_counter()
         concepts = self.library.concepts(owner)
@@ -350,11 +351,17 @@ class Assistant:
         return Look(tuple(matches), time.perf_counter() - began)
 
     def rank(self, owner: str, photo: Photo, box: Box | None = None) -> list[Match]:
-        """Rank all concepts by their similarity to a photo (or to one box of it), whatever the threshold."""
+        """Rank all concepts by their similarity to a photo (or to one box of it), whatever the threshold.
+
+        Raises as `look` does.
+        """
         return self.retriever.rank(owner, photo, self.library.concepts(owner), box)
 
     def look_alikes(self, owner: str) -> list[LookAlike]:
-        """List the pairs of an owner's concepts that are hard to tell apart, the worst first; another view may help."""
+        """List the pairs of an owner's concepts that are hard to tell apart, the worst first; another view may help.
+
+        Raises StoreError.
+        """
         concepts = {concept.id: concept for concept in self.library.concepts(owner)}
         at_least: float = self.retriever.alike
         return [
@@ -384,8 +391,8 @@ class Assistant:
         Yields the Look first, then Waiting while others are before it, Pieces as they come, and the Answer last. Where
         the model is asked about a doubtful match, Waiting may come before the Look too.
         `rejected` maps a photo's sha256 to concept ids not to be claimed in it; without `memory` nothing is retrieved.
-        Decoding is greedy unless `temperature` is above 0.
-        Setting `stop` ends the answer at the next token. Raises ModelError.
+        `threshold` and `top_k` are those of `look`; decoding is greedy unless `temperature` is above 0.
+        Setting `stop` ends the answer at the next token. Raises ModelError, ImageError, StoreError.
         """
         began = time.perf_counter()
         stop = stop or threading.Event()

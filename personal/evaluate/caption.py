@@ -45,7 +45,7 @@ def words(caption: str) -> str:
 
 
 def score(references: Sequence[Sequence[str]], captions: Sequence[str]) -> dict[str, float]:
-    """Score a caption for each photo against its references: CIDEr-D, BLEU-1 to 4, CIDEr-D when shuffled."""
+    """Score a caption for each photo against its references: CIDEr-D (0..10; shuffled, too), BLEU-1 to 4 (0..1)."""
     bleu_scorer, cider_scorer = _scorers()
     known = {i: [words(text) for text in texts] for i, texts in enumerate(references)}
     said = [words(caption) for caption in captions]

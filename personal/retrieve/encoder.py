@@ -128,7 +128,10 @@ class Encoder:
         return in_thread(pooled)
 
     def dense(self, image: Image, *, fine: bool = False) -> NDArray[np.float32] | None:
-        """Return the trunk's last map (rows, columns, channels), or None where the tower has none."""
+        """Return the trunk's last map (rows, columns, channels), float32, or None where the tower has none.
+
+        The photo's short side is brought to SHORT_SIDE pixels before, where it is to be `fine` to FINE.
+        """
         return in_thread(lambda: self._seen(image, FINE if fine else SHORT_SIDE)) if self.maps else None
 
     def project(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -142,7 +145,10 @@ class Encoder:
         return self._head.common(vectors) if self._head else np.zeros(len(vectors), np.float32)
 
     def tighten(self, dense: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Draw boxes (n, 4) closer around what they hold, where that was learnt."""
+        """Draw boxes (n, 4; left, top, right, bottom in 0..1) closer around what they hold, where that was learnt.
+
+        `dense` is the map of their photo, (rows, columns, channels), float32.
+        """
         return self._head.tighten(dense, boxes) if self._head else boxes
 
     def _seen(self, image: Image, short: int = SHORT_SIDE) -> NDArray[np.float32]:

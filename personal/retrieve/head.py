@@ -58,7 +58,10 @@ class Head:
         return np.asarray(near - self.usual, np.float32)
 
     def tighten(self, dense: Array, boxes: Array) -> Array:
-        """Move the sides of boxes (n, 4) towards what stands out there, by regression (Fast R-CNN, Girshick, 2015)."""
+        """Move sides of boxes (n, 4; 0..1) towards what stands out there, by regression (Fast R-CNN, Girshick, 2015).
+
+        `dense` is the map of their photo, (rows, columns, channels), float32; boxes that would vanish stay.
+        """
         if not self.layers:
             return boxes
         width = self.layers[0][0].shape[1] // GRID**2

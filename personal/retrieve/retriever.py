@@ -189,7 +189,10 @@ class Retriever:
             self._people.clear()
 
     def embed(self, photos: Sequence[Photo]) -> list[Array]:
-        """Return what is remembered of each photo as a reference, (n, dimension): the whole of it first."""
+        """Return what is remembered of each photo as a reference, (n, dimension): the whole of it first.
+
+        Raises ImageError.
+        """
         found = []
         for photo in photos:
             held = self._views.get(photo.sha256)
@@ -218,7 +221,7 @@ class Retriever:
         Regions are shared out by `claim`. The whole photo takes part only where its windows do not tell two concepts
         apart, since it holds what they hold. Of people who are known by the face, faces in the photo have the last
         word. Concepts whose id is in `rejected` are not considered; those of which negatives are known must be more
-        like themselves.
+        like themselves. Raises ImageError, StoreError, and ModelError where the detector fails; so does `rank`.
         """
         if rejected:
             concepts = [concept for concept in concepts if concept.id not in rejected]
