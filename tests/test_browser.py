@@ -443,12 +443,16 @@ def test_erasing_everything_wants_the_word_typed(tmp_path, chromium):
         threshold = page.locator("#threshold input[type=number]")
         default = threshold.input_value()
         page.locator("#threshold input[type=range]").press("ArrowRight")
+        for half_typed in ("", "0", "0.8"):
+            threshold.fill(half_typed)
+            page.wait_for_timeout(300)
         page.locator("#reset").click()
         page.wait_for_function(
             "value => document.querySelector('#threshold input[type=number]').value === value", arg=default
         )
         page.locator("#reindex").click()
         page.locator("#toast", has_text="All photos were learned again").wait_for()
+        assert "Error" not in (tmp_path / "app.log").read_text()
         assert not page.locator("#reindex-progress").inner_text().strip()
         assert page.locator("#erase").is_disabled()
         page.locator("#erase-word textarea, #erase-word input").fill("erase")

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from personal.errors import StoreError
 from personal.evaluate.own import check
 from personal.generate import verify
 from personal.ui.chat import RECOGNITION
@@ -223,6 +224,17 @@ def test_who_is_here_asked_again_or_after_not_bo_is_recognition_again(browser, d
     bo = browser.desk.assistant.library.lookup(ME, "bo")
     list(browser.chat.on_panel(event(act="not", concept=bo.id), browser.request))
     assert said(browser).startswith("Nobody")
+
+
+def test_who_is_here_that_failed_is_tried_again_by_recognition(browser, drop, monkeypatch):
+    drop(RED)
+    with monkeypatch.context() as patch:
+        patch.setattr(browser.desk.assistant, "look", lambda *_, **__: (_ for _ in ()).throw(StoreError("damaged")))
+        browser.chat.ask_who(browser.request)
+    entry = browser.session.conversation.entries[-1]
+    assert (entry.error, entry.answer) == ("damaged", None)
+    list(browser.chat.on_log(event(act="again"), browser.request))
+    assert (entry.error, said(browser)) == ("", "<bo>.")
 
 
 # -- several conversations ---------------------------------------------------------------------------------------------

@@ -349,6 +349,7 @@ class Chat:
 
     def _say_who(self, session: Session, talk: Conversation, entry: Entry) -> None:
         """Answer an entry by what is recognised in its photos."""
+        entry.error = ""
         try:
             looks = [self._look(session, talk, photo) for photo in self._seen_with(talk, entry)]
         except PersonalError as error:
@@ -406,7 +407,7 @@ class Chat:
         self, session: Session, talk: Conversation, entry: Entry, *, temperature: float = 0.0
     ) -> Iterator[Screen]:
         """Answer a question again, by whom it was answered before."""
-        if entry.answer and entry.answer.model == RECOGNITION:
+        if _plain(entry.turn.question) == _plain(WHO):
             self._say_who(session, talk, entry)
             yield self.draw(session)
         else:

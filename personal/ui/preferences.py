@@ -19,6 +19,11 @@ from personal.ui.sessions import Conversation, Session
 WORD = "erase"
 
 
+WITHIN = """(threshold, top_k) =>
+  [Math.min(0.95, Math.max(0.3, threshold)), Math.min(20, Math.max(1, Math.round(top_k)))]"""
+"""Keeps what is half typed into a slider's field within what it offers."""
+
+
 class Settings:
     """The tab's components and handlers."""
 
@@ -78,10 +83,9 @@ class Settings:
         ]
         mine += [desk.toast, *self.models.drawn]
         quiet: dict[str, Any] = {"outputs": mine, "show_progress": "hidden", "api_visibility": "private"}
-        self.threshold.release(self.prefer, [self.threshold, self.top_k], **quiet)
-        self.top_k.release(self.prefer, [self.threshold, self.top_k], **quiet)
-        self.threshold.input(self.prefer, [self.threshold, self.top_k], **quiet)
-        self.top_k.input(self.prefer, [self.threshold, self.top_k], **quiet)
+        for slider in (self.threshold, self.top_k):
+            for change in (slider.release, slider.input):
+                change(self.prefer, [self.threshold, self.top_k], **quiet, js=WITHIN)
         self.reset.click(self.defaults, None, **quiet)
         self.reindex.click(self.learn_again, None, **quiet)
         self.word.change(self.arm, self.word, **quiet)
