@@ -426,8 +426,8 @@ def test_a_photo_of_the_concept_itself_cannot_be_what_it_is_not(browser, file):
     browser.chat.receive([str(file("bo.png", png()))], browser.request)
     concept = browser.desk.assistant.concepts(ME)[0]
     browser.desk.assistant.revise(ME, concept.id, add=[crop(browser.session.conversation.draft[0], WHOLE)])
-    browser.chat.look_again(browser.session)
-    browser.fails(browser.chat, browser.chat.on_panel, event(act="not", concept=concept.id))
+    browser.chat.panel.look_again(browser.session)
+    browser.fails(browser.chat.panel, browser.chat.panel.on_click, event(act="not", concept=concept.id))
 
 
 @pytest.mark.parametrize("concept", ["", "../..", "0" * 32, "visitor-1"])
@@ -468,14 +468,14 @@ def test_a_submission_without_content_is_refused(browser, value):
 @pytest.mark.parametrize("act", ["not", "is", "open"])
 def test_a_click_on_a_concept_that_is_not_there_says_so(browser, act, concept, file):
     browser.chat.receive([str(file("good.png", png()))], browser.request)
-    browser.fails(browser.chat, browser.chat.on_panel, event(act=act, concept=concept))
+    browser.fails(browser.chat.panel, browser.chat.panel.on_click, event(act=act, concept=concept))
 
 
 @pytest.mark.parametrize("name", ["", None, "a<b", "x" * 65])
 def test_this_is_wants_a_name(browser, file, name):
     browser.chat.receive([str(file("good.png", png()))], browser.request)
-    list(browser.chat.on_panel(event(act="mark", box="[0,0,0.5,0.5]"), browser.request))
-    browser.fails(browser.chat, browser.chat.remember, name)
+    list(browser.chat.panel.on_click(event(act="mark", box="[0,0,0.5,0.5]"), browser.request))
+    browser.fails(browser.chat.panel, browser.chat.panel.remember, name)
     assert browser.session.conversation.marked
 
 
@@ -484,7 +484,7 @@ def test_this_is_wants_a_name(browser, file, name):
 )
 def test_a_box_that_is_none_means_the_whole_photo(browser, file, box):
     browser.chat.receive([str(file("good.png", png()))], browser.request)
-    list(browser.chat.on_panel(event(act="mark", box=box), browser.request))
+    list(browser.chat.panel.on_click(event(act="mark", box=box), browser.request))
     assert browser.session.conversation.marked == (0.0, 0.0, 1.0, 1.0)
 
 
@@ -524,11 +524,11 @@ def test_not_bo_taken_from_the_concept_is_taken_from_the_conversation_too(browse
     photo = session.conversation.draft[0]
 
     def found():
-        browser.chat.look_again(session)
+        browser.chat.panel.look_again(session)
         return [match.concept.name for match in session.conversation.looks[photo.sha256]]
 
     def turn_down():
-        list(browser.chat.on_panel(event(act="not", concept=bo.id), browser.request))
+        list(browser.chat.panel.on_click(event(act="not", concept=bo.id), browser.request))
         assert found() == []
 
     assert found() == ["bo"]
@@ -551,11 +551,11 @@ def test_not_bo_said_while_the_photo_is_looked_at_again_is_not_forgotten(browser
         found = look(*arguments, **more)
         looks.append(found)
         if len(looks) == 1:  # while the tab that was opened is drawn
-            list(browser.chat.on_panel(event(act="not", concept=bo.id), browser.request))
+            list(browser.chat.panel.on_click(event(act="not", concept=bo.id), browser.request))
         return found
 
     monkeypatch.setattr(assistant, "look", slow)
-    browser.chat.look_again(session)
+    browser.chat.panel.look_again(session)
     assert looks[0].matches
     assert session.conversation.looks[photo.sha256] == ()
 
@@ -566,8 +566,8 @@ def test_an_undone_not_bo_brings_back_what_made_room_for_it(browser, file):
     bo = assistant.concepts(ME)[0]
     for i in range(24):
         bo = assistant.revise(ME, bo.id, add_negatives=[picture(BLUE, dot=i)])
-    browser.chat.look_again(session)
-    list(browser.chat.on_panel(event(act="not", concept=bo.id), browser.request))
+    browser.chat.panel.look_again(session)
+    list(browser.chat.panel.on_click(event(act="not", concept=bo.id), browser.request))
     after = assistant.library.get(ME, bo.id)
     assert len(after.negatives) == 24
     assert after.negatives != bo.negatives

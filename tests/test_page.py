@@ -192,7 +192,7 @@ def test_an_edited_question_to_the_model_leaves_its_photo_in_the_panel(browser, 
     *_, screen = browser.chat.ask("What does he do?", browser.request)
     talk = browser.session.conversation
     assert talk.active == talk.entries[0].turn.photos[0].sha256
-    assert "data-stage" in screen[browser.chat.panel]
+    assert "data-stage" in screen[browser.chat.panel.photo]
 
 
 def test_questions_about_an_earlier_photo_in_the_panel_come_with_it(browser, drop):
@@ -222,7 +222,7 @@ def test_who_is_here_asked_again_or_after_not_bo_is_recognition_again(browser, d
     answer = browser.session.conversation.entries[-1].answer
     assert (answer.text, answer.model) == ("<bo>.", RECOGNITION)
     bo = browser.desk.assistant.library.lookup(ME, "bo")
-    list(browser.chat.on_panel(event(act="not", concept=bo.id), browser.request))
+    list(browser.chat.panel.on_click(event(act="not", concept=bo.id), browser.request))
     assert said(browser).startswith("Nobody")
 
 
@@ -287,19 +287,19 @@ def test_a_double_click_deletes_one_conversation(browser, drop):
 
 def test_a_half_typed_name_outlives_a_look_at_another_tab(browser, drop):
     drop(BLUE)
-    *_, screen = browser.chat.on_panel(event(act="mark", box="[0,0,0.5,0.5]"), browser.request)
-    assert [name in screen[browser.chat.nearest] for name in ("bo", "mia")] == [True, True]
+    *_, screen = browser.chat.panel.on_click(event(act="mark", box="[0,0,0.5,0.5]"), browser.request)
+    assert [name in screen[browser.chat.panel.nearest] for name in ("bo", "mia")] == [True, True]
     browser.page._redraw(browser.chat)(browser.request)
     assert browser.session.conversation.marked == (0.0, 0.0, 0.5, 0.5)
-    browser.chat.remember("sea", browser.request)
+    browser.chat.panel.remember("sea", browser.request)
     assert browser.desk.assistant.library.lookup(ME, "sea")
 
 
 def test_one_of_yours_is_chosen_by_its_picture(browser, drop):
     drop(BLUE)
-    list(browser.chat.on_panel(event(act="mark", box="[0,0,1,1]"), browser.request))
+    list(browser.chat.panel.on_click(event(act="mark", box="[0,0,1,1]"), browser.request))
     bo = browser.desk.assistant.library.lookup(ME, "bo")
-    list(browser.chat.on_panel(event(act="is", concept=bo.id, box=json.dumps([0, 0, 1, 1])), browser.request))
+    list(browser.chat.panel.on_click(event(act="is", concept=bo.id, box=json.dumps([0, 0, 1, 1])), browser.request))
     assert len(browser.desk.assistant.library.lookup(ME, "bo").views) == 3
     assert browser.session.conversation.marked is None
 

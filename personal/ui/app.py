@@ -120,7 +120,7 @@ class Page:
             session = self._desk.session(request)
             try:
                 if part is self._chat:
-                    self._chat.look_again(session)
+                    self._chat.panel.look_again(session)
                 screens: list[Screen] = []
                 session.newest(lambda: screens.append(part.draw(session)))
                 return {component: value for screen in screens for component, value in screen.items()}
@@ -144,7 +144,7 @@ class Page:
             return {self._desk.toast: render.toast("There is nothing to undo any more.")}
         try:
             said = undo()
-            self._chat.look_again(session)
+            self._chat.panel.look_again(session)
         except PersonalError as error:
             said = str(error)
         return {**self.draw(session), self._desk.toast: render.toast(said)}

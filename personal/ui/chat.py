@@ -1,4 +1,4 @@
-"""The Chat tab: a conversation about photos, beside it what was recognised in them.
+"""The Chat tab: a conversation about photos; what was recognised in them stands beside it (`personal.ui.panel`).
 
 Handlers check, call one Assistant method and draw. What they know of a visitor comes from the server's session; what a
 click sends (`data-act` and its data) is only ever looked up in that session.
@@ -6,31 +6,27 @@ click sends (`data-act` and its data) is only ever looked up in that session.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from personal.concepts import WHOLE, Answer, Box, Concept, Look, Match, Photo, Turn, View, Waiting
+from personal.concepts import Answer, Concept, Look, Match, Photo, Turn, Waiting
 from personal.errors import PersonalError
-from personal.images import crop
 from personal.ui import render, samples
 from personal.ui.desk import Desk, Screen, html, streaming_words, words
+from personal.ui.panel import Panel
 from personal.ui.sessions import Conversation, Entry, Session
 
 DRAW_EVERY_S = 0.08
 DOUBLE_CLICK_S = 0.7
 WHO = "Who is here?"
 RECOGNITION = "recognition"
-CROP_MARGIN = 0.06
 QUESTION_MAX = 4000
-NEAREST = 6
-"""Concepts that are offered for a marked part of a photo, those most like it."""
 PICTURES = ["image", ".heic", ".heif", ".avif"]
 
 
@@ -40,6 +36,7 @@ class Chat:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._taking = threading.Lock()
+        self.panel = Panel(desk, self.draw, self._again_about)
 
     def build(self) -> None:
         with gr.Row(elem_classes="chat", equal_height=False):
@@ -73,23 +70,15 @@ class Chat:
                         sources=["webcam"], type="filepath", show_label=False, label="Camera", buttons=[], height=240
                     )
             with gr.Column(scale=2, min_width=300, elem_classes="beside"):
-                self.panel = html(elem_id="panel")
-                with gr.Column(visible=False, elem_id="namer") as self.namer:
-                    self.name = gr.Textbox(
-                        label="This is …", placeholder="A name, new or known", max_length=80, elem_id="name"
-                    )
-                    self.nearest = html(elem_id="nearest")
-                    with gr.Row():
-                        self.save = gr.Button("Remember", variant="primary", size="sm")
-                        self.cancel = gr.Button("Cancel", size="sm")
+                self.panel.build(self.notice)
 
-        self.drawn = [self.log, self.live, self.panel, self.drafts, self.chooser, self.doing, self.namer, self.box]
+        self.drawn = [self.log, self.live, self.drafts, self.chooser, self.doing, self.box, *self.panel.drawn]
         """What `draw` may return."""
 
     def wire(self, tabs: gr.Tabs) -> None:
         """Connect the handlers; `tabs` is what "Open" switches."""
         self._tabs = tabs
-        drawn = [*self.drawn, self.notice, self.name, self.nearest, self.camera, self.dropped, self._desk.toast]
+        drawn = [*self.drawn, *self.panel.fields, self.notice, self.camera, self.dropped, self._desk.toast]
         quiet: dict[str, Any] = {"outputs": drawn, "show_progress": "hidden", "api_visibility": "private"}
         many: dict[str, Any] = {**quiet, "concurrency_limit": 16}
         asking: dict[str, Any] = {**many, "trigger_mode": "multiple"}  # of one conversation while another is answered
@@ -102,14 +91,10 @@ class Chat:
         clicks: dict[str, Any] = {**asking, "outputs": [*drawn, *self._desk.elsewhere]}
         self.log.select(self.on_log, None, **clicks)
         self.drafts.select(self.on_drafts, None, **quiet)
-        self.panel.select(self.on_panel, None, **clicks)
+        self.panel.wire(tabs, quiet, clicks)
         self.who.click(self.ask_who, None, **quiet)
         self.caption.click(self.ask_caption, None, **asking)
         self.doing.click(self.ask_doing, None, **asking)
-        self.nearest.select(self.on_panel, None, **clicks)
-        self.save.click(self.remember, self.name, **quiet)
-        self.name.submit(self.remember, self.name, **quiet)
-        self.cancel.click(self.unmark, None, **quiet)
         self.chooser.input(self.choose, self.chooser, **quiet)
         self.fresh.click(self.begin, None, **quiet)
         self.delete.click(self.drop, None, **quiet)
@@ -123,12 +108,11 @@ class Chat:
         titles = [(c.title[:60], c.id) for c in reversed(session.conversations)]
         screen: Screen = {
             self.log: render.log(talk, concepts),
-            self.panel: self._panel(session, talk, concepts),
             self.drafts: render.drafts(talk),
             self.chooser: gr.Dropdown(choices=titles, value=talk.id),
             self.doing: self._doing(talk),
-            self.namer: gr.Column(visible=talk.marked is not None),
             self.box: self._field(talk),
+            **self.panel.draw(session, talk, concepts),
         }
         if talk.answering is None:
             screen[self.live] = ""
@@ -141,20 +125,6 @@ class Chat:
 
     def _concepts(self, session: Session) -> dict[str, Concept]:
         return {concept.id: concept for concept in self._desk.assistant.concepts(session.owner)}
-
-    def _panel(self, session: Session, talk: Conversation, concepts: dict[str, Concept]) -> str:
-        assistant = self._desk.assistant
-        held = talk.looks.get(talk.active or "", ())
-        matches = tuple(replace(m, concept=concepts[m.concept.id]) for m in held if m.concept.id in concepts)
-        if talk.active and talk.looks.get(talk.active) is held:
-            talk.looks[talk.active] = matches
-        return render.panel(
-            talk,
-            {m.concept.id: self._desk.picture(session, m.concept.id, m.concept.avatar) for m in matches},
-            {m.view: self._desk.picture(session, m.concept.id, m.view) for m in matches if m.view},
-            threshold=assistant.preferences(session.owner).threshold or 0.0,
-            any_concepts=bool(concepts),
-        )
 
     def _doing(self, talk: Conversation) -> Any:
         names = [m.concept.name for m in render.kept(talk.looks.get(talk.active or "", ()))]
@@ -193,24 +163,8 @@ class Chat:
             except PersonalError as error:
                 problems.append(str(error))
                 continue
-            self._show(session, talk, photo)
+            self.panel.show(session, talk, photo)
         return problems
-
-    def _show(self, session: Session, talk: Conversation, photo: Photo) -> None:
-        talk.active, talk.marked = photo.sha256, None
-        self._look(session, talk, photo)
-
-    def _look(self, session: Session, talk: Conversation, photo: Photo) -> Look:
-        """Recognise; what the language model made of the same match before still counts."""
-        look = session.newest(
-            lambda: self._desk.assistant.look(
-                session.owner, photo, rejected=frozenset(talk.rejected.get(photo.sha256, set()))
-            )
-        )
-        judged = {(m.concept.id, m.box, m.similarity): m.confirmed for m in talk.looks.get(photo.sha256, ())}
-        matches = [replace(m, confirmed=judged.get((m.concept.id, m.box, m.similarity))) for m in look.matches]
-        talk.looks[photo.sha256] = tuple(matches)
-        return replace(look, matches=tuple(matches))
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
@@ -351,7 +305,7 @@ class Chat:
         """Answer an entry by what is recognised in its photos."""
         entry.error = ""
         try:
-            looks = [self._look(session, talk, photo) for photo in self._seen_with(talk, entry)]
+            looks = [self.panel.look(session, talk, photo) for photo in self._seen_with(talk, entry)]
         except PersonalError as error:
             entry.error = str(error)
             return
@@ -413,6 +367,12 @@ class Chat:
         else:
             yield from self._answer(session, talk, entry, temperature=temperature)
 
+    def _again_about(self, session: Session, talk: Conversation, photo: Photo) -> Iterator[Screen]:
+        """Answer the last question again where it is about a photo of which something was said just now."""
+        last = talk.entries[-1] if talk.entries else None
+        if last and last.answer and talk.answering is None and photo in self._seen_with(talk, last):
+            yield from self._again(session, talk, last)
+
     def _activate(self, session: Session, sha256: str) -> Screen:
         talk = session.conversation
         if talk.photo(sha256):
@@ -433,148 +393,6 @@ class Chat:
         if data.get("act") == "unedit":
             talk.editing = None
             return {**self.draw(session), self.box: self._field(talk, "")}
-        return self.draw(session)
-
-    @streaming_words
-    def on_panel(self, event: gr.EventData, request: gr.Request) -> Iterator[Screen]:
-        """A box, a corner or a match's menu was clicked."""
-        session = self._desk.session(request)
-        talk, data = session.conversation, event._data
-        photo = talk.photo(talk.active)
-        name, concept_id = data.get("act"), str(data.get("concept") or "")
-        if photo is None:
-            return
-        if name == "mark":
-            talk.marked = _box_of(data.get("box"))
-            ranked = self._desk.assistant.rank(session.owner, photo, talk.marked)[:NEAREST]
-            known = [(m.concept, self._desk.picture(session, m.concept.id, m.concept.avatar)) for m in ranked]
-            yield {**self.draw(session), self.name: "", self.nearest: render.nearest(known, talk.marked)}
-            return
-        concept = self._desk.assistant.library.get(session.owner, concept_id)
-        if name == "open":
-            session.open(concept.id)
-            yield {self._tabs: gr.Tabs(selected="concepts"), **self._desk.draw_concepts(session)}
-        elif name == "is":
-            yield self._add_view(session, photo, concept, _box_of(data.get("box")))
-        elif name == "not":
-            said = self._disown(session, talk, photo, concept)
-            self._show(session, talk, photo)
-            yield {**self.draw(session), self.notice: "", **said}
-            last = talk.entries[-1] if talk.entries else None
-            if last and last.answer and talk.answering is None and photo in self._seen_with(talk, last):
-                yield from self._again(session, talk, last)
-
-    def _disown(self, session: Session, talk: Conversation, photo: Photo, concept: Concept) -> Screen:
-        """Turn a concept down in this photo, and remember that what its box shows is something else."""
-        match = next((m for m in talk.looks.get(photo.sha256, ()) if m.concept.id == concept.id), None)
-        talk.rejected.setdefault(photo.sha256, set()).add(concept.id)
-        if match is None or match.box is None:  # it was only named
-            return {}
-        if match.by_face:  # nothing is learnt of faces that are not one's own
-            session.undo = lambda: self._own(session, talk, photo, concept, concept)
-            said = f"In this conversation, this is not {concept.name}."
-            return {self._desk.toast: render.toast(said, undo=True)}
-        held = self._held(session, concept, concept.negatives)
-        try:
-            after = self._desk.assistant.disown(session.owner, concept.id, photo, match.core or match.box)
-        except PersonalError as error:
-            return {self.notice: render.problem(str(error))}
-        session.undo = lambda: self._own(session, talk, photo, concept, after, held)
-        said = f"I will remember that this is not {concept.name}."
-        return {self._desk.toast: render.toast(said, undo=True)}
-
-    def _own(
-        self,
-        session: Session,
-        talk: Conversation,
-        photo: Photo,
-        before: Concept,
-        after: Concept,
-        held: Sequence[Photo] = (),
-    ) -> str:
-        """Take "Not …" back: the negative goes, and one that made room for it is there again."""
-        talk.rejected.get(photo.sha256, set()).discard(before.id)
-        fresh = [view.sha256 for view in after.negatives if view not in before.negatives]
-        kept = {view.sha256 for view in after.negatives}
-        self._desk.assistant.revise(
-            session.owner,
-            before.id,
-            remove_negatives=fresh,
-            add_negatives=[picture for picture in held if picture.sha256 not in kept],
-        )
-        self.look_again(session)
-        return f"Taken back: this may be {before.name}."
-
-    def _held(self, session: Session, concept: Concept, views: Iterable[View]) -> list[Photo]:
-        """Read views or negatives that an undo may bring back; those that are damaged cannot come back."""
-        found = (self._desk.picture(session, concept.id, view.sha256) for view in views)
-        return [photo for photo in found if photo]
-
-    # -- "This is …" -------------------------------------------------------------------------------------------------
-
-    @words
-    def remember(self, name: str | None, request: gr.Request) -> Screen:
-        """Give the marked part of the photo a name: a new concept, or one view more of a known one."""
-        session = self._desk.session(request)
-        talk, assistant = session.conversation, self._desk.assistant
-        photo = talk.photo(talk.active)
-        if photo is None or talk.marked is None:
-            return {}
-        known = assistant.library.lookup(session.owner, name or "")
-        if known:
-            return self._add_view(session, photo, known, talk.marked)
-        concept = assistant.remember(session.owner, name or "", [_cut(photo, talk.marked)])
-        session.undo = lambda: self._unremember(session, concept)
-        self._show(session, talk, photo)
-        return {
-            **self.draw(session),
-            self.notice: "",
-            self._desk.toast: render.toast(f"{concept.name} is remembered.", undo=True),
-        }
-
-    def _add_view(self, session: Session, photo: Photo, concept: Concept, box: Box) -> Screen:
-        view = _cut(photo, box)
-        if view.sha256 in {known.sha256 for known in concept.views}:
-            self._show(session, session.conversation, photo)
-            return {**self.draw(session), self._desk.toast: render.toast(f"{concept.name} has this photo already.")}
-        was_not = self._held(session, concept, [one for one in concept.negatives if one.sha256 == view.sha256])
-        was_rejected = concept.id in session.conversation.rejected.get(photo.sha256, set())
-        session.conversation.rejected.get(photo.sha256, set()).discard(concept.id)
-        self._desk.assistant.revise(session.owner, concept.id, add=[view])
-        session.undo = lambda: self._unview(session, photo, concept, view, was_not, rejected=was_rejected)
-        self._show(session, session.conversation, photo)
-        return {
-            **self.draw(session),
-            self.notice: "",
-            self._desk.toast: render.toast(f"This view was added to {concept.name}.", undo=True),
-        }
-
-    def _unremember(self, session: Session, concept: Concept) -> str:
-        self._desk.assistant.forget(session.owner, concept.id)
-        self.look_again(session)
-        return f"{concept.name} is forgotten again."
-
-    def _unview(
-        self, session: Session, photo: Photo, concept: Concept, view: Photo, was_not: Sequence[Photo], *, rejected: bool
-    ) -> str:
-        self._desk.assistant.revise(session.owner, concept.id, remove=[view.sha256], add_negatives=was_not)
-        if rejected:
-            session.conversation.rejected.setdefault(photo.sha256, set()).add(concept.id)
-        self.look_again(session)
-        return f"The view was taken from {concept.name} again."
-
-    def look_again(self, session: Session) -> None:
-        """Recognise the photo in the panel anew: concepts may have changed."""
-        talk = session.conversation
-        photo = talk.photo(talk.active)
-        if photo:
-            self._look(session, talk, photo)
-
-    @words
-    def unmark(self, request: gr.Request) -> Screen:
-        """Give up naming."""
-        session = self._desk.session(request)
-        session.conversation.marked = None
         return self.draw(session)
 
     # -- conversations -----------------------------------------------------------------------------------------------
@@ -633,16 +451,3 @@ def _enumerate(matches: tuple[Match, ...]) -> str:
     if len(tags) == 1:
         return f"{tags[0]}."
     return f"{', '.join(tags[:-1])} and {tags[-1]}."
-
-
-def _cut(photo: Photo, box: Box) -> Photo:
-    return photo if box == WHOLE else crop(photo, box, CROP_MARGIN)
-
-
-def _box_of(text: Any) -> Box:
-    """Read a box that the page sent; anything else than a box is the whole photo."""
-    try:
-        x0, y0, x1, y1 = (min(1.0, max(0.0, float(v))) for v in json.loads(str(text)))
-    except (ValueError, TypeError):
-        return WHOLE
-    return (x0, y0, x1, y1) if x1 - x0 > 0.01 and y1 - y0 > 0.01 else WHOLE

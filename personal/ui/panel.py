@@ -1,0 +1,250 @@
+"""What is recognised in a photo, beside the conversation about it; here it is corrected, and what is unknown named.
+
+Its state is the conversation's. Handlers return all that the Chat tab shows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from personal.concepts import WHOLE, Box, Concept, Look, Photo, View
+from personal.errors import PersonalError
+from personal.images import crop
+from personal.ui import render
+from personal.ui.desk import Desk, Screen, html, streaming_words, words
+from personal.ui.sessions import Conversation, Session
+
+CROP_MARGIN = 0.06
+NEAREST = 6
+"""Concepts that are offered for a marked part of a photo, those most like it."""
+
+
+class Panel:
+    """The panel's components and handlers.
+
+    `draw` draws the whole tab; `again` answers the last question again, if it is about a photo.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        draw: Callable[[Session], Screen],
+        again: Callable[[Session, Conversation, Photo], Iterator[Screen]],
+    ) -> None:
+        self._desk = desk
+        self._draw = draw
+        self._again = again
+
+    def build(self, notice: gr.HTML) -> None:
+        """Make the components; problems are told in `notice`."""
+        self.notice = notice
+        self.photo = html(elem_id="panel")
+        with gr.Column(visible=False, elem_id="namer") as self.namer:
+            self.name = gr.Textbox(label="This is …", placeholder="A name, new or known", max_length=80, elem_id="name")
+            self.nearest = html(elem_id="nearest")
+            with gr.Row():
+                self.save = gr.Button("Remember", variant="primary", size="sm")
+                self.cancel = gr.Button("Cancel", size="sm")
+        self.drawn = [self.photo, self.namer]
+        """What `draw` may return."""
+        self.fields = [self.name, self.nearest]
+
+    def wire(self, tabs: gr.Tabs, quiet: dict[str, Any], clicks: dict[str, Any]) -> None:
+        """Connect the handlers; `tabs` is what "Open" switches."""
+        self._tabs = tabs
+        self.photo.select(self.on_click, None, **clicks)
+        self.nearest.select(self.on_click, None, **clicks)
+        self.save.click(self.remember, self.name, **quiet)
+        self.name.submit(self.remember, self.name, **quiet)
+        self.cancel.click(self.unmark, None, **quiet)
+
+    def draw(self, session: Session, talk: Conversation, concepts: dict[str, Concept]) -> Screen:
+        """The photo with its boxes and matches, and whether a part of it is being named."""
+        assistant = self._desk.assistant
+        held = talk.looks.get(talk.active or "", ())
+        matches = tuple(replace(m, concept=concepts[m.concept.id]) for m in held if m.concept.id in concepts)
+        if talk.active and talk.looks.get(talk.active) is held:
+            talk.looks[talk.active] = matches
+        shown = render.panel(
+            talk,
+            {m.concept.id: self._desk.picture(session, m.concept.id, m.concept.avatar) for m in matches},
+            {m.view: self._desk.picture(session, m.concept.id, m.view) for m in matches if m.view},
+            threshold=assistant.preferences(session.owner).threshold or 0.0,
+            any_concepts=bool(concepts),
+        )
+        return {self.photo: shown, self.namer: gr.Column(visible=talk.marked is not None)}
+
+    def show(self, session: Session, talk: Conversation, photo: Photo) -> None:
+        """Put a photo into the panel, looked at anew."""
+        talk.active, talk.marked = photo.sha256, None
+        self.look(session, talk, photo)
+
+    def look(self, session: Session, talk: Conversation, photo: Photo) -> Look:
+        """Recognise; what the language model made of the same match before still counts."""
+        look = session.newest(
+            lambda: self._desk.assistant.look(
+                session.owner, photo, rejected=frozenset(talk.rejected.get(photo.sha256, set()))
+            )
+        )
+        judged = {(m.concept.id, m.box, m.similarity): m.confirmed for m in talk.looks.get(photo.sha256, ())}
+        matches = [replace(m, confirmed=judged.get((m.concept.id, m.box, m.similarity))) for m in look.matches]
+        talk.looks[photo.sha256] = tuple(matches)
+        return replace(look, matches=tuple(matches))
+
+    @streaming_words
+    def on_click(self, event: gr.EventData, request: gr.Request) -> Iterator[Screen]:
+        """A box, a corner or a match's menu was clicked."""
+        session = self._desk.session(request)
+        talk, data = session.conversation, event._data
+        photo = talk.photo(talk.active)
+        name, concept_id = data.get("act"), str(data.get("concept") or "")
+        if photo is None:
+            return
+        if name == "mark":
+            talk.marked = _box_of(data.get("box"))
+            ranked = self._desk.assistant.rank(session.owner, photo, talk.marked)[:NEAREST]
+            known = [(m.concept, self._desk.picture(session, m.concept.id, m.concept.avatar)) for m in ranked]
+            yield {**self._draw(session), self.name: "", self.nearest: render.nearest(known, talk.marked)}
+            return
+        concept = self._desk.assistant.library.get(session.owner, concept_id)
+        if name == "open":
+            session.open(concept.id)
+            yield {self._tabs: gr.Tabs(selected="concepts"), **self._desk.draw_concepts(session)}
+        elif name == "is":
+            yield self._add_view(session, photo, concept, _box_of(data.get("box")))
+        elif name == "not":
+            said = self._disown(session, talk, photo, concept)
+            self.show(session, talk, photo)
+            yield {**self._draw(session), self.notice: "", **said}
+            yield from self._again(session, talk, photo)
+
+    def _disown(self, session: Session, talk: Conversation, photo: Photo, concept: Concept) -> Screen:
+        """Turn a concept down in this photo, and remember that what its box shows is something else."""
+        match = next((m for m in talk.looks.get(photo.sha256, ()) if m.concept.id == concept.id), None)
+        talk.rejected.setdefault(photo.sha256, set()).add(concept.id)
+        if match is None or match.box is None:  # it was only named
+            return {}
+        if match.by_face:  # nothing is learnt of faces that are not one's own
+            session.undo = lambda: self._own(session, talk, photo, concept, concept)
+            said = f"In this conversation, this is not {concept.name}."
+            return {self._desk.toast: render.toast(said, undo=True)}
+        held = self._held(session, concept, concept.negatives)
+        try:
+            after = self._desk.assistant.disown(session.owner, concept.id, photo, match.core or match.box)
+        except PersonalError as error:
+            return {self.notice: render.problem(str(error))}
+        session.undo = lambda: self._own(session, talk, photo, concept, after, held)
+        said = f"I will remember that this is not {concept.name}."
+        return {self._desk.toast: render.toast(said, undo=True)}
+
+    def _own(
+        self,
+        session: Session,
+        talk: Conversation,
+        photo: Photo,
+        before: Concept,
+        after: Concept,
+        held: Sequence[Photo] = (),
+    ) -> str:
+        """Take "Not …" back: the negative goes, and one that made room for it is there again."""
+        talk.rejected.get(photo.sha256, set()).discard(before.id)
+        fresh = [view.sha256 for view in after.negatives if view not in before.negatives]
+        kept = {view.sha256 for view in after.negatives}
+        self._desk.assistant.revise(
+            session.owner,
+            before.id,
+            remove_negatives=fresh,
+            add_negatives=[picture for picture in held if picture.sha256 not in kept],
+        )
+        self.look_again(session)
+        return f"Taken back: this may be {before.name}."
+
+    def _held(self, session: Session, concept: Concept, views: Iterable[View]) -> list[Photo]:
+        """Read views or negatives that an undo may bring back; those that are damaged cannot come back."""
+        found = (self._desk.picture(session, concept.id, view.sha256) for view in views)
+        return [photo for photo in found if photo]
+
+    # -- "This is …" -------------------------------------------------------------------------------------------------
+
+    @words
+    def remember(self, name: str | None, request: gr.Request) -> Screen:
+        """Give the marked part of the photo a name: a new concept, or one view more of a known one."""
+        session = self._desk.session(request)
+        talk, assistant = session.conversation, self._desk.assistant
+        photo = talk.photo(talk.active)
+        if photo is None or talk.marked is None:
+            return {}
+        known = assistant.library.lookup(session.owner, name or "")
+        if known:
+            return self._add_view(session, photo, known, talk.marked)
+        concept = assistant.remember(session.owner, name or "", [_cut(photo, talk.marked)])
+        session.undo = lambda: self._unremember(session, concept)
+        self.show(session, talk, photo)
+        return {
+            **self._draw(session),
+            self.notice: "",
+            self._desk.toast: render.toast(f"{concept.name} is remembered.", undo=True),
+        }
+
+    def _add_view(self, session: Session, photo: Photo, concept: Concept, box: Box) -> Screen:
+        view = _cut(photo, box)
+        if view.sha256 in {known.sha256 for known in concept.views}:
+            self.show(session, session.conversation, photo)
+            return {**self._draw(session), self._desk.toast: render.toast(f"{concept.name} has this photo already.")}
+        was_not = self._held(session, concept, [one for one in concept.negatives if one.sha256 == view.sha256])
+        was_rejected = concept.id in session.conversation.rejected.get(photo.sha256, set())
+        session.conversation.rejected.get(photo.sha256, set()).discard(concept.id)
+        self._desk.assistant.revise(session.owner, concept.id, add=[view])
+        session.undo = lambda: self._unview(session, photo, concept, view, was_not, rejected=was_rejected)
+        self.show(session, session.conversation, photo)
+        return {
+            **self._draw(session),
+            self.notice: "",
+            self._desk.toast: render.toast(f"This view was added to {concept.name}.", undo=True),
+        }
+
+    def _unremember(self, session: Session, concept: Concept) -> str:
+        self._desk.assistant.forget(session.owner, concept.id)
+        self.look_again(session)
+        return f"{concept.name} is forgotten again."
+
+    def _unview(
+        self, session: Session, photo: Photo, concept: Concept, view: Photo, was_not: Sequence[Photo], *, rejected: bool
+    ) -> str:
+        self._desk.assistant.revise(session.owner, concept.id, remove=[view.sha256], add_negatives=was_not)
+        if rejected:
+            session.conversation.rejected.setdefault(photo.sha256, set()).add(concept.id)
+        self.look_again(session)
+        return f"The view was taken from {concept.name} again."
+
+    def look_again(self, session: Session) -> None:
+        """Recognise the photo in the panel anew: concepts may have changed."""
+        talk = session.conversation
+        photo = talk.photo(talk.active)
+        if photo:
+            self.look(session, talk, photo)
+
+    @words
+    def unmark(self, request: gr.Request) -> Screen:
+        """Give up naming."""
+        session = self._desk.session(request)
+        session.conversation.marked = None
+        return self._draw(session)
+
+
+def _cut(photo: Photo, box: Box) -> Photo:
+    return photo if box == WHOLE else crop(photo, box, CROP_MARGIN)
+
+
+def _box_of(text: Any) -> Box:
+    """Read a box that the page sent; anything else than a box is the whole photo."""
+    try:
+        x0, y0, x1, y1 = (min(1.0, max(0.0, float(v))) for v in json.loads(str(text)))
+    except (ValueError, TypeError):
+        return WHOLE
+    return (x0, y0, x1, y1) if x1 - x0 > 0.01 and y1 - y0 > 0.01 else WHOLE
