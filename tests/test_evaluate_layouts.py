@@ -256,6 +256,10 @@ def test_yollava_has_a_split_negatives_and_questions(tmp_path):
     (question,) = dataset.questions
     assert (question.concepts, question.options, question.answer) == (("cherry",), ("Red", "Blue"), "A")
     assert question.photo == tmp_path / "yollava-data" / "test" / "cherry" / "1.png"
+    (tmp_path / "yollava-data" / "yollava-odd-qa.json").write_text('{"x": {}}')
+    again = read(tmp_path / "yollava-data")
+    assert (again.questions, again.queries) == (dataset.questions, dataset.queries)
+    assert again.notes[0].startswith("yollava-odd-qa.json left out: ")
 
 
 def test_a_caption_of_myvlm_that_names_the_concept_is_a_search_for_its_photo(tmp_path):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from personal.errors import PersonalError
 from personal.evaluate.choice import read_questions
 from personal.evaluate.layouts.shape import (
     Dataset,
@@ -43,12 +44,14 @@ def yollava(root: Path) -> Dataset:
         for home in folders(root / "train")
     ]
     queries = [Query(path, frozenset({home.name})) for home in folders(root / "test") for path in pictures(home)]
-    questions = [
-        question
-        for file in sorted(root.glob("yollava-*qa.json"))
-        for question in two_options(file, (root.parent, root))
-    ]
-    return Dataset("yollava", root, tuple(subjects), tuple(queries), questions=tuple(questions))
+    questions: list[Question] = []
+    notes: list[str] = []
+    for file in sorted(root.glob("yollava-*qa.json")):
+        try:
+            questions += two_options(file, (root.parent, root))
+        except PersonalError as error:
+            notes.append(f"{file.name} left out: {error}")
+    return Dataset("yollava", root, tuple(subjects), tuple(queries), questions=tuple(questions), notes=tuple(notes))
 
 
 def two_options(file: Path, roots: Sequence[Path]) -> list[Question]:
