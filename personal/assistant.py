@@ -281,8 +281,9 @@ class Assistant:
                 (concept_id, photo.sha256, False): photo for concept_id, photo, negative in pictures if not negative
             }
             by_face = self._left(owner, views, by_face=True)
-            self.people.put(owner, [(key[0], views[key]) for key in by_face])
-            self.people.purge(owner, by_face - self._left(owner, by_face, by_face=True))
+            if by_face:
+                self.people.put(owner, [(key[0], views[key]) for key in by_face])
+                self.people.purge(owner, by_face - self._left(owner, by_face, by_face=True))
 
     def _left(self, owner: str, keys: Iterable[Key], *, by_face: bool = False) -> set[Key]:
         """List the pictures that the library still has: embedding, or finding a face, takes a while.

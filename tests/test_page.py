@@ -350,3 +350,5 @@ def test_every_page_follows_a_check_and_gets_what_came_of_it(browser, monkeypatc
         assert shown[tab.progress] == ""
         assert shown[tab.begin]._constructor_args[0]["visible"] is True
         assert shown[tab.timer]._constructor_args[0]["active"] is False
+    stranger = SimpleNamespace(cookies={}, session_hash="another browser")
+    assert tab.follow(stranger)[tab.result] == ""  # what was said goes with the visitor

@@ -43,7 +43,6 @@ class Evaluate:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._running: dict[str, Running] = {}
-        self._shown: dict[str, tuple[set[tuple[str, str, str]], str]] = {}
 
     def build(self) -> None:
         with gr.Column(elem_classes="evaluate"):
@@ -81,16 +80,14 @@ class Evaluate:
         if running and not concepts:
             running.stop.set()
         missing = lacking(concepts)
-        looked_at, result = self._shown.get(session.owner, (set(), ""))
-        if not looked_at <= _views(concepts):
-            del self._shown[session.owner]
-            result = ""
+        if not session.visitor.checked[0] <= _views(concepts):
+            session.visitor.checked = (set(), "")
         return {
             self.begin: gr.Button(visible=not running, interactive=not missing),
             self.halt: gr.Button(visible=bool(running and not running.stop.is_set())),
             self.hint: missing,
             self.progress: running.words if running else "",
-            self.result: "" if running else result,
+            self.result: "" if running else session.visitor.checked[1],
             self.timer: gr.Timer(active=bool(running)),
         }
 
@@ -100,24 +97,24 @@ class Evaluate:
         session, begun = self._desk.session(request), Running(words=render.busy("Looking at your photos …"))
         if self._running.setdefault(session.owner, begun) is not begun:
             raise PersonalError("Your concepts are being checked already, in another window.")
-        self._shown.pop(session.owner, None)
+        session.visitor.checked = (set(), "")
         threading.Thread(target=self._check, args=(session, begun), name="check", daemon=True).start()
         return {**self.draw(session), self.notice: ""}
 
     def _check(self, session: Session, begun: Running) -> None:
-        owner, has = session.owner, self._desk.sessions.has
+        owner = session.owner
         try:
             looked_at = _views(self._desk.assistant.concepts(owner))
             for step in check(self._desk.assistant, owner, stop=begun.stop):
-                if not has(owner):
+                if not self._desk.sessions.has(owner):
                     begun.stop.set()
                 if isinstance(step, Progress):
                     begun.words = render.busy(f"{step.text}: {step.done + 1} of {step.total}", step)
                 else:
                     found = verdict(step, lambda of, view: self._desk.picture(session, of.id, view))
-                    self._shown = {o: of for o, of in self._shown.items() if has(o)} | {owner: (looked_at, found)}
+                    session.visitor.checked = (looked_at, found)
         except PersonalError as error:
-            self._shown[owner] = (set(), render.problem(str(error)))
+            session.visitor.checked = (set(), render.problem(str(error)))
         finally:
             del self._running[owner]
 

@@ -94,13 +94,15 @@ class Writing:
 class Visitor:
     """One browser: whose concepts it works on, its conversations, and its pages by Gradio's name of each.
 
-    `pages` counts those that are connected, `asked` what the browser has asked for.
+    `checked` is what the last check of their concepts said, and of which views; it shows photos, and goes with the
+    visitor. `pages` counts those pages that are connected, `asked` what the browser has asked for.
     """
 
     owner: str
     conversations: list[Conversation] = field(default_factory=lambda: [Conversation()])
     tabs: dict[str, Session] = field(default_factory=dict)
     downloads: dict[str, float] = field(default_factory=dict)
+    checked: tuple[set[tuple[str, str, str]], str] = field(default_factory=lambda: (set(), ""))
     pages: int = 0
     asked: int = 0
     seen_at: float = field(default_factory=time.monotonic)
