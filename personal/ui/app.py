@@ -24,6 +24,7 @@ from personal.ui import preferences, render, theme
 from personal.ui.chat import Chat
 from personal.ui.concepts import Concepts
 from personal.ui.desk import Desk, Screen, html
+from personal.ui.doors import Doors
 from personal.ui.evaluate import Evaluate
 from personal.ui.ordered import OrderedBlocks
 from personal.ui.sessions import Session, Sessions, Visitors
@@ -178,7 +179,9 @@ class Server:
             footer_links=[],
             run_history=False,
             max_file_size=UPLOAD_MAX_BYTES,
-            app_kwargs={"middleware": [Middleware(Visitors, sessions=self.sessions)]},
+            app_kwargs={
+                "middleware": [Middleware(Doors, shared=knobs.shared), Middleware(Visitors, sessions=self.sessions)]
+            },
             ssr_mode=False,
             pwa=False,
             theme=theme.theme(),

@@ -27,7 +27,6 @@ TABS = 16
 """Pages of a visitor whose state is held, those used last."""
 AGAIN = 3
 """How often at most something is done that the visitor overtakes by asking for more."""
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 T = TypeVar("T")
 
@@ -288,11 +287,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Visitors:
-    """ASGI middleware: gives each browser its cookie, keeps sessions alive while pages are connected.
-
-    On loopback it also turns away requests that were not addressed to this machine by name, or that another site's
-    page makes: a web page must not be able to read a person's library through their own browser (DNS rebinding).
-    """
+    """ASGI middleware: gives each browser its cookie, keeps sessions alive while pages are connected."""
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], sessions: Sessions) -> None:
         self._app = app
@@ -303,9 +298,6 @@ class Visitors:
             await self._app(scope, receive, send)
             return
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
-        if not self._sessions.shared and not _meant_for_us(headers):
-            await _refuse(send)
-            return
         visitor = self._sessions.known(_token(headers.get("cookie", "")))
         path: str = scope["path"]
         if path.startswith(HEARTBEAT):
@@ -324,17 +316,6 @@ def _token(cookies: str) -> str:
     except CookieError:
         return ""
     return morsel.value if morsel else ""
-
-
-def _meant_for_us(headers: dict[str, str]) -> bool:
-    host = headers.get("host", "")
-    origin = headers.get("origin", "")
-    return host.rsplit(":", 1)[0] in LOOPBACK and (not origin or origin.split("//")[-1].rsplit(":", 1)[0] in LOOPBACK)
-
-
-async def _refuse(send: Send) -> None:
-    await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
-    await send({"type": "http.response.body", "body": b"This app answers only to its own page on this machine."})
 
 
 def _with_cookie(send: Send, token: str, secure: bool) -> Send:
