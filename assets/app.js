@@ -79,13 +79,34 @@
     setTimeout(() => button.classList.remove("done"), 1500);
   };
 
+  /* The server holds what a visitor has while a heartbeat is open. Gradio opens it once; here it is opened again whenever
+     it breaks, however long the network was away. Gradio itself is given one that lasts. */
+  const heartbeat = (address) => {
+    const beat = async () => {
+      for (;;) {
+        try {
+          const reader = (await send(address)).body.getReader();
+          while (!(await reader.read()).done);
+        } catch { /* the network is away */ }
+        await new Promise((again) => {
+          setTimeout(again, 1000);
+          addEventListener("online", again, { once: true });
+        });
+      }
+    };
+    beat();
+    return new Response(new ReadableStream(), { headers: { "Content-Type": "text/event-stream" } });
+  };
+
   /* A question that is sent while a photo is on its way waits for it: uploaded, then taken out of the field. */
   let uploads = 0, taking = 0, waiting = 0;
   const crosses = () => [...document.querySelectorAll('#ask [aria-label="Remove file"]')];
   const coming = () => uploads > 0 || taking > 0 || crosses().length > 0;
   const send = window.fetch.bind(window);
   window.fetch = async (what, ...more) => {
-    if (!/\/upload(\?|$)/.test(String(what?.url ?? what))) return send(what, ...more);
+    const address = String(what?.url ?? what);
+    if (address.includes("/heartbeat/")) return heartbeat(address);
+    if (!/\/upload(\?|$)/.test(address)) return send(what, ...more);
     uploads += 1;
     try {
       const response = await send(what, ...more);

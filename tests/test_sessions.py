@@ -9,7 +9,7 @@ import pytest
 
 from personal.compose import LOCAL
 from personal.errors import StoreError
-from personal.ui.sessions import COOKIE, HEARTBEAT, TABS, Conversation, Sessions, Visitors
+from personal.ui.sessions import COOKIE, TABS, Conversation, Sessions, Visitors
 from tests.conftest import picture
 
 
@@ -27,7 +27,7 @@ def serve(sessions, path="/", headers=(), method="GET", scheme="http"):
     seen, sent = {}, []
 
     async def app(scope, receive, send):
-        seen["pages"] = [session.pages for session in sessions._table.values()]
+        seen["connections"] = [visitor.connections for visitor in sessions._table.values()]
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
@@ -175,20 +175,12 @@ def test_a_known_browser_keeps_its_cookie():
     assert b"set-cookie" not in again
 
 
-def test_a_heartbeat_holds_the_session_while_it_lasts():
+def test_a_visitor_is_held_while_any_of_their_requests_lasts():
     sessions, _ = make()
     token = sessions.new()
-    _, _, seen = serve(sessions, HEARTBEAT + "page1", {"cookie": f"{COOKIE}={token}"})
-    assert seen["pages"] == [1]
-    assert sessions.known(token).pages == 0
-
-
-def test_a_browser_without_cookies_is_held_by_its_page():
-    sessions, _ = make()
-    session = sessions.of(request(None, "page7"))
-    _, _, seen = serve(sessions, HEARTBEAT + "page7")
-    assert seen["pages"] == [1]
-    assert sessions.of(request(None, "page7")) is session
+    _, _, seen = serve(sessions, "/gradio_api/upload", {"cookie": f"{COOKIE}={token}"}, method="POST")
+    assert seen["connections"] == [1]
+    assert sessions.known(token).connections == 0
 
 
 def test_a_garbled_cookie_harms_nothing():

@@ -1,4 +1,4 @@
-"""Screens reach a page in the order in which they were drawn, and each once.
+"""Gradio's Blocks as this page needs them: screens arrive in the order in which they were drawn, and each once.
 
 Gradio draws events that overlap side by side, so that an older screen may arrive after a newer one (a form that was
 just opened closes), and sends a generator's last screen a second time when it ends (a name that was typed meanwhile is
@@ -20,6 +20,13 @@ class OrderedBlocks(gr.Blocks):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._turns: WeakKeyDictionary[Any, asyncio.Lock] = WeakKeyDictionary()
+
+    def get_config_file(self) -> Any:
+        """Return what a page is told of the app: also that it opens Gradio's heartbeat, by which visitors stay.
+
+        Gradio itself opens one only if the app has a State, an unload listener or a streaming input.
+        """
+        return {**super().get_config_file(), "connect_heartbeat": True}
 
     async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> Any:
         """Prepare a handler's screen, a page's screens one after the other (an asyncio.Lock is first come, first

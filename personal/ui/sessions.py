@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Literal, Protocol, TypeVar
@@ -94,7 +94,7 @@ class Visitor:
     """One browser: whose concepts it works on, its conversations, and its pages by Gradio's name of each.
 
     `checked` is what the last check of their concepts said, and of which views; it shows photos, and goes with the
-    visitor. `pages` counts those pages that are connected, `asked` what the browser has asked for.
+    visitor. `connections` counts the requests that are not over, `asked` what the browser has asked for.
     """
 
     owner: str
@@ -102,7 +102,7 @@ class Visitor:
     tabs: dict[str, Session] = field(default_factory=dict)
     downloads: dict[str, float] = field(default_factory=dict)
     checked: tuple[set[tuple[str, str, str]], str] = field(default_factory=lambda: (set(), ""))
-    pages: int = 0
+    connections: int = 0
     asked: int = 0
     seen_at: float = field(default_factory=time.monotonic)
 
@@ -232,12 +232,12 @@ class Sessions:
 
     @contextmanager
     def connected(self, visitor: Visitor) -> Iterator[None]:
-        """Keep a visitor while one of their pages is connected."""
-        visitor.pages += 1
+        """Keep a visitor while one of their requests lasts."""
+        visitor.connections += 1
         try:
             yield
         finally:
-            visitor.pages -= 1
+            visitor.connections -= 1
             visitor.seen_at = time.monotonic()
 
     def sweep(self) -> None:
@@ -247,7 +247,7 @@ class Sessions:
         """
         with self._lock:
             latest = time.monotonic() - self._grace_s
-            ended = [t for t, visitor in self._table.items() if not visitor.pages and visitor.seen_at < latest]
+            ended = [t for t, visitor in self._table.items() if not visitor.connections and visitor.seen_at < latest]
             gone = [self._table.pop(token) for token in ended]
         for visitor in gone:
             for conversation in visitor.conversations:
@@ -287,7 +287,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Visitors:
-    """ASGI middleware: gives each browser its cookie, keeps sessions alive while pages are connected."""
+    """ASGI middleware: gives each browser its cookie, and holds visitors while any request of theirs lasts.
+
+    A page keeps one request open for as long as it is: Gradio's heartbeat.
+    """
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], sessions: Sessions) -> None:
         self._app = app
@@ -300,14 +303,13 @@ class Visitors:
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         visitor = self._sessions.known(_token(headers.get("cookie", "")))
         path: str = scope["path"]
-        if path.startswith(HEARTBEAT):
-            with self._sessions.connected(visitor or self._sessions.page(path.removeprefix(HEARTBEAT))):
-                await self._app(scope, receive, send)
-            return
+        if visitor is None and path.startswith(HEARTBEAT):
+            visitor = self._sessions.page(path.removeprefix(HEARTBEAT))
         if visitor is None and path == "/" and scope["method"] == "GET":
             secure = headers.get("x-forwarded-proto", scope.get("scheme")) == "https"
             send = _with_cookie(send, self._sessions.new(), secure)
-        await self._app(scope, receive, send)
+        with self._sessions.connected(visitor) if visitor else nullcontext():
+            await self._app(scope, receive, send)
 
 
 def _token(cookies: str) -> str:

@@ -1,0 +1,149 @@
+"""Pages left open, in a real browser: what a visitor has stays while a page of theirs is open, and no longer."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.test_browser import SAMPLES, ask, card, chromium, create, everything, samples, served, tab, visit  # noqa: F401
+
+pytestmark = pytest.mark.browser
+GRACE_S = 3
+SWEEP_S = 5
+IDLE_S = 3 * GRACE_S + SWEEP_S
+"""Long enough for three graces, and for the sweeper to have come by since."""
+GUESTS = {"GRADIO_SERVER_NAME": "0.0.0.0", "PERSONAL_SESSION_GRACE_S": str(GRACE_S)}
+
+
+class Network:
+    """What lies between the browser and the app: it can go away, and come back."""
+
+    def __init__(self, address: str) -> None:
+        self.there = True
+        self._to = (urlsplit(address).hostname, urlsplit(address).port)
+        self._open: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            if not self.there:
+                near.close()
+                continue
+            far = socket.create_connection(self._to)
+            self._open |= {near, far}
+            for one, other in ((near, far), (far, near)):
+                threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+        for end in (one, other):
+            self._open.discard(end)
+            self._hang_up(end)
+
+    def _hang_up(self, end: socket.socket) -> None:
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+        end.close()
+
+    def lose(self) -> None:
+        self.there = False
+        for end in list(self._open):
+            self._hang_up(end)
+
+    def close(self) -> None:
+        self.lose()
+        self._listener.close()
+
+
+@contextmanager
+def network(address):
+    made = Network(address)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def guests(tmp_path_factory):
+    """The app as guests find it, with a short grace, and its data folder."""
+    data = tmp_path_factory.mktemp("presence") / "data"
+    with served(data, **GUESTS) as address:
+        yield address, data
+
+
+def arrive(chromium, address, name):  # noqa: F811
+    page = visit(chromium.new_context(), address)
+    create(page, name, SAMPLES / samples()["concepts"][0]["views"][0])
+    return page
+
+
+def held(data: Path, name: str) -> bool:
+    return name.encode() in everything(data / "owners")
+
+
+def erased(data: Path, name: str) -> bool:
+    deadline = time.monotonic() + 60
+    while held(data, name) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    return not held(data, name)
+
+
+def test_a_guest_who_goes_for_lunch_finds_everything_and_one_who_leaves_is_erased(guests, chromium):  # noqa: F811
+    address, data = guests
+    page = arrive(chromium, address, "lunch")
+    behind = arrive(chromium, address, "behind")  # the browser shows others' pages: its timers stand still
+    behind.context.new_cdp_session(behind).send("Page.setWebLifecycleState", {"state": "frozen"})
+    gone = arrive(chromium, address, "gone")
+    gone.context.close()
+    time.sleep(IDLE_S)
+    assert erased(data, "gone")
+    assert held(data, "lunch")
+    assert held(data, "behind")
+    tab(page, "Chat")
+    tab(page, "Concepts")
+    card(page, "lunch").wait_for()
+    behind.context.new_cdp_session(behind).send("Page.setWebLifecycleState", {"state": "active"})
+    behind.reload()
+    tab(behind, "Concepts")
+    card(behind, "behind").wait_for()
+    page.close()
+    assert erased(data, "lunch")
+    behind.context.close()
+    assert erased(data, "behind")
+
+
+def test_a_network_that_is_away_for_less_than_the_grace_loses_nothing(guests, chromium):  # noqa: F811
+    address, data = guests
+    with network(address) as between:
+        page = arrive(chromium, between.address, "traveller")
+        between.lose()
+        time.sleep(GRACE_S / 2)
+        between.there = True
+        time.sleep(IDLE_S)
+        assert held(data, "traveller")
+        page.context.close()
+
+
+def test_on_ones_own_machine_the_conversation_stays_while_the_page_is_open(tmp_path, chromium):  # noqa: F811
+    with served(tmp_path / "data", PERSONAL_SESSION_GRACE_S=str(GRACE_S)) as address:
+        page = visit(chromium.new_context(), address)
+        ask(page, "Hello, who are you?")
+        time.sleep(IDLE_S)
+        page.reload()
+        page.locator("#log .said.you", has_text="Hello, who are you?").wait_for()
+        page.context.close()
