@@ -1,8 +1,9 @@
 # Two commands: `make run` and `make test`. Everything else is a convenience.
 PYTHON ?= python3
 BIN := .venv/bin
+UV := $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python
 
-.PHONY: setup run test lint bench train
+.PHONY: setup run test check lint lock bench train
 
 setup: .venv/runtime
 	$(BIN)/python -m personal.tiny
@@ -14,8 +15,13 @@ test: setup .venv/development
 	$(BIN)/python tests/chromium.py
 	$(BIN)/python -m pytest
 
+check: lint test
+
 lint: .venv/development
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+lock: .venv/development
+	$(BIN)/uv pip compile --quiet --system-certs --universal --python-version 3.11 --no-header pyproject.toml -o requirements.txt
 
 bench: setup
 	$(BIN)/python -m benchmarks
@@ -23,11 +29,14 @@ bench: setup
 train: setup .venv/development
 	$(BIN)/python -m personal.learn all $(or $(PHOTOS),$(error PHOTOS=FOLDER, which holds captions.jsonl and the images))
 
-.venv/runtime: requirements.txt
+# uv installs several times as fast as pip; pip is the way out where uv has no wheel or does not know the index.
+.venv/runtime: requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade -r requirements.txt
+	-$(BIN)/python -m pip install --quiet uv==0.13.9
+	$(UV) -r requirements.txt || $(BIN)/python -m pip install --quiet -r requirements.txt
+	$(UV) --no-deps -e . || $(BIN)/python -m pip install --quiet --no-deps -e .
 	touch $@
 
 .venv/development: requirements-dev.txt .venv/runtime
-	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	$(UV) -r requirements-dev.txt || $(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $@

@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--data-dir", metavar="DIR", default=argparse.SUPPRESS, help="where your concepts are kept")
-    parser = argparse.ArgumentParser(prog="python -m personal", description=__import__("personal").__doc__)
+    parser = argparse.ArgumentParser(prog="personal", description=__import__("personal").__doc__)
     parser.add_argument("--data-dir", metavar="DIR", default=None, help="where your concepts are kept")
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--json", action="store_true", help="print JSON and nothing else")
         return sub
 
+    verb("serve", _serve, "start the app in the browser", as_json=False)
     add = verb("add", _add, "remember a concept, or give an existing one more views")
     add.add_argument("name")
     add.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
@@ -163,6 +164,13 @@ def _doctor(options: argparse.Namespace, knobs: settings.Settings) -> int:
         for row in rows:
             print(f"{'ok  ' if row['ok'] else 'BAD '} {row['name']:12} {row['detail']}")
     return 0 if ok else 1
+
+
+def _serve(_: argparse.Namespace, knobs: settings.Settings) -> int:
+    from personal.ui.app import serve
+
+    serve(knobs)
+    return 0
 
 
 # -- with the Assistant ------------------------------------------------------------------------------------------

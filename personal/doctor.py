@@ -11,19 +11,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+
 from personal import compose
 from personal.errors import PersonalError
 from personal.settings import TINY, Settings
 
 REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
+INSTALL = "pip install -r requirements.txt (in a checkout) or pip install --upgrade personal-mllm"
 
 
 def checks(settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield `{"name", "ok", "detail"}` for Python, packages, data folder, library, models and faces."""
     version = platform.python_version()
-    yield _row("python", (3, 11) <= sys.version_info[:2] <= (3, 12), f"{version}; this needs 3.11 or 3.12")
+    yield _row("python", (3, 11) <= sys.version_info[:2] <= (3, 13), f"{version}; 3.11 to 3.13 are supported")
     wrong = list(_wrong_packages())
-    yield _row("packages", not wrong, "; ".join(wrong) or "as pinned in requirements.txt")
+    yield _row("packages", not wrong, "; ".join(wrong) or "as required")
     yield _data_folder(settings)
     yield _library(settings)
     yield _models(settings)
@@ -36,18 +39,24 @@ def _row(name: str, ok: bool, detail: str) -> dict[str, Any]:
     return {"name": name, "ok": ok, "detail": detail}
 
 
+def _requirements() -> list[str]:
+    """Return the pinned packages of a checkout, or the ranges of an installed wheel."""
+    if not REQUIREMENTS.is_file():
+        return metadata.requires("personal-mllm") or []
+    return [line for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines() if line[:1].isalnum()]
+
+
 def _wrong_packages() -> Iterator[str]:
-    for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines():
-        name, _, wanted = line.partition("==")
-        if not wanted or line.startswith("#"):
+    for requirement in map(Requirement, _requirements()):
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
         try:
-            found = metadata.version(name)
+            found = metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
-            yield f"{name} is missing: pip install -r requirements.txt"
+            yield f"{requirement.name} is missing: {INSTALL}"
             continue
-        if found.split("+")[0] != wanted:
-            yield f"{name} is {found}, pinned is {wanted}"
+        if found.split("+")[0] not in requirement.specifier:
+            yield f"{requirement.name} is {found}, required is {requirement.specifier}"
 
 
 def _data_folder(settings: Settings) -> dict[str, Any]:
@@ -94,6 +103,6 @@ def _faces(settings: Settings) -> dict[str, Any]:
     if not settings.looks_at_faces:
         return _row("faces", True, "nobody is recognised by the face here (PERSONAL_FACES)")
     if importlib.util.find_spec("dlib") is None:
-        return _row("faces", False, "dlib is missing: pip install -r requirements.txt, or set PERSONAL_FACES=off")
+        return _row("faces", False, f"dlib is missing: {INSTALL}, or set PERSONAL_FACES=off")
     where = f"is in {settings.cache_dir}" if ready(settings.cache_dir) else "is fetched when first needed (30 MB)"
     return _row("faces", True, f"who is ticked is recognised by the face; what that takes {where}")

@@ -15,6 +15,10 @@ from urllib.parse import urlsplit
 from personal.errors import SettingsError
 
 TINY = "personal-tiny"
+ASSETS = next(
+    folder / "assets" for folder in (Path(__file__).parent, Path(__file__).parents[1]) if (folder / "assets").is_dir()
+)
+"""Styles, script, samples and trained weights: in the package where a wheel was installed, in a checkout beside it."""
 
 
 def _data_dir() -> Path:

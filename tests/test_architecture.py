@@ -30,6 +30,7 @@ HOME = {
 ALLOWED = {
     ("doctor", "compose"),  # it opens the library as the app does
     ("ui", "compose"),
+    ("cli", "ui"),  # `personal serve` starts the page
     ("ui", "evaluate"),  # its tab runs the check of one's own concepts
 }
 

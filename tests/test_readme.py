@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from personal import cli, settings
 
@@ -59,10 +61,19 @@ def test_the_space_runs_the_gradio_that_is_pinned():
     assert f"sdk_version: {pinned[1]}\n" in README
 
 
+def test_the_lock_holds_every_dependency_within_its_range():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    locked = [Requirement(line) for line in lines if line[:1].isalnum()]
+    for wanted in map(Requirement, project["dependencies"]):
+        (pin,) = {str(one.specifier) for one in locked if one.name == wanted.name}
+        assert pin.removeprefix("==") in wanted.specifier, wanted
+
+
 def test_everything_is_pinned():
     for name in ("requirements.txt", "requirements-dev.txt"):
         lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
-        loose = [line for line in lines if line and not line.startswith(("#", "-r ")) and "==" not in line]
+        loose = [line for line in lines if line and not line.lstrip().startswith(("#", "-r ")) and "==" not in line]
         assert loose == []
 
 
@@ -73,10 +84,10 @@ def test_the_example_settings_name_every_setting_and_load():
     assert settings.load(example) == settings.load({})
 
 
-def test_ci_runs_what_the_readme_says():
+def test_ci_checks_lint_and_types_then_runs_what_the_readme_says():
     commands = [
         line
         for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
         if line and not line.startswith(("#", "set ", "cd "))
     ]
-    assert commands == ["make test"]
+    assert commands == ["make lint", "make test"]

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal.errors import ModelError
+from personal.settings import ASSETS
 from personal.tiny.parts import PARTS, digest
 
 if TYPE_CHECKING:
     import torch
 
-SHIPPED = Path(__file__).parents[2] / "assets" / "weights"
+SHIPPED = ASSETS / "weights"
 MANIFEST = "manifest.json"
 MLLM, ENCODER, RECOGNITION = "mllm.safetensors", "encoder.safetensors", "recognition.safetensors"
 LOST = {

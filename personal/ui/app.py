@@ -8,7 +8,6 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, cast
 
 import gradio as gr
@@ -19,7 +18,7 @@ from starlette.routing import Route
 
 from personal.compose import LOCAL, Opening
 from personal.errors import PersonalError
-from personal.settings import Settings
+from personal.settings import ASSETS, Settings
 from personal.ui import preferences, render, theme
 from personal.ui.chat import Chat
 from personal.ui.concepts import Concepts
@@ -31,7 +30,6 @@ from personal.ui.sessions import Session, Sessions, Visitors
 
 log = logging.getLogger(__name__)
 
-ASSETS = Path(__file__).parents[2] / "assets"
 SWEEP_EVERY_S = 5.0
 UPLOAD_MAX_BYTES = 2**30
 
@@ -245,3 +243,15 @@ class Server:
             return PlainTextResponse(str(error), status_code=409)
         headers = {"content-disposition": 'attachment; filename="personal.zip"', "cache-control": "no-store"}
         return Response(stream.getvalue(), media_type="application/zip", headers=headers)
+
+
+def serve(settings: Settings) -> None:
+    """Serve the app until it is interrupted."""
+    if settings.zero_gpu:
+        from personal.generate import zero
+
+        zero.announce()
+    server = Server(settings)
+    where = server.start()
+    print(f"Personal is at {where} — your concepts are kept in {settings.data_dir}", flush=True)
+    server.wait()

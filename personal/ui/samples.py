@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from personal.assistant import Assistant
 from personal.concepts import Photo
 from personal.images import read_photo
+from personal.settings import ASSETS
 from personal.ui.sessions import Conversation, Session
 
-FOLDER = Path(__file__).parents[2] / "assets" / "samples"
+FOLDER = ASSETS / "samples"
 
 
 @dataclass(frozen=True)
