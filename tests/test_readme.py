@@ -1,4 +1,4 @@
-"""The README's commands and paths are true."""
+"""The commands, paths and links of the README and the docs are true."""
 
 from __future__ import annotations
 
@@ -14,26 +14,34 @@ from personal import cli, settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```\n(.*?)```", README, flags=re.DOTALL)
+PAGES = {path: path.read_text(encoding="utf-8") for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))}
+MAP = PAGES[ROOT / "docs" / "architecture.md"]
+BLOCKS = re.findall(r"```\n(.*?)```", "\n".join(PAGES.values()), flags=re.DOTALL)
 COMMANDS = [line.strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 
 
 def test_every_path_in_the_file_map_exists():
-    rows = re.findall(r"^\| `([^`]+)` \|", README, flags=re.MULTILINE)
+    rows = re.findall(r"^\| `([^`]+)` \|", MAP.split("## Files")[1].split("## Glossary")[0], flags=re.MULTILINE)
     assert len(rows) > 10
     assert [row for row in rows if not (ROOT / row).exists()] == []
 
 
 def test_every_package_of_the_core_is_on_the_map():
-    mapped = set(re.findall(r"^\| `(personal/[^`]+)` \|", README, flags=re.MULTILINE))
+    mapped = set(re.findall(r"^\| `(personal/[^`]+)` \|", MAP, flags=re.MULTILINE))
     here = {f"personal/{p.name}/" if p.is_dir() else f"personal/{p.name}" for p in (ROOT / "personal").iterdir()}
     small = {"personal/__init__.py", "personal/__main__.py", "personal/__pycache__/", "personal/errors.py"}
     assert here - small <= mapped
 
 
-def test_the_screenshot_exists():
-    for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README):
-        assert (ROOT / picture).is_file(), picture
+def test_every_link_within_the_repository_leads_somewhere():
+    targets = [
+        (path.parent / target.split("#")[0], path.name)
+        for path, text in PAGES.items()
+        for target in re.findall(r"\]\(([^)\s]+)\)", text)
+        if not target.startswith(("http://", "https://", "#"))
+    ]
+    assert len(targets) > 10
+    assert [(str(target), page) for target, page in targets if not target.exists()] == []
 
 
 def test_make_targets_exist():
@@ -42,7 +50,7 @@ def test_make_targets_exist():
     assert {"run", "test"} <= set(named) <= set(targets)
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python -m personal ")])
+@pytest.mark.parametrize("command", sorted({c for c in COMMANDS if c.startswith("python -m personal ")}))
 def test_the_shell_understands_the_command(command):
     options = cli._parser().parse_args(shlex.split(command)[3:])
     assert callable(options.run)
