@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from personal.concepts import Concept, Photo, Progress
 from personal.errors import ExchangeError
+from personal.folding import folded
 from personal.remember import disk
 from personal.remember.incoming import FORMAT, VERSION, Incoming, read
-from personal.remember.library import MAX_NEGATIVES, MAX_VIEWS, Library, folded
+from personal.remember.library import MAX_NEGATIVES, MAX_VIEWS, Library
 
 __all__ = ["Change", "Incoming", "Keeper", "apply", "export", "plan", "read"]
 
@@ -116,8 +117,8 @@ def _json(value: Any) -> bytes:
 
 def plan(library: Library, owner: str, incoming: Sequence[Incoming]) -> list[Change]:
     """Say for each concept what importing it would do: new, adds, unchanged or refused. Nothing is changed."""
-    known = {folded(concept.name): concept for concept in library.concepts(owner)}
-    return [_change(concept, known.get(folded(concept.name))) for concept in incoming]
+    known = _by_name(library.concepts(owner))
+    return [_change(concept, known(concept.name)) for concept in incoming]
 
 
 def apply(keeper: Keeper, owner: str, incoming: Sequence[Incoming]) -> Iterator[Progress]:
@@ -126,10 +127,10 @@ def apply(keeper: Keeper, owner: str, incoming: Sequence[Incoming]) -> Iterator[
     An existing concept gains views and negatives, and info, category and attributes only where it has none. Whether it
     is recognised by the face stays as it is; a new one brings it along.
     """
-    known = {folded(concept.name): concept for concept in keeper.concepts(owner)}
+    known = _by_name(keeper.concepts(owner))
     todo = []
     for concept in incoming:
-        old = known.get(folded(concept.name))
+        old = known(concept.name)
         if _change(concept, old).kind in {"new", "adds"}:
             todo.append((concept, old))
     if any(concept.by_face and old is None for concept, old in todo):
@@ -152,6 +153,13 @@ def apply(keeper: Keeper, owner: str, incoming: Sequence[Incoming]) -> Iterator[
             by_face=True if concept.by_face and old is None else None,
         )
     yield Progress("Imported", len(todo), len(todo))
+
+
+def _by_name(concepts: Sequence[Concept]) -> Callable[[str], Concept | None]:
+    """Make a look-up of concepts by name: as it is written, or else by what counts as the same."""
+    exact = {concept.name: concept for concept in concepts}
+    alike = {folded(concept.name): concept for concept in reversed(concepts)}
+    return lambda name: exact.get(name) or alike.get(folded(name))
 
 
 def _fresh(concept: Incoming, old: Concept) -> list[Photo]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from personal.concepts import Photo
 from personal.errors import ConceptError, ExchangeError, ImageError
+from personal.folding import folded
 from personal.images import read_photo
 from personal.remember.archive import Archive, opened
 from personal.remember.library import (
@@ -22,7 +23,6 @@ from personal.remember.library import (
     clean_category,
     clean_info,
     clean_name,
-    folded,
 )
 from personal.settings import Settings
 

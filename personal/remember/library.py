@@ -31,9 +31,10 @@ from filelock import FileLock
 
 from personal.concepts import Concept, Photo, Preferences, View
 from personal.errors import ConceptError, StoreError
+from personal.folding import folded
 from personal.remember import disk, record
 from personal.remember.mend import mend
-from personal.remember.names import MAX_NAME, clean_attributes, clean_category, clean_info, clean_name, folded
+from personal.remember.names import MAX_NAME, clean_attributes, clean_category, clean_info, clean_name
 from personal.remember.record import FILE, MAX_NEGATIVES, MAX_VIEWS, SCHEMA, VIEWS
 from personal.remember.shelf import Forgotten, Shelf, forgotten, forgotten_at, load, new_token
 
@@ -110,9 +111,7 @@ class Library:
     def lookup(self, owner: str, name: str) -> Concept | None:
         """Return the concept that `name` (with or without `<>`) stands for, or None."""
         with self._mutex:
-            shelf = self._shelf(owner)
-            concept_id = shelf.names.get(folded(clean_name(name)))
-            return shelf.concepts[concept_id] if concept_id else None
+            return self._shelf(owner).named(clean_name(name))
 
     def find(self, owner: str, name: str) -> Concept:
         """Return the concept that `name` stands for. Raises ConceptError, with what was perhaps meant."""
@@ -121,7 +120,7 @@ class Library:
             if concept is None:
                 shelf = self._shelf(owner)
                 near = difflib.get_close_matches(folded(clean_name(name)), shelf.names, n=1)
-                hint = f" Did you mean {shelf.concepts[shelf.names[near[0]]].tag}?" if near else ""
+                hint = f" Did you mean {shelf.concepts[shelf.names[near[0]][0]].tag}?" if near else ""
                 raise ConceptError(f"Nothing is remembered under the name <{clean_name(name)}>.{hint}")
             return concept
 
@@ -405,9 +404,9 @@ class Library:
 
     @staticmethod
     def _check_free(shelf: Shelf, name: str, concept_id: str = "") -> None:
-        holder = shelf.names.get(folded(name), concept_id)
-        if holder != concept_id:
-            raise ConceptError(f"{shelf.concepts[holder].tag} is already remembered. Choose another name.")
+        holders = shelf.names.get(folded(name), [])
+        if holders and concept_id not in holders:
+            raise ConceptError(f"{shelf.concepts[holders[0]].tag} is already remembered. Choose another name.")
 
 
 def _views(photos: Sequence[Photo]) -> tuple[View, ...]:

@@ -1,4 +1,4 @@
-"""What a person may write: the rules for names, categories, infos and attributes, and when two names are the same.
+"""What a person may write: the rules for names, categories, infos and attributes.
 
 Pure functions over text; every refusal is a ConceptError that says what is wrong.
 """
@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from personal.errors import ConceptError
+from personal.folding import folded
 
 MAX_NAME = 64
 MAX_CATEGORY = 64
@@ -48,13 +49,6 @@ def clean_name(text: str) -> str:
     if len(name) > MAX_NAME:
         raise ConceptError(f"This name has {len(name)} characters; {MAX_NAME} are the most. Shorten it.")
     return name
-
-
-def folded(name: str) -> str:
-    """Return what two names share when they count as the same: case, width, spacing and joiners aside."""
-    text = unicodedata.normalize("NFKC", name).casefold()
-    text = unicodedata.normalize("NFKC", text).translate(dict.fromkeys(map(ord, _JOINERS)))
-    return " ".join(text.split())
 
 
 def clean_category(text: str) -> str:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from personal.concepts import Concept
+from personal.folding import folded
 from personal.remember import disk, record
-from personal.remember.names import folded
 from personal.remember.record import FILE
 
 ID = re.compile(r"[0-9a-f]{32}")
@@ -22,24 +22,35 @@ ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(slots=True)
 class Shelf:
-    """One owner's concepts in memory: by id, ids by folded name, in order (None: not sorted yet); what is damaged."""
+    """One owner's concepts in memory: by id, ids by folded name, in order (None: not sorted yet); what is damaged.
+
+    Only a library from before two spellings counted as one name holds two concepts under a folded name.
+    """
 
     concepts: dict[str, Concept] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[str, list[str]] = field(default_factory=dict)
     ordered: list[Concept] | None = None
     problems: list[str] = field(default_factory=list)
 
     def put(self, concept: Concept) -> None:
         self.take(concept.id)
         self.concepts[concept.id] = concept
-        self.names[folded(concept.name)] = concept.id
+        self.names.setdefault(folded(concept.name), []).append(concept.id)
         self.ordered = None
 
     def take(self, concept_id: str) -> None:
         old = self.concepts.pop(concept_id, None)
         if old is not None:
-            del self.names[folded(old.name)]
+            alike = self.names[folded(old.name)]
+            alike.remove(concept_id)
+            if not alike:
+                del self.names[folded(old.name)]
             self.ordered = None
+
+    def named(self, name: str) -> Concept | None:
+        """Return the concept that a name stands for: of two, the one that is written just so, else the older."""
+        alike = [self.concepts[concept_id] for concept_id in self.names.get(folded(name), ())]
+        return min(alike, key=lambda concept: (concept.name != name, concept.created, concept.id), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +70,8 @@ def load(folder: Path) -> Shelf:
             continue
         try:
             concept = record.read(path, path.name)
-            if folded(concept.name) in shelf.names:
+            other = shelf.named(concept.name)
+            if other is not None and other.name.casefold() == concept.name.casefold():
                 raise ValueError(f"another one is called <{concept.name}> too")
             shelf.put(concept)
         except (ValueError, OSError) as error:
