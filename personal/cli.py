@@ -340,11 +340,14 @@ def _import(options: argparse.Namespace, knobs: settings.Settings) -> int:
         changes = exchange.plan(library, LOCAL, incoming)
         _show_progress(exchange.apply(assistant, LOCAL, incoming))
     rows = [{"name": change.name, "change": change.words} for change in changes]
+    notes = [note for concept in incoming for note in concept.problems]
     if options.json:
-        _emit({"changes": rows})
+        _emit({"changes": rows, "notes": notes})
     else:
         for row in rows:
             print(f"<{row['name']}>\t{row['change']}")
+        for note in notes:
+            print(f"note: {note}")
     return 0
 
 

@@ -35,6 +35,8 @@ LABELS = ("#c2410c", "#0369a1", "#15803d", "#7e22ce", "#b91c1c", "#0f766e")
 
 _KNOWN_WORDS = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF"
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
+_BITMAPS = tuple(size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124))  # of a BMP's second header
+_BRANDS = (*b"heic heix heim heis hevc hevx hevm hevs mif1 msf1 avif avis".split(), b"crx ")
 _SIDES = ((b"\x89PNG", 16, 4), (b"GIF8", 6, 2), (b"BM", 18, 4))  # where width and height stand, bytes each
 _JFIF = b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
 _DAMAGE = (  # what Pillow's and libheif's decoders raise on bytes that are not what they seem
@@ -94,6 +96,13 @@ def read_photo(
     except _DAMAGE as error:
         raise _damaged(name) from error
     return _photo(data, clean) if verbatim else _encode(clean)
+
+
+def is_picture(head: bytes) -> bool:
+    """Tell by the first bytes of a file (64 are enough) whether it is a picture, whatever it is called."""
+    if head.startswith(b"BM"):
+        return head[14:18] in _BITMAPS
+    return head.startswith(_SIGNATURES) or head[8:12] == b"WEBP" or (head[4:8] == b"ftyp" and head[8:12] in _BRANDS)
 
 
 def open_photo(photo: Photo) -> Image.Image:

@@ -6,20 +6,27 @@ import hashlib
 import json
 import os
 import struct
+import sys
+import unicodedata
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
+import pillow_heif
 import pytest
 from PIL import Image
 
+from personal import cli, compose
 from personal.concepts import Concept, Photo
 from personal.errors import ExchangeError, PersonalError
 from personal.images import read_photo
 from personal.remember import archive, exchange, incoming
 from personal.remember.library import Library
 from personal.settings import Settings
+from personal.ui import render
+from tests.conftest import open_assistant
 
 ME = "local"
 
@@ -501,3 +508,222 @@ def test_a_source_that_is_not_there_is_told(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ExchangeError, match="no concepts"):
         exchange.read(tmp_path / "empty")
+
+
+# -- what people's zips and folders are like ---------------------------------------------------------------------------
+
+
+def packed(path: Path, files: dict[bytes, bytes], flags: int = 0, extra: dict[bytes, bytes] | None = None) -> Path:
+    """A zip made byte by byte: names as they are given, and only the flags that are given (APPNOTE.TXT, 4.3)."""
+    body, directory = b"", b""
+    for name, data in files.items():
+        more = (extra or {}).get(name, b"")
+        what = struct.pack(
+            "<HHHHHIIIHH", 20, flags, 0, 0, 33, zlib.crc32(data), len(data), len(data), len(name), len(more)
+        )
+        directory += (
+            b"PK\1\2" + struct.pack("<H", 20) + what + struct.pack("<HHHII", 0, 0, 0, 0, len(body)) + name + more
+        )
+        body += b"PK\3\4" + what + name + more + data
+    end = struct.pack("<HHHHIIH", 0, 0, len(files), len(files), len(directory), len(body), 0)
+    path.write_bytes(body + directory + b"PK\5\6" + end)
+    return path
+
+
+@pytest.mark.parametrize("name", ["小白", "Zoë", "Бобик", "モチ", "🐶 Rex", "Mu\u0308sli"])
+def test_names_in_utf_8_without_the_flag_are_read_as_they_are(tmp_path: Path, name: str) -> None:
+    [concept] = exchange.read(packed(tmp_path / "x.zip", {f"{name}/1.jpg".encode(): picture(1)}))
+    assert concept.name == unicodedata.normalize("NFC", name)
+    assert concept.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "called"),
+    [
+        ("小白", "gbk", "GBK"),
+        ("咪咪和旺财", "gbk", "GBK"),
+        ("モチ", "cp932", "Shift-JIS"),
+        ("たま ちゃん", "cp932", "Shift-JIS"),
+        ("ソラ表", "cp932", "Shift-JIS"),
+        ("東京", "cp932", "Shift-JIS"),
+        ("Zoë", "cp437", "code page 437"),
+        ("Müsli", "cp437", "code page 437"),
+        ("Café Olé", "cp437", "code page 437"),
+        ("Бобик", "cp866", "code page 866"),
+    ],
+)
+def test_names_in_another_encoding_are_guessed_with_a_warning(
+    tmp_path: Path, name: str, codec: str, called: str
+) -> None:
+    files = {f"{name}/1.jpg".encode(codec): picture(1), b"rex/1.jpg": picture(2)}
+    arrived = exchange.read(packed(tmp_path / "x.zip", files))
+    assert {concept.name for concept in arrived} == {name, "rex"}
+    [warning] = [note for concept in arrived for note in concept.problems]
+    assert f"were read as {called}. Check them." in warning
+
+
+def test_a_name_given_again_in_utf_8_needs_no_guess(tmp_path: Path) -> None:
+    raw, name = "小白/1.jpg".encode("gbk"), "小白/1.jpg".encode()
+    field = struct.pack("<BI", 1, zlib.crc32(raw)) + name
+    extra = {raw: struct.pack("<HH", 0x7075, len(field)) + field}
+    [concept] = exchange.read(packed(tmp_path / "x.zip", {raw: picture(1)}, extra=extra))
+    assert (concept.name, concept.problems) == ("小白", ())
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="its file names are always Unicode")
+def test_a_folder_unpacked_with_garbled_names_is_read_too(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path / "in") + b"/" + "小白".encode("gbk")
+    os.makedirs(folder)
+    with open(folder + b"/1.jpg", "wb") as file:
+        file.write(picture(1))
+    [concept] = exchange.read(tmp_path / "in")
+    assert concept.name == "小白"
+
+
+def test_backslashes_separate_as_slashes_do(tmp_path: Path) -> None:
+    files = {
+        b"pets\\": b"",
+        b"pets\\bo\\1.jpg": picture(1),
+        b"pets\\bo\\more\\2.jpg": picture(2),
+        b"pets\\rex\\1.jpg": picture(3),
+    }
+    arrived = exchange.read(packed(tmp_path / "x.zip", files))
+    assert [(c.name, len(c.photos), c.problems) for c in arrived] == [("bo", 2, ()), ("rex", 1, ())]
+
+
+def test_an_export_repacked_with_backslashes_is_one_too(library: Library, other: Library, tmp_path: Path) -> None:
+    fill(library)
+    exchange.export(library, ME, tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as source:
+        files = {f"backup\\{name}".replace("/", "\\").encode(): source.read(name) for name in source.namelist()}
+    bring(other, packed(tmp_path / "again.zip", files))
+    assert essence(other) == essence(library)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..\\evil.jpg",
+        "bo\\..\\..\\evil.jpg",
+        "bo/..\\evil.jpg",
+        "\\evil\\1.jpg",
+        "\\\\server\\share\\1.jpg",
+        "C:\\evil\\1.jpg",
+        "c:evil\\1.jpg",
+        "C:/evil/1.jpg",
+        "/etc/evil/1.jpg",
+        "bo/1.jpg\0/../evil.jpg",
+    ],
+)
+@pytest.mark.parametrize("flags", [0, 0x800])
+def test_no_separator_leads_out_of_a_zip(tmp_path: Path, name: str, flags: int) -> None:
+    path = packed(tmp_path / "x.zip", {b"bo/1.jpg": picture(1), name.encode(): picture(2)}, flags)
+    with pytest.raises(ExchangeError, match="leads out"):
+        exchange.read(path)
+    assert [p.name for p in tmp_path.rglob("*")] == ["x.zip"]
+
+
+def test_a_file_that_is_there_with_either_separator_is_there_twice(tmp_path: Path) -> None:
+    with pytest.raises(ExchangeError, match="twice"):
+        exchange.read(packed(tmp_path / "x.zip", {b"bo/1.jpg": picture(1), b"bo\\1.jpg": picture(2)}))
+
+
+@pytest.mark.parametrize(
+    "name", ["1.jfif", "1.jpe", "1.hif", "1.mpo", "1.JFIF", "photo", "IMG_0001", "photo.dat", "1.jpg.download"]
+)
+@pytest.mark.parametrize("form", ["JPEG", "HEIF", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF"])
+def test_photos_are_read_by_content_whatever_they_are_called(tmp_path: Path, name: str, form: str) -> None:
+    pillow_heif.register_heif_opener()
+    files = {f"bo/{name}": picture(1, form=form), "bo/notes.txt": b"BMW and II and MM", "bo/README": b"text"}
+    for source in (unpacked(tmp_path / "x", files), zipped(tmp_path / "x.zip", files)):
+        [bo] = exchange.read(source)
+        assert len(bo.photos) == 1
+        assert sorted(note.split()[0] for note in bo.problems) == ["bo/README", "bo/notes.txt"]
+
+
+HIDDEN = [
+    ".git",
+    ".thumbnails",
+    "$RECYCLE.BIN",
+    "@eaDir",
+    "#recycle",
+    "Recycler",
+    "Recycle Bin",
+    ".Trash-1000",
+    "Thumbnails",
+    "__MACOSX",
+    "System Volume Information",
+]
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("above", ["", "bo/", "pets/bo/"])
+def test_a_systems_own_folder_is_no_concept_at_any_depth_and_is_said(tmp_path: Path, hidden: str, above: str) -> None:
+    root = "pets/" if above.startswith("pets") else ""
+    files = {
+        f"{root}bo/1.jpg": picture(1),
+        f"{root}rex/1.jpg": picture(2),
+        f"{above}{hidden}/1.jpg": picture(3),
+        f"{above}{hidden}/deep/2.jpg": picture(4),
+    }
+    for source in (unpacked(tmp_path / "x", files), zipped(tmp_path / "x.zip", files)):
+        arrived = exchange.read(source)
+        assert [(c.name, len(c.photos)) for c in arrived] == [("bo", 1), ("rex", 1)]
+        assert arrived[0].problems == (f"{above}{hidden} was skipped: such folders hold no concepts.",)
+
+
+def test_what_file_managers_leave_is_passed_over_in_silence(tmp_path: Path) -> None:
+    junk = ["__MACOSX/bo/._1.jpg", "bo/.DS_Store", "bo/Thumbs.db", "DESKTOP.INI", "bo/._1.jpg", ".DS_Store"]
+    files = {"bo/1.jpg": picture(1)} | dict.fromkeys(junk, b"junk")
+    for source in (unpacked(tmp_path / "x", files), zipped(tmp_path / "x.zip", files)):
+        [bo] = exchange.read(source)
+        assert (len(bo.photos), bo.problems) == (1, ())
+
+
+def test_everything_else_that_is_left_out_is_said_in_every_form(tmp_path: Path) -> None:
+    database = rap(bo={"name": "bo", "image": "bo.jpg", "info": "", "category": ""})
+    files = {"database.json": database, "bo.jpg": picture(1), "stray.jpg": picture(2), "notes.txt": b"hi"}
+    [bo] = exchange.read(zipped(tmp_path / "rap.zip", files))
+    assert {note.split()[0] for note in bo.problems} == {"stray.jpg", "notes.txt"}
+    many = {f"bo/{i}.txt": b"text" for i in range(30)} | {"bo/1.jpg": picture(1)}
+    [bo] = exchange.read(zipped(tmp_path / "many.zip", many))
+    assert [note.split(",")[0] for note in bo.problems] == ["30 files in bo"]
+    with pytest.raises(ExchangeError, match=r"no concepts in x\.zip.*notes\.txt is no photo"):
+        exchange.read(zipped(tmp_path / "x.zip", {"notes.txt": b"hi"}))
+
+
+def test_the_shell_says_what_was_left_out_as_the_page_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compose, "build", lambda knobs, *, holder="": open_assistant(knobs.data_dir))
+    source = unpacked(
+        tmp_path / "in", {"bo/1.jpg": picture(1), "bo/2.jpg": b"no picture", "bo/a.txt": b"", "Thumbnails/1.jpg": b"x"}
+    )
+    left_out = {"bo/2.jpg", "bo/a.txt", "Thumbnails"}
+    assert cli.main(["--data-dir", str(tmp_path / "a"), "import", str(source), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["changes"] == [{"name": "bo", "change": "new, 1 photo"}]
+    assert {note.split()[0] for note in said["notes"]} == left_out
+    assert cli.main(["--data-dir", str(tmp_path / "b"), "import", str(source)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "<bo>\tnew, 1 photo"
+    assert {line.split()[1] for line in lines[1:]} == left_out
+    preview = render.import_preview([("bo", "new, 1 photo")], said["notes"])
+    assert all(name in preview for name in left_out)
+
+
+def test_a_file_managers_file_in_the_library_is_no_fault(tmp_path: Path) -> None:
+    with Library(tmp_path) as library:
+        bo = library.add(ME, "bo", [photo(1)])
+        folder = library.path(ME, bo.id, bo.avatar).parents[1]
+    for place in (tmp_path, folder.parents[2], folder.parents[1], folder.parent, folder, folder / "views"):
+        for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._bo"):
+            (place / name).write_bytes(b"junk")
+    with Library(tmp_path) as library:
+        assert library.problems() == []
+        assert [c.name for c in library.concepts(ME)] == ["bo"]
+        library.restore(ME, library.forget(ME, bo.id))
+        assert library.problems() == []
+        library.forget(ME, bo.id)
+        library.empty_trash(ME)
+        assert not folder.exists()

@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import struct
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,13 +19,26 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from personal.errors import ExchangeError
+from personal.remember import filenames
 
 MAX_ENTRIES = 20_000
 MAX_TOTAL = 2 * 2**30
 MAX_RATIO = 200
 """Uncompressed over compressed size of one entry above 1 MiB; photos do not compress, JSON rarely beyond 50."""
 
-JUNK = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
+JUNK_FILES = frozenset({".ds_store", ".localized", ".directory", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
+"""What file managers leave in folders, in lower case."""
+
+HIDDEN = (".", "$", "@")
+"""How the names of folders begin that systems and network drives keep for themselves."""
+
+JUNK_FOLDERS = frozenset(
+    ("__macosx", "thumbnails", "thumbnail", "thumbs", "_thumbs", "#recycle", "recycler", "recycled", "recycle.bin")
+) | {"recycle bin", "trash", "lost+found", "system volume information"}
+"""Folders that hold no concepts at any depth, in lower case: recycle bins, thumbnails, a zip's resource forks."""
+
+MAX_NAMED = 5
+"""Files of a folder that are named one by one where nobody asked for them."""
 
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -43,24 +57,48 @@ _DAMAGE = (
 
 @dataclass
 class Archive:
-    """Files by their path (posix, relative, never leading out). `label` names the source, `skipped` what was left."""
+    """Files by their path: posix, relative, never leading out, in NFC.
+
+    `label` names the source, `skipped` says what was left out, `used` are the paths that were read.
+    """
 
     label: str
-    files: dict[str, zipfile.ZipInfo | Path]
+    files: dict[str, zipfile.ZipInfo | Path] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     zip: zipfile.ZipFile | None = None
+    used: set[str] = field(default_factory=set)
 
     def read(self, path: str, limit: int) -> bytes:
         """Read a file of at most `limit` bytes. Raises ExchangeError where it is larger or damaged."""
-        entry = self.files[path]
-        try:
-            with self._open(entry) as stream:
-                data: bytes = stream.read(limit + 1)
-        except _DAMAGE as error:
-            raise ExchangeError(f"{path} in {self.label} is damaged and cannot be read.") from error
+        self.used.add(path)
+        data = self.head(path, limit + 1)
         if len(data) > limit:
             raise ExchangeError(f"{path} in {self.label} is larger than {limit // 2**20 or 1} MB.")
         return data
+
+    def head(self, path: str, size: int) -> bytes:
+        """Read the first `size` bytes of a file. Raises ExchangeError where they are damaged."""
+        try:
+            with self._open(self.files[path]) as stream:
+                data: bytes = stream.read(size)
+        except _DAMAGE as error:
+            raise ExchangeError(f"{path} in {self.label} is damaged and cannot be read.") from error
+        return data
+
+    def unused(self) -> list[str]:
+        """Say which files nobody asked for; of many in one folder how many, and the first."""
+        folders: dict[str, list[str]] = {}
+        for path in self.files:
+            if path not in self.used:
+                folders.setdefault(path.rpartition("/")[0], []).append(path)
+        notes = []
+        for folder, paths in folders.items():
+            if len(paths) > MAX_NAMED:
+                what = f"{len(paths)} files in {folder or self.label}, {paths[0]} the first, are no photos"
+                notes.append(f"{what} of a concept and were skipped.")
+            else:
+                notes += [f"{path} is no photo of a concept and was skipped." for path in paths]
+        return notes
 
     def _open(self, entry: zipfile.ZipInfo | Path):  # type: ignore[no-untyped-def]
         if isinstance(entry, Path):
@@ -75,56 +113,73 @@ def opened(source: Path) -> Iterator[Archive]:
     if not source.exists():
         raise ExchangeError(f"{source} is not there. Give a .zip or a folder.")
     try:
-        archive = None if source.is_dir() else zipfile.ZipFile(source)
-        files = (
-            _folder(source) if archive is None else Archive(source.name, _entries(archive, source.name), zip=archive)
-        )
+        zipped = None if source.is_dir() else zipfile.ZipFile(source)
+        archive = _folder(source) if zipped is None else _zip(zipped, source.name)
     except _DAMAGE as error:
         raise ExchangeError(f"{source.name} is no .zip, or a damaged one. Export or download it again.") from error
     try:
-        yield files
+        yield archive
     finally:
-        if archive is not None:
-            archive.close()
+        if zipped is not None:
+            zipped.close()
 
 
-def _entries(archive: zipfile.ZipFile, label: str) -> dict[str, zipfile.ZipInfo | Path]:
+def is_junk(name: str) -> bool:
+    """Tell whether a file of this name was left by a file manager."""
+    return name.casefold() in JUNK_FILES or name.startswith("._")
+
+
+def _zip(zipped: zipfile.ZipFile, label: str) -> Archive:
     """Check all that a zip's directory says before any of it is read."""
-    infos = archive.infolist()
+    infos = zipped.infolist()
     if len(infos) > MAX_ENTRIES:
         raise ExchangeError(f"{label} has {len(infos)} entries; {MAX_ENTRIES} are the most. Split it.")
     if sum(info.file_size for info in infos) > MAX_TOTAL:
         raise ExchangeError(f"{label} unpacks to more than {MAX_TOTAL // 2**30} GB. Split it.")
-    found: dict[str, zipfile.ZipInfo | Path] = {}
-    for info in infos:
-        name = info.filename
+    archive, hidden = Archive(label, zip=zipped), dict[str, None]()
+    names, guess = filenames.of_zip(infos)
+    for info, name in zip(infos, names, strict=True):
+        name = name.replace("\\", "/")  # what Windows' own tools separate with
         if _leads_out(name) or stat.S_ISLNK(info.external_attr >> 16):
             raise ExchangeError(f"{label} holds an entry that leads out of it ({name[:80]!r}). It was not touched.")
         if info.flag_bits & 1:
             raise ExchangeError(f"{label} is encrypted. Unpack it and import the folder.")
         if info.file_size > 2**20 and info.file_size > MAX_RATIO * max(1, info.compress_size):
             raise ExchangeError(f"{label} holds an entry that unpacks to far more than it should ({name[:80]!r}).")
-        if info.is_dir() or _is_junk(name):
+        path = unicodedata.normalize("NFC", PurePosixPath(name).as_posix())
+        if name.endswith("/") or is_junk(path.rpartition("/")[2]):
             continue
-        if name in found:
+        folder = _hidden(path)
+        if folder:
+            hidden[folder] = None
+        elif path in archive.files:
             raise ExchangeError(f"{label} holds {name[:80]!r} twice. Make it anew.")
-        found[name] = info
-    return found
+        else:
+            archive.files[path] = info
+    archive.skipped += [_passed_over(folder) for folder in hidden]
+    if guess:
+        archive.skipped.append(
+            f"The names in {label} do not say how they are encoded and were read as {guess}. Check them."
+        )
+    return archive
 
 
 def _folder(source: Path) -> Archive:
-    archive = Archive(source.resolve().name, {})
     root, total = source.resolve(), 0
+    archive = Archive(root.name)
     for parent, folders, names in os.walk(root):
-        folders.sort()
-        for link in [name for name in folders if (Path(parent) / name).is_symlink()]:
-            archive.skipped.append(f"{(Path(parent) / link).relative_to(root).as_posix()} is a link and was skipped.")
+        for link in [name for name in sorted(folders) if (Path(parent) / name).is_symlink()]:
+            archive.skipped.append(f"{_relative(Path(parent) / link, root)} is a link and was skipped.")
+        for folder in [name for name in sorted(folders) if _hidden(f"{name}/")]:
+            if any(not is_junk(name) for _, _, inside in os.walk(Path(parent) / folder) for name in inside):
+                archive.skipped.append(_passed_over(_relative(Path(parent) / folder, root)))
+        folders[:] = sorted(name for name in folders if not _hidden(f"{name}/"))
         for name in sorted(names):
             path = Path(parent) / name
-            relative = path.relative_to(root).as_posix()
-            if _is_junk(relative):
+            relative = _relative(path, root)
+            if is_junk(name):
                 continue
-            if not path.resolve().is_relative_to(root) or not path.is_file():
+            if not path.resolve().is_relative_to(root) or not path.is_file() or relative in archive.files:
                 archive.skipped.append(f"{relative} is no file of this folder and was skipped.")
                 continue
             total += path.stat().st_size
@@ -136,10 +191,28 @@ def _folder(source: Path) -> Archive:
     return archive
 
 
+def _relative(path: Path, root: Path) -> str:
+    return unicodedata.normalize("NFC", filenames.of_disk(path.relative_to(root)))
+
+
+def _hidden(path: str) -> str:
+    """Return the topmost folder of a path that is a system's own, or nothing."""
+    folders = path.split("/")[:-1]
+    for depth, folder in enumerate(folders, 1):
+        if folder.startswith(HIDDEN) or folder.casefold() in JUNK_FOLDERS:
+            return "/".join(folders[:depth])
+    return ""
+
+
+def _passed_over(folder: str) -> str:
+    return f"{folder} was skipped: such folders hold no concepts."
+
+
 def _leads_out(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return "\\" in name or "\0" in name or name.startswith("/") or ".." in parts or bool(re.match(r"[A-Za-z]:", name))
-
-
-def _is_junk(name: str) -> bool:
-    return name.startswith(JUNK[0]) or name.rsplit("/", 1)[-1] in JUNK[1:]
+    return (
+        "\0" in name
+        or name.startswith("/")
+        or ".." in PurePosixPath(name).parts
+        or bool(re.match(r"[A-Za-z]:", name))
+        or name in ("", ".")
+    )

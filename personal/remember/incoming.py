@@ -6,6 +6,7 @@ Everything is read and checked here before anything is written; `personal.rememb
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,7 @@ from typing import Any
 from personal.concepts import Photo
 from personal.errors import ConceptError, ExchangeError, ImageError
 from personal.folding import folded
-from personal.images import read_photo
+from personal.images import is_picture, read_photo
 from personal.remember.archive import Archive, opened
 from personal.remember.library import (
     MAX_NEGATIVES,
@@ -29,7 +30,11 @@ from personal.settings import Settings
 FORMAT = "personal"
 VERSION = 1
 MAX_JSON = 16 * 2**20
-PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
+    *(".heic", ".heif", ".hif", ".avif"),
+)
+"""What a photo's name ends in; a file of another name is one if its content is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +64,14 @@ def read(source: Path, settings: Settings | None = None) -> list[Incoming]:
     with opened(source) as archive:
         reader = _Reader(archive, settings or Settings())
         incoming = _once_each(list(reader.concepts()))
-    if incoming and archive.skipped:
-        incoming[0] = replace(incoming[0], problems=(*incoming[0].problems, *archive.skipped))
-    if not any(not concept.refused for concept in incoming):
+        left_out = (*archive.skipped, *archive.unused())
+    if not incoming:
+        needed = f"There are no concepts in {archive.label}: a folder of photos for each is what is needed."
+        raise ExchangeError(" ".join([needed, *left_out[:3]]))
+    if all(concept.refused for concept in incoming):
         reasons = " ".join(f"<{c.name}>: {c.refused}" for c in incoming[:3])
-        raise ExchangeError(
-            f"Nothing in {archive.label} can be imported. {reasons}".strip()
-            if incoming
-            else f"There are no concepts in {archive.label}: a folder of photos for each is what is needed."
-        )
+        raise ExchangeError(f"Nothing in {archive.label} can be imported. {reasons}")
+    incoming[0] = replace(incoming[0], problems=(*incoming[0].problems, *left_out))
     return incoming
 
 
@@ -103,6 +107,7 @@ class _Reader:
         if version > VERSION:
             raise ExchangeError(f"{self.archive.label} was written by a newer version. Update Personal.")
         paths = [path for path in self.archive.files if path.startswith(f"{root}concepts/")]
+        self.archive.used |= set(paths)  # what no record names there is no photo of a concept any more
         records = [path for path in paths if path.endswith("/concept.json") and path.count("/") == root.count("/") + 2]
         for path in sorted(records, key=lambda path: (len(path), path)):
             record = self._json_object(path)
@@ -137,28 +142,30 @@ class _Reader:
     def _suffix(self, root: str, image: str) -> str | None:
         """Find a photo whose path is relative to the database's folder, or to any folder above it."""
         parts = PurePosixPath(image.replace("\\", "/")).parts
-        tails = ("/".join(parts[start:]) for start in range(len(parts)))
+        tails = (unicodedata.normalize("NFC", "/".join(parts[start:])) for start in range(len(parts)))
         return next((root + tail for tail in tails if root + tail in self.archive.files), None)
 
     def _folders(self) -> Iterator[Incoming]:
-        photos = [path for path in self.archive.files if path.lower().endswith(PHOTOS)]
+        photos = [path for path in self.archive.files if path.lower().endswith(SUFFIXES) or self._is_picture(path)]
         depth = 0
         while photos and all(path.count("/") > depth + 1 for path in photos) and len(_at(photos, depth)) == 1:
             depth += 1
         named = [path for path in photos if path.count("/") > depth]
-        self.archive.skipped += [
-            f"{path} is no photo in a concept's folder and was skipped."
-            for path in self.archive.files
-            if path not in set(named)
-        ]
         for name in _at(named, depth):
             inside = [path for path in named if path.split("/")[depth] == name]
             yield self._incoming({"name": name}, sorted(inside), None)
+
+    def _is_picture(self, path: str) -> bool:
+        try:
+            return is_picture(self.archive.head(path, 4096))
+        except ExchangeError:
+            return False
 
     def _incoming(
         self, record: dict[str, Any], paths: list[str], avatar: object, negatives: Sequence[str] = ()
     ) -> Incoming:
         name = record.get("name")
+        self.archive.used |= {*paths, *negatives}
         try:
             name = clean_name(name)  # type: ignore[arg-type]
             category = clean_category(record.get("category") or "")
@@ -170,6 +177,8 @@ class _Reader:
         photos = self._photos(paths, MAX_VIEWS, problems, f"<{name}> has more than {MAX_VIEWS} photos")
         hashes = {photo.sha256 for photo in photos.values()}
         against = self._photos(negatives[-MAX_NEGATIVES:], MAX_NEGATIVES, problems)
+        if len(negatives) > MAX_NEGATIVES:
+            problems.append(f"<{name}> has more than {MAX_NEGATIVES} negatives; the oldest were left out.")
         chosen = next((photo.sha256 for path, photo in photos.items() if PurePosixPath(path).stem == avatar), "")
         unique = tuple({photo.sha256: photo for photo in photos.values()}.values())
         not_it = tuple({photo.sha256: photo for photo in against.values() if photo.sha256 not in hashes}.values())

@@ -15,6 +15,7 @@ from pathlib import Path
 from personal.concepts import Concept
 from personal.folding import folded
 from personal.remember import disk, record
+from personal.remember.archive import is_junk
 from personal.remember.record import FILE
 
 ID = re.compile(r"[0-9a-f]{32}")
@@ -63,10 +64,10 @@ class Forgotten:
 
 
 def load(folder: Path) -> Shelf:
-    """Read an owner's folder; what is damaged is skipped and listed, unconfirmed adds are passed over."""
+    """Read an owner's folder; what is damaged is skipped and listed, unconfirmed adds and junk files are not."""
     shelf = Shelf()
     for path in disk.entries(folder / "concepts"):
-        if not (path / FILE).exists() and ID.fullmatch(path.name):
+        if is_junk(path.name) or (not (path / FILE).exists() and ID.fullmatch(path.name)):
             continue
         try:
             concept = record.read(path, path.name)

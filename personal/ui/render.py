@@ -533,11 +533,8 @@ def import_preview(rows: Sequence[tuple[str, str]], notes: Sequence[str]) -> str
     """What an import would change: (name, change in words); and what was skipped."""
     html = "".join(f"<tr><td dir='auto'>{escape(name)}</td><td>{escape(change)}</td></tr>" for name, change in rows)
     skipped = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    skipped = (
-        f"<details><summary>{plural(len(notes), 'file')} left out</summary><ul>{skipped}</ul></details>"
-        if notes
-        else ""
-    )
+    summary = f"{plural(len(notes), 'note')} on what was left out or guessed"
+    skipped = f"<details><summary>{summary}</summary><ul>{skipped}</ul></details>" if notes else ""
     return f'<section class="preview"><h3>This would change</h3><table>{html}</table>{skipped}</section>'
 
 
