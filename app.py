@@ -1,7 +1,8 @@
-"""Start the app: settings → Assistant → page. This is what `make run` and a Space start."""
+"""Start the app: settings → Assistant → page. This is what `make run` and a Space start: `personal serve`."""
 
-from personal import settings
-from personal.ui.app import serve
+import sys
+
+from personal.cli import main
 
 if __name__ == "__main__":
-    serve(settings.load())
+    sys.exit(main(["serve"]))

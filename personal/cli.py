@@ -167,10 +167,9 @@ def _doctor(options: argparse.Namespace, knobs: settings.Settings) -> int:
 
 
 def _serve(_: argparse.Namespace, knobs: settings.Settings) -> int:
-    from personal.ui.app import serve
+    from personal.ui.serving import serve
 
     serve(knobs)
-    return 0
 
 
 # -- with the Assistant ------------------------------------------------------------------------------------------

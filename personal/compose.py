@@ -292,6 +292,7 @@ class Opening:
         except StopIteration as end:
             self._parts = end.value
         except PersonalError as error:
+            log.error("Startup failed: %s", error)
             self.error = error
         except Exception as error:
             log.exception("opening failed")

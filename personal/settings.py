@@ -64,7 +64,10 @@ def _one_of(*words: str) -> Callable[[str], str]:
 
 def _path(text: str) -> Path:
     """a folder"""
-    return Path(text).expanduser().absolute()
+    path = Path(text).expanduser().absolute()
+    if path.exists() and not path.is_dir():
+        raise ValueError
+    return path
 
 
 def _url(text: str) -> str:

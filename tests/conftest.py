@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from pathlib import Path
 
@@ -13,6 +14,35 @@ from PIL import Image, ImageDraw
 from personal.assistant import Assistant
 from personal.concepts import Photo, Piece, Progress, Waiting
 from personal.images import read_photo
+
+KEPT = ("PERSONAL_CACHE_DIR", "PERSONAL_TEST_CHROMIUM")
+"""Where the assembled models and the browser are on this machine: the tests use those."""
+OURS = (
+    "PERSONAL_",
+    "GRADIO_",
+    "HF_",
+    "HUGGINGFACE_",
+    "TRANSFORMERS_",
+    "CHROMA_",
+    "OPENAI_",
+    "SPACE",
+    "LC_",
+    "PYTHONIO",
+)
+OTHERS = {"SYSTEM", "ANONYMIZED_TELEMETRY", "LANGUAGE", "PYTHONUTF8", "PYTHONCOERCECLOCALE", "PYTHONIOENCODING"}
+OTHERS |= {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
+
+
+def _neutral(environment) -> None:
+    """Drop what a caller's environment may hold that the app, or what it stands on, goes by."""
+    for name in list(environment):
+        known = name.startswith(OURS) or name in OTHERS or name.upper().endswith("_PROXY")
+        if known and name not in KEPT:
+            del environment[name]
+    environment["LANG"] = "C.UTF-8"
+
+
+_neutral(os.environ)  # child processes get what is left; the libraries that read it are imported later
 
 
 @pytest.fixture(scope="session")

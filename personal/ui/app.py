@@ -7,7 +7,8 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import gradio as gr
@@ -17,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from personal.compose import LOCAL, Opening
-from personal.errors import PersonalError
+from personal.errors import PersonalError, SettingsError
 from personal.settings import ASSETS, Settings
 from personal.ui import preferences, render, theme
 from personal.ui.chat import Chat
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 SWEEP_EVERY_S = 5.0
 UPLOAD_MAX_BYTES = 2**30
+CLOSE_S = 8.0
+"""How long closing may take; what is not erased by then is at the next start."""
 
 
 class Page:
@@ -164,9 +167,14 @@ class Server:
         self._closed = threading.Event()
 
     def start(self) -> str:
-        """Serve in the background and return the address."""
+        """Serve in the background and return the address. Raises SettingsError where it cannot be served at."""
         self.page.queue(default_concurrency_limit=8)
-        knobs = self.settings
+        with _served_at(self.settings):
+            url = self._launch(self.settings)
+        threading.Thread(target=self._sweep, name="sweeper", daemon=True).start()
+        return url
+
+    def _launch(self, knobs: Settings) -> str:
         app, url, _ = self.page.launch(
             server_name="0.0.0.0" if knobs.space else knobs.host,
             server_port=knobs.port,
@@ -187,22 +195,37 @@ class Server:
             head=theme.head(ASSETS),
         )
         app.router.routes.insert(0, Route("/personal/export/{token}", self._export))
-        threading.Thread(target=self._sweep, name="sweeper", daemon=True).start()
         return str(url)
 
-    def wait(self) -> None:
-        """Serve until interrupted."""
-        try:
-            self.page.block_thread()
-        finally:
-            self.close()
+    def wait(self, end: threading.Event) -> None:
+        """Serve until `end` is set, then close, within CLOSE_S."""
+        while not end.wait(1.0):
+            pass
+        closing = threading.Thread(target=self.close, name="closing", daemon=True)
+        closing.start()
+        closing.join(CLOSE_S)
+        if closing.is_alive():
+            log.warning("Something is still at work; what it holds of guests is erased at the next start.")
 
     def close(self) -> None:
-        """Stop serving and let go of the data folder."""
+        """Stop serving, erase what was kept for guests, and let go of the data folder."""
         self._closed.set()
-        self.page.close()
-        self.opening.close()
+        self.sessions.stop()
+        if getattr(self.page, "server", None):
+            self.page.server.should_exit = True  # nothing new is let in; pages that are open take a while to go
         shutil.rmtree(self.uploads, ignore_errors=True)
+        try:
+            self._erase_guests()
+        except PersonalError as error:
+            log.warning("Not everything could be erased: %s", error)
+        self.page.close(verbose=False)
+        self.opening.close()
+
+    def _erase_guests(self) -> None:
+        assistant = self.opening.assistant
+        for owner in assistant.library.owners() if assistant else []:
+            if owner != LOCAL:
+                self._erase(owner)
 
     def _erase(self, owner: str) -> None:
         if self.opening.assistant:
@@ -245,13 +268,14 @@ class Server:
         return Response(stream.getvalue(), media_type="application/zip", headers=headers)
 
 
-def serve(settings: Settings) -> None:
-    """Serve the app until it is interrupted."""
-    if settings.zero_gpu:
-        from personal.generate import zero
-
-        zero.announce()
-    server = Server(settings)
-    where = server.start()
-    print(f"Personal is at {where} — your concepts are kept in {settings.data_dir}", flush=True)
-    server.wait()
+@contextmanager
+def _served_at(knobs: Settings) -> Iterator[None]:
+    """Turn a refusal of the address that the settings choose into words."""
+    try:
+        yield
+    except OSError as error:
+        port = f"GRADIO_SERVER_PORT={knobs.port}" if knobs.port else "any GRADIO_SERVER_PORT from 7860 on"
+        raise SettingsError(
+            f"The app cannot be served at GRADIO_SERVER_NAME={knobs.host} with {port}: the port is taken, or the "
+            "address is not this machine's. Choose another."
+        ) from error

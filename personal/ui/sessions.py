@@ -115,6 +115,14 @@ class Visitor:
             del self.tabs[next(iter(self.tabs))]
         return found
 
+    def stop(self) -> None:
+        """End all that is being written for them."""
+        for conversation in self.conversations:
+            conversation.stop.set()
+        for tab in self.tabs.values():
+            if tab.writing:
+                tab.writing.stop.set()
+
 
 @dataclass
 class Session:
@@ -250,11 +258,7 @@ class Sessions:
             ended = [t for t, visitor in self._table.items() if not visitor.connections and visitor.seen_at < latest]
             gone = [self._table.pop(token) for token in ended]
         for visitor in gone:
-            for conversation in visitor.conversations:
-                conversation.stop.set()
-            for tab in visitor.tabs.values():
-                if tab.writing:
-                    tab.writing.stop.set()
+            visitor.stop()
         failed: PersonalError | None = None
         for owner in [*self._left, *(visitor.owner for visitor in gone if visitor.owner != LOCAL)]:
             try:
@@ -265,6 +269,13 @@ class Sessions:
                 failed = error
         if failed:
             raise failed
+
+    def stop(self) -> None:
+        """End all that is being written for anybody."""
+        with self._lock:
+            visitors = list(self._table.values())
+        for visitor in visitors:
+            visitor.stop()
 
     def download(self, session: Session) -> str:
         """Issue a token with which this session's owner can fetch an export once, within five minutes."""
