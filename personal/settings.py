@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ ASSETS = next(
     folder / "assets" for folder in (Path(__file__).parent, Path(__file__).parents[1]) if (folder / "assets").is_dir()
 )
 """Styles, script, samples and trained weights: in the package where a wheel was installed, in a checkout beside it."""
+
+Network = IPv4Network | IPv6Network
 
 
 def _data_dir() -> Path:
@@ -92,6 +95,11 @@ def _key(text: str) -> str:
     return text
 
 
+def _networks(text: str) -> tuple[Network, ...]:
+    """addresses or networks, separated by commas, such as 127.0.0.1, 10.0.0.0/8"""
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
 def _switch(text: str) -> bool:
     """1 or 0"""
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -152,16 +160,25 @@ class Settings:
     max_pixels: int = _knob("PERSONAL_MAX_PIXELS", _whole(1024, 2**30), 100_000_000)
     max_side: int = _knob("PERSONAL_MAX_SIDE", _whole(128, 8192), 1536)
 
+    max_request_bytes: int = _knob("PERSONAL_MAX_REQUEST_BYTES", _whole(65536, 2**31), 2**20)
+    max_upload_bytes: int = _knob("PERSONAL_MAX_UPLOAD_BYTES", _whole(65536, 2**40), 2**30)
+
     host: str = _knob("GRADIO_SERVER_NAME", _text, "127.0.0.1")
     port: int | None = _knob("GRADIO_SERVER_PORT", _whole(1, 65535), None)
+    trusted_proxies: tuple[Network, ...] = _knob("PERSONAL_TRUSTED_PROXIES", _networks, ())
+    proxy_for_owner: bool = _knob("PERSONAL_PROXY_FOR_OWNER", _switch, False)
     space: str = _knob("SPACE_ID", _text, "")
     zero_gpu: bool = _knob("SPACES_ZERO_GPU", _switch, False)
     session_grace_s: int = _knob("PERSONAL_SESSION_GRACE_S", _whole(1, 86400), 120)
 
     @property
     def shared(self) -> bool:
-        """Tell whether others can reach the app: on a Space, or bound to anything but loopback."""
-        return bool(self.space) or self.host not in {"127.0.0.1", "localhost", "::1"}
+        """Tell whether others can reach the app: on a Space, bound to anything but loopback, or through a proxy.
+
+        A proxy `proxy_for_owner` lets nobody through but the owner of this machine.
+        """
+        proxied = bool(self.trusted_proxies) and not self.proxy_for_owner
+        return bool(self.space) or self.host not in {"127.0.0.1", "localhost", "::1"} or proxied
 
     @property
     def looks_at_faces(self) -> bool:

@@ -24,15 +24,15 @@ from personal.ui import preferences, render, theme
 from personal.ui.chat import Chat
 from personal.ui.concepts import Concepts
 from personal.ui.desk import Desk, Screen, html
-from personal.ui.doors import Doors
+from personal.ui.doors import UPLOAD, PagePolicy, outermost
 from personal.ui.evaluate import Evaluate
 from personal.ui.ordered import OrderedBlocks
 from personal.ui.sessions import Session, Sessions, Visitors
+from personal.ui.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
 SWEEP_EVERY_S = 5.0
-UPLOAD_MAX_BYTES = 2**30
 CLOSE_S = 8.0
 """How long closing may take; what is not erased by then is at the next start."""
 
@@ -160,6 +160,7 @@ class Server:
         self.uploads = settings.data_dir / "uploads" / str(os.getpid())
         os.environ["GRADIO_TEMP_DIR"] = str(self.uploads)
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ["FORWARDED_ALLOW_IPS"] = ""  # the web server believes no proxy by itself: `personal.ui.proxies` does
         self.opening = Opening(settings)
         self.sessions = Sessions(shared=settings.shared, grace_s=settings.session_grace_s, erase=self._erase)
         self._desk = Desk(self.opening, self.sessions)
@@ -175,7 +176,7 @@ class Server:
         return url
 
     def _launch(self, knobs: Settings) -> str:
-        app, url, _ = self.page.launch(
+        _, url, _ = self.page.launch(
             server_name="0.0.0.0" if knobs.space else knobs.host,
             server_port=knobs.port,
             share=False,
@@ -184,9 +185,21 @@ class Server:
             favicon_path=ASSETS / "logo.png",
             footer_links=[],
             run_history=False,
-            max_file_size=UPLOAD_MAX_BYTES,
+            max_file_size=knobs.max_upload_bytes,
             app_kwargs={
-                "middleware": [Middleware(Doors, shared=knobs.shared), Middleware(Visitors, sessions=self.sessions)]
+                "lifespan": outermost(knobs),
+                "middleware": [
+                    Middleware(PagePolicy, space=bool(knobs.space), head=theme.head(ASSETS)),
+                    Middleware(Visitors, sessions=self.sessions),
+                ],
+                "routes": [
+                    Route(
+                        UPLOAD,
+                        Uploads(self.uploads, knobs.max_upload_bytes, shared=knobs.shared).receive,
+                        methods=["POST"],
+                    ),
+                    Route("/personal/export/{token}", self._export),
+                ],
             },
             ssr_mode=False,
             pwa=False,
@@ -194,7 +207,6 @@ class Server:
             css_paths=[ASSETS / "app.css"],
             head=theme.head(ASSETS),
         )
-        app.router.routes.insert(0, Route("/personal/export/{token}", self._export))
         return str(url)
 
     def wait(self, end: threading.Event) -> None:

@@ -1,46 +1,343 @@
 """Doors: what is checked of every request before Gradio sees it.
 
-An ASGI middleware that knows nothing of visitors or concepts.
+`Doors` is the outermost ASGI layer: who may ask (hosts, origins, proxies), what may be asked for (an allow-list of
+routes), how much may be sent, and the headers every response carries. `PagePolicy`, next to the app, allows the page
+the scripts that it came with. Neither knows anything of visitors or concepts; docs/deployment.md tells how to set them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import asyncio
+import base64
+import contextlib
+import hashlib
+import logging
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+from personal.settings import Settings
+from personal.ui import proxies
+
+log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+UPLOAD = "/gradio_api/upload"
+ROBOTS = "/robots.txt"
+
+READ = re.compile(
+    r"/|/assets/[\w./-]+|/static/[\w./-]+|/theme\.css|/favicon\.ico|/config|/gradio_api/info"
+    r"|/gradio_api/startup-events|/gradio_api/heartbeat/[\w-]{1,64}|/gradio_api/queue/data|/gradio_api/upload_progress"
+    r"|/gradio_api/file=(?!\s*(?:[A-Za-z][\w+.-]+:|//|\\\\))[^\0]{1,1024}|/gradio_api/call/\w{1,64}/[\w-]{1,64}"
+    r"|/personal/export/[\w-]{1,64}"
+)
+"""What may be fetched: what the page asks for in a browser, and gradio_client for named endpoints."""
+
+WRITE = re.compile(rf"{UPLOAD}|/gradio_api/(queue/join|cancel|reset|call/(v2/)?\w{{1,64}})")
+"""What may be posted to."""
+
+MAX_QUERY = 4096
+"""Longest path and query of a request, bytes."""
+BODY_S = 20.0
+"""Longest that a body other than an upload may take to arrive, seconds."""
+LINGER_S = 2.0
+"""How long a refused sender is listened to, so that it reads why, seconds."""
+PER_VISITOR, IN_TOTAL = 256, 800
+"""Requests open at once: of one address (a class may share one), and of all."""
+
+HERE_ONLY = "This app answers only to its own page on this machine."
+FOREIGN = "This app answers only to its own page."
+NOTHING = "There is nothing here."
+BUSY = "Too many requests are open at once. Try again in a moment."
+BEHIND_A_PROXY = (
+    "This app is used through a proxy that it does not know. Whoever runs it: name the proxy's address in "
+    "PERSONAL_TRUSTED_PROXIES (see docs/deployment.md)."
+)
+
+
+class Refused(Exception):
+    """A request that is turned away: the HTTP status, and words for whoever sent it."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+class ConcurrencyLimit:
+    """Count what is open at once, by key and in total."""
+
+    def __init__(self, per_key: int, total: int) -> None:
+        self._per_key, self._total = per_key, total
+        self._open: Counter[str] = Counter()
+
+    @contextmanager
+    def hold(self, key: str, words: str) -> Iterator[None]:
+        """Hold one place. Raises Refused (429 or 503) where there is none."""
+        if self._open[key] >= self._per_key:
+            raise Refused(429, words)
+        if self._open.total() >= self._total:
+            raise Refused(503, words)
+        self._open[key] += 1
+        try:
+            yield
+        finally:
+            self._open[key] -= 1
+            if not self._open[key]:
+                del self._open[key]
 
 
 class Doors:
-    """ASGI middleware that turns away requests which the app must not answer.
+    """ASGI middleware that turns away, in words and before any work, what the app must not answer.
 
-    On loopback these are requests that were not addressed to this machine by name, or that another site's page makes:
-    a web page must not be able to read a person's library through their own browser (DNS rebinding). Other ports of
-    this machine are other sites.
+    On loopback these are also requests that were not addressed to this machine by name (DNS rebinding); everywhere
+    those that another site's page makes. Other ports of this machine are other sites.
     """
 
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], *, shared: bool) -> None:
+    def __init__(self, app: App, settings: Settings) -> None:
         self._app = app
-        self._shared = shared
+        self._settings = settings
+        self._limit = ConcurrencyLimit(PER_VISITOR, IN_TOTAL)
+        self._headers = _security_headers(bool(settings.space))
+        self._ancestors = frame_ancestors(bool(settings.space)).encode()
+        self._nothing = b"default-src 'none'; sandbox; " + self._ancestors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._shared:
-            headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
-            if not _meant_for_us(headers):
-                await _refuse(send)
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        sending = self._with_headers(scope, send)
+        try:
+            headers = self._admit(scope)
+            with self._limit.hold(_address(scope), BUSY):
+                if scope["path"] == ROBOTS:
+                    await respond(sending, 200, "User-agent: *\nDisallow: /\n")
+                    return
+                if scope["method"] == "POST" and scope["path"] != UPLOAD:
+                    body = await _read(receive, headers, self._settings.max_request_bytes)
+                    receive = _replay(body, receive)
+                await self._app(scope, receive, sending)
+        except Refused as refusal:
+            await refuse(refusal, receive, sending, expects_body=scope["method"] == "POST")
+
+    def _admit(self, scope: Scope) -> dict[str, str]:
+        """Check where a request comes from and what it asks for, and return its headers. Raises Refused."""
+        knobs = self._settings
+        proxied = proxies.resolve(scope, knobs.trusted_proxies, everyone=bool(knobs.space))
+        if proxied is proxies.Proxied.UNKNOWN and not knobs.shared:
+            log.warning("A request came through a proxy that PERSONAL_TRUSTED_PROXIES does not name; it was refused.")
+            raise Refused(403, BEHIND_A_PROXY)
+        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        local = proxied is not proxies.Proxied.TRUSTED and not knobs.shared
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if local and (host.rsplit(":", 1)[0] not in LOOPBACK or origin not in (None, f"http://{host}")):
+            raise Refused(403, HERE_ONLY)
+        if origin is not None and (not host or urlsplit(origin).netloc != host):
+            raise Refused(403, FOREIGN)
+        if not self._by_its_own_page(scope, headers):
+            raise Refused(403, HERE_ONLY if local else FOREIGN)
+        _check_route(scope)
+        return headers
+
+    def _by_its_own_page(self, scope: Scope, headers: dict[str, str]) -> bool:
+        """Tell whether the app's own page asks, a person came by a link, or what asks is no browser."""
+        if headers.get("sec-fetch-site", "none") in {"none", "same-origin"}:
+            return True
+        if (scope["method"], scope["path"], headers.get("sec-fetch-mode")) != ("GET", "/", "navigate"):
+            return False
+        return headers.get("sec-fetch-dest") == "document" or bool(self._settings.space)
+
+    def _with_headers(self, scope: Scope, send: Send) -> Send:
+        path = scope.get("path", "")
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                kept = [(key, value) for key, value in message.get("headers", []) if key.lower() not in OVERRIDDEN]
+                present = {key.lower() for key, _ in kept}
+                added = [(key, value) for key, value in self._headers if key not in present]
+                if b"content-security-policy" not in present:
+                    own = path.startswith(("/assets/", "/static/"))
+                    added.append((b"content-security-policy", self._ancestors if own else self._nothing))
+                message["headers"] = [*kept, *added]
+            await send(message)
+
+        return sending
+
+
+OVERRIDDEN = frozenset({b"access-control-allow-origin", b"access-control-allow-credentials"})
+"""Gradio lets any site read its answers, cookies included, wherever it is not on loopback."""
+
+
+def frame_ancestors(space: bool) -> str:
+    """Return the CSP directive that says who may show the page in a frame."""
+    return "frame-ancestors " + ("'self' https://huggingface.co https://*.huggingface.co" if space else "'self'")
+
+
+def _security_headers(space: bool) -> list[tuple[bytes, bytes]]:
+    headers = {
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "same-origin",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "permissions-policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=()",
+        **({} if space else {"x-frame-options": "SAMEORIGIN"}),
+    }
+    return [(key.encode(), value.encode()) for key, value in headers.items()]
+
+
+def _check_route(scope: Scope) -> None:
+    path, method = scope["path"], scope["method"]
+    if len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")) > MAX_QUERY:
+        raise Refused(414, "This address is too long.")
+    if method in {"GET", "HEAD"} and (path == ROBOTS or (READ.fullmatch(path) and ".." not in path.split("/"))):
+        return
+    if method == "POST" and WRITE.fullmatch(path):
+        return
+    raise Refused(404, NOTHING)
+
+
+def _address(scope: Scope) -> str:
+    return (scope.get("client") or ("",))[0]
+
+
+# -- bodies ------------------------------------------------------------------------------------------------------------
+
+
+async def _read(receive: Receive, headers: dict[str, str], most: int) -> bytes:
+    """Read a whole body of at most `most` bytes within BODY_S. Raises Refused."""
+    words = f"This is too large to be sent: {most:,} bytes are the most."
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > most:
+        raise Refused(413, words)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Refused(400, "The request ended before it was whole.")
+                body += message.get("body", b"")
+                if len(body) > most:
+                    raise Refused(413, words)
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError as error:
+        raise Refused(408, "This request took too long to arrive. Try again.") from error
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def replay() -> Any:
+        return next(messages, None) or await receive()
+
+    return replay
+
+
+async def respond(send: Send, status: int, words: str, *, more: bool = False) -> None:
+    """Send plain words."""
+    body = words.encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    headers += [(b"connection", b"close")] if more else []
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+async def refuse(refusal: Refused, receive: Receive, send: Send, *, expects_body: bool) -> None:
+    """Tell why a request is refused; what is still being sent is thrown away for a moment, so that the words arrive."""
+    await respond(send, refusal.status, str(refusal), more=expects_body)
+    if not expects_body:
+        return
+    end = time.monotonic() + LINGER_S
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            while time.monotonic() < end and (await receive()).get("more_body", False):
+                pass
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+# -- the page's scripts ------------------------------------------------------------------------------------------------
+
+_INLINE = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
+
+
+class PagePolicy:
+    """ASGI middleware that gives the page its Content-Security-Policy: its own inline scripts, by their hashes.
+
+    It stands within Gradio's compression. `head` is what Gradio adds to the page's head in the browser. Gradio makes
+    functions of strings (`js=`, `js_on_load`), so 'unsafe-eval' stays; inline styles stay, too.
+    """
+
+    def __init__(self, app: App, *, space: bool, head: str) -> None:
+        self._app = app
+        self._space = space
+        self._head = _hashes(head.encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != "/":
+            await self._app(scope, receive, send)
+            return
+        started: list[Message] = []
+        page = bytearray()
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                started.append(message)
                 return
-        await self._app(scope, receive, send)
+            page.extend(message.get("body", b""))
+            if not message.get("more_body", False):
+                policy = content_security_policy([*_hashes(bytes(page)), *self._head], space=self._space)
+                start = started[0]
+                start["headers"] = [*start.get("headers", []), (b"content-security-policy", policy.encode())]
+                await send(start)
+                await send({"type": "http.response.body", "body": bytes(page), "more_body": False})
+
+        await self._app(scope, receive, sending)
 
 
-def _meant_for_us(headers: dict[str, str]) -> bool:
-    host, origin = headers.get("host", ""), headers.get("origin")
-    return host.rsplit(":", 1)[0] in LOOPBACK and origin in (None, f"http://{host}")
+def content_security_policy(scripts: list[str], *, space: bool) -> str:
+    """Return the page's policy: nothing from elsewhere, no scripts but its own and those with the given hashes."""
+    directives = (
+        "default-src 'self'",
+        " ".join(["script-src 'self' 'unsafe-eval'", *dict.fromkeys(scripts)]),
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "media-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "worker-src 'self' blob:",
+        "object-src 'none'",
+        "frame-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        frame_ancestors(space),
+    )
+    return "; ".join(directives)
 
 
-async def _refuse(send: Send) -> None:
-    await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
-    await send({"type": "http.response.body", "body": b"This app answers only to its own page on this machine."})
+def _hashes(html: bytes) -> list[str]:
+    digests = (hashlib.sha256(script).digest() for script in _INLINE.findall(html))
+    return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+
+
+def outermost(settings: Settings) -> Callable[[Any], Any]:
+    """Return a lifespan that puts the doors before everything of an app, Gradio's own middleware included."""
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        app.middleware_stack = Doors(app.middleware_stack, settings)
+        yield
+
+    return lifespan
