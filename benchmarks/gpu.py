@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from personal.generate.local import four_bits
-from personal.generate.models import card
+from personal.generate.models import find_model
 
 MODELS = ("Qwen/Qwen3-VL-8B-Instruct", "llava-hf/llava-1.5-7b-hf")
 PROMPT, TOKENS = 1024, 128
@@ -45,9 +45,9 @@ def opened(model_id: str, bits: int) -> Any:
     from transformers import CONFIG_MAPPING, AutoModelForImageTextToText
     from transformers.integrations import replace_with_bnb_linear
 
-    found = card(model_id)
+    found = find_model(model_id)
     if found is None:
-        raise SystemExit(f"{model_id} is not in the catalog.")
+        raise SystemExit(f"{model_id} is not in the catalogue.")
     config = CONFIG_MAPPING[found.config["model_type"]].from_dict(dict(found.config))
     torch.set_default_dtype(torch.bfloat16)
     with torch.device("meta"):

@@ -175,12 +175,13 @@ def detector(settings: Settings) -> Generator[Progress, None, Detector | None]:
     """Open the detector that the settings choose, downloading it if it is not here. Raises PersonalError."""
     if not settings.detector:
         return None
-    from personal.generate.catalog import Card, download
+    from personal.generate.hub import download
+    from personal.generate.models import ModelSpec
     from personal.retrieve.detector import REVISIONS, Detector
 
     title = settings.detector.split("/")[-1]
-    card = Card(settings.detector, title, "not stated", {}, 0, revision=REVISIONS.get(settings.detector))
-    found = Detector(str((yield from download(card, offline=settings.offline))), device=settings.device_here)
+    spec = ModelSpec(settings.detector, title, "not stated", {}, 0, revision=REVISIONS.get(settings.detector))
+    found = Detector(str((yield from download(spec, offline=settings.offline))), device=settings.device_here)
     yield from found.load()
     return found
 
@@ -204,24 +205,25 @@ def model(settings: Settings) -> Generator[Progress, None, Model]:
         )
     source, kind = settings.model, LocalGenerator
     if source == AUTO:
-        from personal.generate.catalog import choose, hardware
+        from personal.generate.hardware import choose, detect_hardware
 
-        card, reason = choose(in_thread(lambda: hardware(settings.device)), settings.offline)
-        log.info("%s: %s", card.id, reason)
-        source = card.id
+        spec, reason = choose(in_thread(lambda: detect_hardware(settings.device)), settings.offline)
+        log.info("%s: %s", spec.id, reason)
+        source = spec.id
     if source == TINY:
         from personal.tiny.assemble import assemble, mllm_dir
 
         yield from assemble(settings.cache_dir)
         folder, name = mllm_dir(settings.cache_dir), TINY
     else:
-        from personal.generate.catalog import download, fits, hardware, inspect
+        from personal.generate.hardware import detect_hardware, fits
+        from personal.generate.hub import download, inspect
 
-        card = inspect(source, settings.offline)
-        verdict = fits(card, in_thread(lambda: hardware(settings.device)), settings.quantization)
+        spec = inspect(source, settings.offline)
+        verdict = fits(spec, in_thread(lambda: detect_hardware(settings.device)), settings.quantization)
         if not verdict.fits:
-            raise ModelError(f"{card.title} is {verdict.sentence}. Choose a smaller model.")
-        folder = yield from download(card, offline=settings.offline)
+            raise ModelError(f"{spec.title} is {verdict.sentence}. Choose a smaller model.")
+        folder = yield from download(spec, offline=settings.offline)
         name = folder.name if Path(source).expanduser().is_dir() else source
         if settings.zero_gpu and settings.device != "cpu":
             from personal.generate.zero import LentGenerator

@@ -28,7 +28,7 @@ def test_a_packed_product_is_close_to_the_product(rows, bias):
     linear = torch.nn.Linear(64, rows, bias=bias, dtype=torch.bfloat16)
     x = torch.randn(2, 3, 64, dtype=torch.bfloat16)
     with torch.inference_mode():
-        y, z = linear(x), packed.Packed(linear)(x)
+        y, z = linear(x), packed.PackedLinear4(linear)(x)
     assert z.shape == y.shape
     assert torch.nn.functional.cosine_similarity(y.flatten().float(), z.flatten().float(), 0) > 0.99
 
@@ -39,7 +39,7 @@ def test_weights_that_lie_on_sixteen_steps_lose_nothing():
     linear.weight.data = (steps / 16).bfloat16()
     x = torch.randn(5, 64, dtype=torch.bfloat16)
     with torch.inference_mode():
-        assert torch.allclose(packed.Packed(linear)(x).float(), linear(x).float(), atol=0.02)
+        assert torch.allclose(packed.PackedLinear4(linear)(x).float(), linear(x).float(), atol=0.02)
 
 
 def test_weights_near_nothing_do_not_all_err_to_one_side():
@@ -52,7 +52,7 @@ def test_weights_near_nothing_do_not_all_err_to_one_side():
     linear.weight.data = weight.bfloat16()
     ones = torch.eye(64, dtype=torch.bfloat16)
     with torch.inference_mode():
-        error = packed.Packed(linear)(ones).T.float() - linear.weight.float()
+        error = packed.PackedLinear4(linear)(ones).T.float() - linear.weight.float()
     small = weight.abs() < 0.1
     assert error[small].mean().abs() < 0.002
 
@@ -62,15 +62,15 @@ def test_layers_over_the_same_inputs_are_one():
     two = [torch.nn.Linear(64, n, dtype=torch.bfloat16) for n in (32, 16)]
     x = torch.randn(1, 64, dtype=torch.bfloat16)
     with torch.inference_mode():
-        apart = torch.cat([packed.Packed(linear)(x) for linear in two], -1)
-        assert torch.allclose(packed.Packed(*two)(x), apart, atol=1e-2)
+        apart = torch.cat([packed.PackedLinear4(linear)(x) for linear in two], -1)
+        assert torch.allclose(packed.PackedLinear4(*two)(x), apart, atol=1e-2)
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "mistral"])
 def test_a_packed_model_says_nearly_what_it_said(kind):
     plain, other = model(kind), model(kind)
     assert packed.pack(other)
-    assert all(type(layer) is packed.PackedLayer for layer in other.get_decoder().layers)
+    assert all(type(layer) is packed.PackedDecoderLayer for layer in other.get_decoder().layers)
     ids = torch.arange(20)[None]
     with torch.inference_mode():
         one, two = plain(ids).logits[0].float(), other(ids).logits[0].float()
@@ -116,10 +116,14 @@ def test_a_token_after_others_is_computed_as_the_layer_that_was_packed_computes_
     plain, ours = model(kind).float(), model(kind).float()
     text, length = ours.get_decoder(), 6
     for place, layer in enumerate(text.layers):
-        made = packed.PackedLayer(layer)
+        made = packed.PackedDecoderLayer(layer)
         attention, mlp = layer.self_attn, layer.mlp
-        made.inward = _beside(attention.q_proj, attention.k_proj, attention.v_proj)
-        made.outward, made.gated, made.down = attention.o_proj, _beside(mlp.gate_proj, mlp.up_proj), mlp.down_proj
+        made.qkv_proj = _beside(attention.q_proj, attention.k_proj, attention.v_proj)
+        made.o_proj, made.gate_up_proj, made.down_proj = (
+            attention.o_proj,
+            _beside(mlp.gate_proj, mlp.up_proj),
+            mlp.down_proj,
+        )
         text.layers[place] = made
     ids = torch.randint(0, 300, (3, 12), generator=torch.Generator().manual_seed(0))
     mask = torch.ones_like(ids)
@@ -137,7 +141,7 @@ def test_a_token_after_others_is_computed_as_the_layer_that_was_packed_computes_
 
 
 def _beside(*linears):
-    """Linear layers over the same inputs, as `packed.Packed` puts them together, in their own numbers."""
+    """Linear layers over the same inputs, as `packed.PackedLinear4` puts them together, in their own numbers."""
     return lambda x: torch.cat([linear(x) for linear in linears], -1)
 
 
@@ -147,3 +151,7 @@ def test_layers_that_are_packed_are_taken_in_order():
     assert [layer.place for layer in layers] == [layer.place for layer in layers[:2]] == [0, 1]
     assert layers[-1].place == 1
     assert len(layers) == 2
+
+
+def test_the_private_operators_are_those_of_the_torch_that_they_were_read_in():
+    assert torch.__version__.split("+")[0].rsplit(".", 1)[0] == "2.15", "check packed.py's operators with this torch"

@@ -21,23 +21,18 @@ from typing import TYPE_CHECKING, Any
 from personal.concepts import Piece, Progress
 from personal.errors import ModelError
 from personal.generate.budget import AVATAR_TOKENS, PHOTO_TOKENS, fit
-from personal.generate.models import card
+from personal.generate.models import find_model
 from personal.generate.prompt import Message, forget_oldest, without_system
+from personal.generate.quantization import int8_config, nf4_config
 from personal.generate.streaming import Tokens, pieces, runs_in_circles, spoken, texts
 from personal.images import open_photo
 from personal.threads import in_thread
 
 if TYPE_CHECKING:
-    from personal.generate.past import Past
+    from personal.generate.kv_cache import PrefixCache
     from personal.generate.sight import Sight
 
 log = logging.getLogger(__name__)
-
-TOWERS = ("vision_tower", "vision_model", "visual", "vision_encoder", "image_encoder", "audio_tower")
-JOINTS = ("multi_modal_projector", "connector", "aligner", "mm_projector", "embed_vision", "embed_audio")
-UNQUANTISED = ["lm_head", *(rf"(model\.)?{module}" for module in (*TOWERS, *JOINTS))]
-"""Modules that stay in 16 bits: what looks, what joins, and what chooses the word."""
-
 
 PACKED, NF4, EIGHT = "4 bits (packed integers)", "4 bits (nf4)", "8 bits (int8)"
 
@@ -97,9 +92,9 @@ class LocalGenerator:
 
     @property
     def verifies(self) -> bool:
-        """Tell whether the model is asked to confirm doubtful matches (`Card.verifies`)."""
-        known = card(self.name)
-        return bool(known and known.verifies)
+        """Tell whether the model is asked to confirm doubtful matches (`ModelSpec.verifies`)."""
+        spec = find_model(self.name)
+        return bool(spec and spec.verifies)
 
     @cached_property
     def _marks(self) -> dict[str, Any]:
@@ -127,8 +122,8 @@ class LocalGenerator:
     @property
     def _one_image(self) -> bool:
         """Tell whether the model learnt on one image a question: then concepts are introduced in words alone."""
-        known = card(self.name)
-        return (self._marks.get("images") or (known and known.images)) == 1
+        spec = find_model(self.name)
+        return (self._marks.get("images") or (spec and spec.images)) == 1
 
     def unload(self) -> None:
         """Give the model's memory back; the next answer loads it again."""
@@ -249,7 +244,7 @@ class LocalGenerator:
         """Return the tokens of the answers; None where the model cannot be given pictures as features."""
         import torch
 
-        from personal.generate.past import empty
+        from personal.generate.kv_cache import empty
 
         read = [self._fitting(list(messages), max_new_tokens) for messages in asked]
         sight = self._sight
@@ -290,7 +285,9 @@ class LocalGenerator:
         with torch.inference_mode():
             return self._model.generate(**inputs, past_key_values=past, generation_config=config, **options)
 
-    def _recalled(self, inputs: dict[str, Any], messages: list[Message], kept: Past) -> tuple[Any, dict[str, Any]]:
+    def _recalled(
+        self, inputs: dict[str, Any], messages: list[Message], kept: PrefixCache
+    ) -> tuple[Any, dict[str, Any]]:
         """Return the cache to go on from, and the inputs with what is yet to be seen: as features where that works."""
         tokens, pictures = inputs["input_ids"][0].tolist(), _keys(messages)
         mark = getattr(self._model.config, "image_token_id", None)
@@ -490,7 +487,7 @@ class LocalGenerator:
             plan = self._plan
             options: dict[str, Any] = {"dtype": plan.dtype, "device_map": plan.device}
             if plan.bits in {NF4, EIGHT}:
-                options["quantization_config"] = four_bits(plan.dtype) if plan.bits == NF4 else eight_bits()
+                options["quantization_config"] = nf4_config(plan.dtype) if plan.bits == NF4 else int8_config()
             return kind.from_pretrained(self.source, trust_remote_code=False, use_safetensors=True, **options).eval()
 
         try:
@@ -506,10 +503,10 @@ class LocalGenerator:
         self._remember_nothing()
 
     def _remember_nothing(self) -> None:
-        from personal.generate.past import Past
+        from personal.generate.kv_cache import PrefixCache
         from personal.generate.sight import Sight
 
-        self._past, self._sight = Past(), Sight(self._model, self._reader)
+        self._past, self._sight = PrefixCache(), Sight(self._model, self._reader)
 
 
 def _keys(messages: Sequence[Message]) -> list[tuple[str, bool]]:
@@ -537,26 +534,6 @@ def _below_one_another(prompts: Sequence[dict[str, Any]], padding: int) -> dict[
 
 def _avatar(part: dict[str, Any]) -> bool:
     return part["type"] == "image" and "concept" in part
-
-
-def four_bits(dtype: Any) -> Any:
-    """Return how bitsandbytes quantises here: nf4, doubly, computing in `dtype` (Dettmers et al., NeurIPS 2023)."""
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=UNQUANTISED,
-    )
-
-
-def eight_bits() -> Any:
-    """Return how bitsandbytes keeps 8 bits (Dettmers et al., NeurIPS 2022)."""
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=UNQUANTISED)
 
 
 def _free() -> None:

@@ -1,8 +1,8 @@
-"""The models that the app offers by name, and what any model needs: its card, and its memory computed from its config.
+"""The models that the app offers by name, and what any model needs: its spec, and its memory computed from its config.
 
 Nothing here was measured. Ids, revisions, licences, sizes and config numbers were looked up in late 2026, in stored
 copies of the model hub's pages and in code that pins these models; `memory` builds each architecture from those numbers
-and counts. What could not be looked up stands in a card's note.
+and counts. What could not be looked up is in the model's note.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Config = Mapping[str, Any]
 CONTEXT = 4096
 """Tokens that the memory figures allow for: a photo, a few avatars and a conversation."""
 ALLOWANCE = 2**29
-"""Bytes set aside for the libraries, the GPU's own context and a photo in the eye; a round figure, not computed."""
+"""Bytes set aside for the libraries, the GPU's own context and image encoding; a round figure, not computed."""
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes a weight takes in nf4: four bits, an 8-bit scale for 64 of them, a 32-bit scale for 256 of those."""
 PACKED = 0.5 + 4 / 32
@@ -31,9 +31,9 @@ PACKED = 0.5 + 4 / 32
 class Memory:
     """Bytes that a loaded model takes while it answers, by how its language model's matrices are kept.
 
-    Each figure holds the weights (embeddings, eye, connector and lm_head in 16 bits) and `beside`: the key-value cache
-    and the widest layer's activations for `CONTEXT` tokens, and `ALLOWANCE`. `packed` is four bits on a CPU, where
-    lm_head and each layer's last matrix keep 8.
+    Each figure holds the weights (embeddings, vision tower, connector, lm_head in 16 bits) and `beside`: the key-value
+    cache and the widest layer's activations for `CONTEXT` tokens, and `ALLOWANCE`. `packed` is four bits on a CPU,
+    where lm_head and each layer's last matrix keep 8.
     """
 
     four_bits: int
@@ -49,7 +49,7 @@ VERIFIES_FROM = 4_000_000_000
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelSpec:
     """A model: what it is, under which licence, how large, and how it likes to be asked.
 
     `revision` is the commit that is downloaded, None where none could be looked up; `download` counts bytes.
@@ -69,7 +69,7 @@ class Card:
     system: bool = True
     """Its chat template uses a system message."""
     thinks: bool = False
-    """It can be asked to reason aloud before it answers; none of the catalog does so unasked."""
+    """It can be asked to reason aloud before it answers; none of the catalogue does so unasked."""
     single_turn: bool = False
     gated: bool = False
     note: str = ""
@@ -103,7 +103,7 @@ def memory(config: Config, *, context: int = CONTEXT, stored: int = 0) -> Memory
     )
     from transformers.quantizers.quantizers_utils import should_convert_module
 
-    from personal.generate.local import UNQUANTISED
+    from personal.generate.quantization import UNQUANTISED
 
     whole = CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
     sees = type(whole) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
@@ -155,23 +155,23 @@ def _text(hidden: int, intermediate: int, layers: int, heads: int, kv_heads: int
 
 def _qwen3_vl(text: Config, tied: bool, **vision: Any) -> Config:
     small = {"depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "deepstack_visual_indexes": [5, 11, 17]}
-    eye = {"num_heads": 16, "out_hidden_size": text["hidden_size"], **(vision or small)}
-    return {"model_type": "qwen3_vl", "text_config": text, "vision_config": eye, "tie_word_embeddings": tied}
+    vision = {"num_heads": 16, "out_hidden_size": text["hidden_size"], **(vision or small)}
+    return {"model_type": "qwen3_vl", "text_config": text, "vision_config": vision, "tie_word_embeddings": tied}
 
 
 def _qwen2_5_vl(text: Config, tied: bool) -> Config:
-    eye = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16}
-    eye["out_hidden_size"] = text["hidden_size"]
-    return {"model_type": "qwen2_5_vl", "text_config": text, "vision_config": eye, "tie_word_embeddings": tied}
+    vision = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16}
+    vision["out_hidden_size"] = text["hidden_size"]
+    return {"model_type": "qwen2_5_vl", "text_config": text, "vision_config": vision, "tie_word_embeddings": tied}
 
 
-def _smolvlm(text: Config, scale: int, eye: Config) -> Config:
-    return {"model_type": "smolvlm", "text_config": text, "vision_config": eye, "scale_factor": scale}
+def _smolvlm(text: Config, scale: int, vision: Config) -> Config:
+    return {"model_type": "smolvlm", "text_config": text, "vision_config": vision, "scale_factor": scale}
 
 
 def _gemma4(text: Config) -> Config:
-    eye = {"use_clipped_linears": True}
-    return {"model_type": "gemma4", "text_config": text, "vision_config": eye, "audio_config": {}}
+    vision = {"use_clipped_linears": True}
+    return {"model_type": "gemma4", "text_config": text, "vision_config": vision, "audio_config": {}}
 
 
 _SIGLIP = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
@@ -189,7 +189,7 @@ _GEMMA = (
 )
 
 MODELS = (
-    Card(
+    ModelSpec(
         id=TINY,
         title="The embedded default (SmolLM2-135M-Instruct)",
         licence="Apache-2.0",
@@ -210,7 +210,7 @@ MODELS = (
         single_turn=True,
         note="Runs anywhere without a model hub. Small: a sentence at a time; beyond people and dogs outdoors it errs.",
     ),
-    Card(
+    ModelSpec(
         id="Qwen/Qwen3-VL-2B-Instruct",
         title="Qwen3-VL 2B",
         licence="Apache-2.0",
@@ -218,7 +218,7 @@ MODELS = (
         download=4_270_000_000,
         revision="89644892e4d85e24eaac8bacfd4f463576704203",
     ),
-    Card(
+    ModelSpec(
         id="Qwen/Qwen3-VL-4B-Instruct",
         title="Qwen3-VL 4B",
         licence="Apache-2.0",
@@ -226,7 +226,7 @@ MODELS = (
         download=8_890_000_000,
         revision="ebb281ec70b05090aa6165b016eac8ec08e71b17",
     ),
-    Card(
+    ModelSpec(
         id="Qwen/Qwen3-VL-8B-Instruct",
         title="Qwen3-VL 8B",
         licence="Apache-2.0",
@@ -241,7 +241,7 @@ MODELS = (
         download=17_550_000_000,
         revision="0c351dd01ed87e9c1b53cbc748cba10e6187ff3b",
     ),
-    Card(
+    ModelSpec(
         id="Qwen/Qwen2.5-VL-3B-Instruct",
         title="Qwen2.5-VL 3B",
         licence="Qwen Research License",
@@ -250,7 +250,7 @@ MODELS = (
         revision="66285546d2b821cf421d4f5eb2576359d3770cd3",
         note="Its licence allows research, not commerce.",
     ),
-    Card(
+    ModelSpec(
         id="Qwen/Qwen2.5-VL-7B-Instruct",
         title="Qwen2.5-VL 7B",
         licence="Apache-2.0",
@@ -258,7 +258,7 @@ MODELS = (
         download=16_600_000_000,
         revision="cc594898137f460bfe9f0759e9844b3ce807cfb5",
     ),
-    Card(
+    ModelSpec(
         id="HuggingFaceTB/SmolVLM2-256M-Video-Instruct",
         title="SmolVLM2 256M",
         licence="Apache-2.0",
@@ -267,7 +267,7 @@ MODELS = (
         revision="067788b187b95ebe7b2e040b3e4299e342e5b8fd",
         note=_IN_32_BITS,
     ),
-    Card(
+    ModelSpec(
         id="HuggingFaceTB/SmolVLM2-500M-Video-Instruct",
         title="SmolVLM2 500M",
         licence="Apache-2.0",
@@ -276,7 +276,7 @@ MODELS = (
         revision="7b375e1b73b11138ff12fe22c8f2822d8fe03467",
         note=_IN_32_BITS,
     ),
-    Card(
+    ModelSpec(
         id="HuggingFaceTB/SmolVLM2-2.2B-Instruct",
         title="SmolVLM2 2.2B",
         licence="Apache-2.0",
@@ -285,7 +285,7 @@ MODELS = (
         revision="482adb537c021c86670beed01cd58990d01e72e4",
         note=_IN_32_BITS,
     ),
-    Card(
+    ModelSpec(
         id="google/gemma-4-E2B-it",
         title="Gemma 4 E2B",
         licence="Apache-2.0",
@@ -307,7 +307,7 @@ MODELS = (
         thinks=True,
         note=_GEMMA,
     ),
-    Card(
+    ModelSpec(
         id="google/gemma-4-E4B-it",
         title="Gemma 4 E4B",
         licence="Apache-2.0",
@@ -317,7 +317,7 @@ MODELS = (
         thinks=True,
         note=_GEMMA,
     ),
-    Card(
+    ModelSpec(
         id="OpenGVLab/InternVL3_5-8B-HF",
         title="InternVL3.5 8B",
         licence="Apache-2.0",
@@ -332,7 +332,7 @@ MODELS = (
         thinks=True,
         note="The licence is that of the same model in its makers' other format; this edition's own was not seen.",
     ),
-    Card(
+    ModelSpec(
         id="llava-hf/llava-1.5-7b-hf",
         title="LLaVA-1.5 7B",
         licence="Llama 2 Community License",
@@ -346,7 +346,7 @@ MODELS = (
         interleaves=False,
         note=f"The base that papers on personalised models start from. Learnt on one image a question. {_IMAGES_FIRST}",
     ),
-    Card(
+    ModelSpec(
         id="llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
         title="LLaVA-OneVision 0.5B",
         licence="Apache-2.0",
@@ -360,7 +360,7 @@ MODELS = (
         interleaves=False,
         note=_IMAGES_FIRST,
     ),
-    Card(
+    ModelSpec(
         id="llava-hf/llava-onevision-qwen2-7b-ov-hf",
         title="LLaVA-OneVision 7B",
         licence="Apache-2.0",
@@ -378,6 +378,6 @@ MODELS = (
 )
 
 
-def card(model_id: str) -> Card | None:
-    """Find the card of a model that is on offer."""
+def find_model(model_id: str) -> ModelSpec | None:
+    """Return the spec of a model in the catalogue, or None."""
     return next((model for model in MODELS if model.id == model_id), None)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal.errors import ModelError
-from personal.generate.local import four_bits
 from personal.generate.prompt import without_system
+from personal.generate.quantization import nf4_config
 from personal.learn.data import Row
 from personal.learn.features import Picture, shown
 from personal.learn.layout import messages
@@ -45,7 +45,7 @@ class Direct:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         options: dict[str, Any] = {"dtype": torch.bfloat16, "device_map": device}
         if bits == 4:
-            options["quantization_config"] = four_bits(torch.bfloat16)
+            options["quantization_config"] = nf4_config(torch.bfloat16)
         base = AutoModelForImageTextToText.from_pretrained(checkpoint, trust_remote_code=False, **options)
         layers = [n for n, _ in base.named_modules() if re.fullmatch(LAYERS, n) and not re.search(TOWERS, n)]
         if not layers:

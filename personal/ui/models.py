@@ -12,7 +12,8 @@ import gradio as gr
 
 from personal.compose import LOCAL, SERVER, exchange
 from personal.errors import PersonalError
-from personal.generate.catalog import MODELS, Card, Hardware, card, choose, fits, hardware
+from personal.generate.hardware import Hardware, choose, detect_hardware, fits
+from personal.generate.models import MODELS, ModelSpec, find_model
 from personal.generate.switching import Stage
 from personal.threads import in_thread
 from personal.ui import render
@@ -63,7 +64,7 @@ class Models:
 
     @cached_property
     def _hardware(self) -> Hardware:
-        return in_thread(lambda: hardware(self._desk.settings.device))
+        return in_thread(lambda: detect_hardware(self._desk.settings.device))
 
     @cached_property
     def _titles(self) -> list[tuple[str, str]]:
@@ -109,7 +110,7 @@ class Models:
     def _about(self, source: str) -> str:
         if source == SERVER:
             return render.facts([("Where", self._desk.settings.llm_url), ("Photos", "are sent to that server")])
-        found = card(source)
+        found = find_model(source)
         if found is None:
             return '<p class="note">It is looked up when you press the button.</p>'
         knobs = self._desk.settings
@@ -124,7 +125,7 @@ class Models:
             rows.append(("Note", found.note))
         return render.facts(rows)
 
-    def _verdict(self, found: Card) -> str:
+    def _verdict(self, found: ModelSpec) -> str:
         said = fits(found, self._hardware, self._desk.settings.quantization).sentence
         return f"{said[:1].upper()}{said[1:]}."
 

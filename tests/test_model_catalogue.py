@@ -16,8 +16,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from personal.errors import ModelError
-from personal.generate import catalog
-from personal.generate.models import MODELS, Card, Memory, card, memory
+from personal.generate import hardware
+from personal.generate import hub as model_hub
+from personal.generate.models import MODELS, Memory, ModelSpec, find_model, memory
 from personal.settings import TINY
 
 GB = 2**30
@@ -101,10 +102,10 @@ def test_four_bits_are_the_bytes_of_a_model_that_was_really_quantised(checkpoint
     import torch
     from transformers import AutoModelForImageTextToText
 
-    from personal.generate.local import four_bits
+    from personal.generate.quantization import nf4_config
 
     model = AutoModelForImageTextToText.from_pretrained(
-        checkpoints[family], dtype=torch.bfloat16, device_map="cpu", quantization_config=four_bits(torch.bfloat16)
+        checkpoints[family], dtype=torch.bfloat16, device_map="cpu", quantization_config=nf4_config(torch.bfloat16)
     )
     held = list(model.parameters())
     taken = sum(tensor.numel() * tensor.element_size() for tensor in held)
@@ -133,12 +134,12 @@ def test_the_cache_grows_with_the_context_as_it_does_in_the_real_model(checkpoin
 
 @pytest.mark.parametrize("model", PUBLISHED)
 def test_the_published_numbers_make_the_published_count_of_parameters(model):
-    assert card(model).memory.parameters == PUBLISHED[model]
+    assert find_model(model).memory.parameters == PUBLISHED[model]
 
 
 @pytest.mark.parametrize("model", STORED_UNUSED)
 def test_gemma_has_the_published_parameters_less_those_that_nothing_uses(model):
-    assert 0.99 * STORED_UNUSED[model] < card(model).memory.parameters < STORED_UNUSED[model]
+    assert 0.99 * STORED_UNUSED[model] < find_model(model).memory.parameters < STORED_UNUSED[model]
 
 
 def test_the_catalog_is_sound():
@@ -151,57 +152,57 @@ def test_the_catalog_is_sound():
             assert len(model.revision) == 40
             assert int(model.revision, 16)
             assert 1.99 < model.download / needed.parameters < 4.1
-    assert card("no/such") is None
+    assert find_model("no/such") is None
 
 
 def test_the_embedded_model_is_counted_from_the_config_that_it_is_assembled_with():
     from personal.tiny.parts import PARTS
 
-    assert card(TINY).memory.parameters == pytest.approx(140_400_000, rel=0.001)
-    assert card(TINY).download == pytest.approx(sum(part.megabytes for part in PARTS) * 1e6, rel=0.05)
+    assert find_model(TINY).memory.parameters == pytest.approx(140_400_000, rel=0.001)
+    assert find_model(TINY).download == pytest.approx(sum(part.megabytes for part in PARTS) * 1e6, rel=0.05)
 
 
 def gpu(gigabytes, free=None, device="cuda"):
-    return catalog.Hardware(device, "a GPU", gigabytes * GB, int((free or gigabytes) * GB))
+    return hardware.Hardware(device, "a GPU", gigabytes * GB, int((free or gigabytes) * GB))
 
 
 def test_what_fits_and_what_does_not_is_said_with_its_numbers():
-    model = card("Qwen/Qwen3-VL-8B-Instruct")
+    model = find_model("Qwen/Qwen3-VL-8B-Instruct")
     need = model.memory.four_bits / GB
-    verdict = catalog.fits(model, gpu(24), "4bit")
-    assert verdict == catalog.Verdict(True, False, f"fits: needs about {need:.1f} GB of your 24 GB in 4 bits")
-    verdict = catalog.fits(model, gpu(24, free=4), "4bit")
+    verdict = hardware.fits(model, gpu(24), "4bit")
+    assert verdict == hardware.Verdict(True, False, f"fits: needs about {need:.1f} GB of your 24 GB in 4 bits")
+    verdict = hardware.fits(model, gpu(24, free=4), "4bit")
     assert not verdict.fits
     assert verdict.sentence.endswith("in 4 bits; 4.0 GB of your 24 GB are free")
-    assert not catalog.fits(model, gpu(16), "none").fits
-    assert catalog.fits(model, gpu(16), "8bit").fits
+    assert not hardware.fits(model, gpu(16), "none").fits
+    assert hardware.fits(model, gpu(16), "8bit").fits
 
 
 def test_apples_gpu_keeps_sixteen_bits_whatever_is_asked_for():
-    verdict = catalog.fits(card("Qwen/Qwen3-VL-4B-Instruct"), gpu(8, device="mps"), "4bit")
+    verdict = hardware.fits(find_model("Qwen/Qwen3-VL-4B-Instruct"), gpu(8, device="mps"), "4bit")
     assert not verdict.fits
     assert "in 16 bits" in verdict.sentence
 
 
-CPU = catalog.Hardware("cpu", "the CPU", 32 * GB, 24 * GB, reads=10e9)
+CPU = hardware.Hardware("cpu", "the CPU", 32 * GB, 24 * GB, reads=10e9)
 
 
 def test_a_cpu_is_slow_where_reading_the_weights_takes_long():
-    large = catalog.fits(card("Qwen/Qwen3-VL-8B-Instruct"), CPU, "nf4")
+    large = hardware.fits(find_model("Qwen/Qwen3-VL-8B-Instruct"), CPU, "nf4")
     assert (large.fits, large.slow) == (True, True)
-    assert large.sentence.endswith("in 4 bits; this CPU reads its weights 1.4 times a second, once for every token")
-    little = catalog.fits(card("HuggingFaceTB/SmolVLM2-256M-Video-Instruct"), CPU, "nf4")
+    assert large.sentence.endswith("in 4 bits; about 1.4 tokens per second at most")
+    little = hardware.fits(find_model("HuggingFaceTB/SmolVLM2-256M-Video-Instruct"), CPU, "nf4")
     assert (little.fits, little.slow) == (True, False)
 
 
 def test_a_cpu_that_packs_needs_room_for_sixteen_bits_first(monkeypatch):
-    model = card("Qwen/Qwen3-VL-8B-Instruct")
+    model = find_model("Qwen/Qwen3-VL-8B-Instruct")
     monkeypatch.setattr("personal.generate.packed.available", lambda: True)
-    verdict = catalog.fits(model, CPU, "4bit")
-    assert verdict.sentence.startswith("slow here: needs about 16 GB while it is packed into 4 bits; this CPU reads")
-    assert not catalog.fits(model, catalog.Hardware("cpu", "the CPU", 16 * GB, 12 * GB, 10e9), "4bit").fits
+    verdict = hardware.fits(model, CPU, "4bit")
+    assert verdict.sentence.startswith("slow here: needs about 16 GB while it is packed into 4 bits; about 1.2 tokens")
+    assert not hardware.fits(model, hardware.Hardware("cpu", "the CPU", 16 * GB, 12 * GB, 10e9), "4bit").fits
     monkeypatch.setattr("personal.generate.packed.available", lambda: False)
-    assert catalog.fits(model, CPU, "4bit") == catalog.fits(model, CPU, "nf4")
+    assert hardware.fits(model, CPU, "4bit") == hardware.fits(model, CPU, "nf4")
 
 
 def held_by(model):
@@ -213,7 +214,7 @@ def held_by(model):
     for module in model.modules():
         everything = {**module._parameters, **module._buffers, **vars(module)}
         for name, value in everything.items():
-            parts = vars(value).values() if isinstance(value, (packed.Packed, packed._Norm)) else [value]
+            parts = vars(value).values() if isinstance(value, (packed.PackedLinear4, packed._Norm)) else [value]
             yield from (part for part in parts if isinstance(part, torch.Tensor) and "inv_freq" not in name)
 
 
@@ -239,7 +240,7 @@ def test_packed_weights_are_the_bytes_of_a_model_that_was_really_packed(family):
     ("here", "offline", "chosen", "reason"),
     [
         (gpu(24), True, TINY, "offline"),
-        (catalog.Hardware("cpu", "the CPU", 64 * GB, 60 * GB, 1e10), False, TINY, "no GPU was found"),
+        (hardware.Hardware("cpu", "the CPU", 64 * GB, 60 * GB, 1e10), False, TINY, "no GPU was found"),
         (gpu(24), False, "Qwen/Qwen3-VL-8B-Instruct", "in 4 bits of the 24 GB free on a GPU"),
         (gpu(8), False, "Qwen/Qwen3-VL-4B-Instruct", "the largest Qwen3-VL with room to spare"),
         (gpu(6, free=4.2), False, "Qwen/Qwen3-VL-2B-Instruct", "of the 4.2 GB free"),
@@ -248,25 +249,25 @@ def test_packed_weights_are_the_bytes_of_a_model_that_was_really_packed(family):
     ],
 )
 def test_the_first_choice_follows_the_hardware_and_says_why(here, offline, chosen, reason):
-    model, why = catalog.choose(here, offline)
+    model, why = hardware.choose(here, offline)
     assert model.id == chosen
     assert reason in why
 
 
 def test_this_machine_is_seen():
-    here = catalog.hardware("cpu")
+    here = hardware.detect_hardware("cpu")
     assert here.device == "cpu"
     assert 0 < here.free <= here.total
     assert here.reads > 1e8
     with pytest.raises(ModelError, match="no tpu device"):
-        catalog.hardware("tpu")
+        hardware.detect_hardware("tpu")
 
 
 def test_a_folder_is_described_without_its_weights(checkpoints, tmp_path):
     folder = tmp_path / "mine"
     shutil.copytree(checkpoints["fast_vlm"], folder)
     (folder / "training_log.csv").write_bytes(b"x" * 10**6)
-    found = catalog.inspect(str(folder), offline=True)
+    found = model_hub.inspect(str(folder), offline=True)
     assert found.title == "mine"
     assert found.sees
     assert not found.single_turn
@@ -277,7 +278,7 @@ def test_a_folder_is_described_without_its_weights(checkpoints, tmp_path):
     assert found.memory.parameters == memory(small("fast_vlm")).parameters
     (folder / "model.safetensors").write_bytes(b"no weights at all")
     (folder / "personal.json").write_text(json.dumps({"sees": False, "single_turn": True}))
-    found = catalog.inspect(str(folder), offline=True)
+    found = model_hub.inspect(str(folder), offline=True)
     assert not found.sees
     assert found.single_turn
 
@@ -285,14 +286,14 @@ def test_a_folder_is_described_without_its_weights(checkpoints, tmp_path):
 def test_a_text_only_folder_does_not_see(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", **text()}))
     (tmp_path / "model.safetensors").touch()
-    assert not catalog.inspect(str(tmp_path), offline=True).sees
+    assert not model_hub.inspect(str(tmp_path), offline=True).sees
 
 
 def test_a_checkpoint_with_its_own_quantisation_needs_what_its_files_take(tmp_path):
     config = {"model_type": "llama", "quantization_config": {"quant_method": "awq", "bits": 4}, **text()}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors").write_bytes(b"x" * 10**6)
-    needed = catalog.inspect(str(tmp_path), offline=True).memory
+    needed = model_hub.inspect(str(tmp_path), offline=True).memory
     assert needed.four_bits == needed.sixteen_bits
     assert weights(needed, "four_bits") == pytest.approx(10**6, rel=0.01)
 
@@ -327,13 +328,13 @@ def test_what_cannot_be_used_is_refused_in_words(tmp_path, config, files, messag
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     with pytest.raises(ModelError, match=message):
-        catalog.inspect(str(tmp_path), offline=True)
+        model_hub.inspect(str(tmp_path), offline=True)
 
 
 def test_the_embedded_default_is_described_and_never_looked_up():
-    assert catalog.inspect(TINY, offline=True) is MODELS[0]
+    assert model_hub.inspect(TINY, offline=True) is MODELS[0]
     with pytest.raises(ModelError, match="assembled here"):
-        list(catalog.download(MODELS[0]))
+        list(model_hub.download(MODELS[0]))
 
 
 @pytest.mark.parametrize(
@@ -346,7 +347,7 @@ def test_the_embedded_default_is_described_and_never_looked_up():
 )
 def test_what_is_not_here_is_not_found_while_offline(tmp_path, source, message):
     with pytest.raises(ModelError, match=message):
-        catalog.inspect(source, offline=True, cache=tmp_path)
+        model_hub.inspect(source, offline=True, cache=tmp_path)
 
 
 # A model hub on the loopback: what huggingface_hub asks of the real one.
@@ -443,7 +444,7 @@ def drain(generator):
 
 
 def test_a_model_on_a_hub_is_described_from_its_listing_and_config_alone(hub, tmp_path):
-    found = catalog.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
+    found = model_hub.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
     assert (found.id, found.title, found.licence, found.revision) == ("some/model", "model", "mit", hub.sha)
     assert found.sees
     assert not found.gated
@@ -454,18 +455,18 @@ def test_a_model_on_a_hub_is_described_from_its_listing_and_config_alone(hub, tm
 
 
 def test_a_model_of_the_catalog_keeps_its_habits_and_its_pinned_revision(hub, tmp_path):
-    known = card("llava-hf/llava-1.5-7b-hf")
+    known = find_model("llava-hf/llava-1.5-7b-hf")
     hub.sha = known.revision
-    found = catalog.inspect(known.id, offline=False, cache=tmp_path, endpoint=hub.url)
+    found = model_hub.inspect(known.id, offline=False, cache=tmp_path, endpoint=hub.url)
     assert (found.title, found.licence, found.images, found.interleaves) == (known.title, known.licence, 1, False)
     assert f"/api/models/{known.id}/revision/{known.revision}?blobs=true" in hub.asked
 
 
 def test_a_download_brings_what_is_needed_with_progress_and_is_then_here_offline(hub, tmp_path):
     hub.files["model.safetensors"] += bytes(24 * MIB)
-    found = catalog.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
+    found = model_hub.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
     hub.go.clear()
-    steps = catalog.download(found, tmp_path, endpoint=hub.url)
+    steps = model_hub.download(found, tmp_path, endpoint=hub.url)
     said = [next(steps)]
     assert said[0].text == "Asking the model hub for model"
     hub.asked.clear()
@@ -484,17 +485,17 @@ def test_a_download_brings_what_is_needed_with_progress_and_is_then_here_offline
     assert all(part not in path for path in hub.asked for part in ("pytorch_model", ".py", "README", "onnx"))
 
     hub.asked.clear()
-    assert drain(catalog.download(found, tmp_path, endpoint=hub.url)) == ([], folder)
-    assert drain(catalog.download(found, tmp_path, offline=True)) == ([], folder)
-    assert catalog.inspect("some/model", offline=True, cache=tmp_path).download == found.download
+    assert drain(model_hub.download(found, tmp_path, endpoint=hub.url)) == ([], folder)
+    assert drain(model_hub.download(found, tmp_path, offline=True)) == ([], folder)
+    assert model_hub.inspect("some/model", offline=True, cache=tmp_path).download == found.download
     assert hub.asked == []
 
 
 def test_closing_a_download_stops_it_and_the_next_one_completes_it(hub, tmp_path):
     hub.files["model.safetensors"] += bytes(64 * MIB)
-    model = catalog.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
+    model = model_hub.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
     hub.go.clear()
-    steps = catalog.download(model, tmp_path, endpoint=hub.url)
+    steps = model_hub.download(model, tmp_path, endpoint=hub.url)
     while next(steps).done < 10 * MIB:
         time.sleep(0.01)
     steps.close()
@@ -505,8 +506,8 @@ def test_closing_a_download_stops_it_and_the_next_one_completes_it(hub, tmp_path
         time.sleep(0.02)
     assert not list(tmp_path.rglob("*.incomplete"))
     with pytest.raises(ModelError, match="no hub is asked while offline"):
-        list(catalog.download(model, tmp_path, offline=True))
-    _, folder = drain(catalog.download(model, tmp_path, endpoint=hub.url))
+        list(model_hub.download(model, tmp_path, offline=True))
+    _, folder = drain(model_hub.download(model, tmp_path, endpoint=hub.url))
     assert (folder / "model.safetensors").stat().st_size == len(hub.files["model.safetensors"])
 
 
@@ -524,14 +525,14 @@ def test_closing_a_download_stops_it_and_the_next_one_completes_it(hub, tmp_path
 def test_what_a_hub_refuses_is_said_in_words(hub, tmp_path, status, message):
     hub.status["some/model"] = status
     with pytest.raises(ModelError, match=message):
-        catalog.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
+        model_hub.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
     with pytest.raises(ModelError, match=message):
-        list(catalog.download(Card("some/model", "model", "mit", {}, 0), tmp_path, endpoint=hub.url))
+        list(model_hub.download(ModelSpec("some/model", "model", "mit", {}, 0), tmp_path, endpoint=hub.url))
 
 
 def test_a_gate_that_closes_in_the_middle_is_said_in_words(hub, tmp_path):
-    model = catalog.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
-    steps = catalog.download(model, tmp_path, endpoint=hub.url)
+    model = model_hub.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
+    steps = model_hub.download(model, tmp_path, endpoint=hub.url)
     next(steps)
     hub.status["some/model"] = (403, "GatedRepo")
     with pytest.raises(ModelError, match="is gated"):
@@ -540,43 +541,45 @@ def test_a_gate_that_closes_in_the_middle_is_said_in_words(hub, tmp_path):
 
 def test_a_hub_that_is_not_there_is_said_in_words(tmp_path):
     with pytest.raises(ModelError, match=r"cannot be reached for some/model\. Check the network"):
-        catalog.inspect("some/model", offline=False, cache=tmp_path, endpoint="http://127.0.0.1:9")
+        model_hub.inspect("some/model", offline=False, cache=tmp_path, endpoint="http://127.0.0.1:9")
     with pytest.raises(ModelError, match="cannot be reached"):
-        list(catalog.download(MODELS[1], tmp_path, endpoint="http://127.0.0.1:9"))
+        list(model_hub.download(MODELS[1], tmp_path, endpoint="http://127.0.0.1:9"))
 
 
 def test_a_name_that_no_hub_takes_is_said_in_words(tmp_path):
     with pytest.raises(ModelError, match="neither a folder here nor the name"):
-        catalog.inspect("what is this?", offline=False, cache=tmp_path, endpoint="http://127.0.0.1:9")
+        model_hub.inspect("what is this?", offline=False, cache=tmp_path, endpoint="http://127.0.0.1:9")
 
 
 def test_a_model_that_is_only_pickled_or_needs_its_own_code_is_refused_before_any_weight_is_fetched(hub, tmp_path):
     del hub.files["model.safetensors"]
     with pytest.raises(ModelError, match="pickles only"):
-        catalog.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
+        model_hub.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
     with pytest.raises(ModelError, match="pickles only"):
-        list(catalog.download(Card("some/model", "model", "mit", {}, 0), tmp_path, endpoint=hub.url))
+        list(model_hub.download(ModelSpec("some/model", "model", "mit", {}, 0), tmp_path, endpoint=hub.url))
     hub.files["model.safetensors"] = b""
     hub.files["config.json"] = json.dumps({"model_type": "own", "auto_map": {"AutoConfig": "own.Own"}}).encode()
     with pytest.raises(ModelError, match="runs no code from checkpoints"):
-        catalog.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
+        model_hub.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
     assert not any(path.endswith((".py", ".bin")) for path in hub.asked)
 
 
 def test_a_full_disk_is_noticed_before_the_download_and_the_missing_room_is_named(hub, tmp_path, monkeypatch):
-    model = catalog.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
+    model = model_hub.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
     hub.asked.clear()
-    monkeypatch.setattr(catalog.shutil, "disk_usage", lambda _: SimpleNamespace(free=catalog.SPARE - 10**9 // 2))
+    monkeypatch.setattr(
+        model_hub.shutil, "disk_usage", lambda _: SimpleNamespace(free=model_hub.SPARE_BYTES - 10**9 // 2)
+    )
     with pytest.raises(ModelError, match=r"has -?0\.3 GB free: 0\.5 GB are missing"):
-        list(catalog.download(model, tmp_path / "not" / "yet", endpoint=hub.url))
+        list(model_hub.download(model, tmp_path / "not" / "yet", endpoint=hub.url))
     assert not any("resolve" in path for path in hub.asked)
 
 
 def test_a_disk_that_fills_up_on_the_way_is_said_in_words():
-    with pytest.raises(ModelError, match="The disk is full"), catalog._in_words("some/model"):
+    with pytest.raises(ModelError, match="The disk is full"), model_hub._translate_errors("some/model"):
         raise OSError(28, "No space left on device")
 
 
 def test_a_folder_needs_no_download(checkpoints):
     folder = checkpoints["fast_vlm"]
-    assert drain(catalog.download(catalog.inspect(str(folder), offline=True))) == ([], Path(folder))
+    assert drain(model_hub.download(model_hub.inspect(str(folder), offline=True))) == ([], Path(folder))

@@ -1,7 +1,7 @@
-"""Keep what a model has read: the next question on the same photos costs its own words alone.
+"""Reuse the key-value cache of the last conversation for follow-up questions.
 
-The key-value cache of one conversation, the last, is kept with the tokens and pictures it stands for. A prompt that
-begins alike goes on from there; whatever differs, from a changed note to another photo, is read afresh.
+The cache is kept with the tokens and images that it was computed from. A prompt with the same prefix continues from
+there; anything that differs, from a changed note to another photo, is computed again.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 from transformers import DynamicCache
 from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
 
-ROOM = 256
-"""Tokens for which room is made at once."""
+GROW_BY = 256
+"""Tokens by which a buffer grows at a time."""
 GROWING = {DynamicLayer, DynamicSlidingWindowLayer}
-"""Layers that Roomy stands for; what a sliding window leaves out, the mask leaves out, too."""
+"""Layers that PreallocatedLayer replaces; the attention mask still applies a sliding window."""
 
 
-class Roomy(DynamicLayer):  # type: ignore[misc]
-    """A layer of a cache that grows in place, instead of being copied for every token."""
+class PreallocatedLayer(DynamicLayer):  # type: ignore[misc]
+    """A cache layer with spare capacity, so that a new token does not copy the whole cache."""
 
     keys: Any
     values: Any
@@ -31,7 +31,7 @@ class Roomy(DynamicLayer):  # type: ignore[misc]
         known, new = self.get_seq_length(), key_states.shape[-2]
         rows, heads, _, width = key_states.shape
         if self._buffers is None or known + new > self._buffers[0].shape[-2] or self._buffers[0].shape[0] != rows:
-            size = (rows, heads, known + new + ROOM)
+            size = (rows, heads, known + new + GROW_BY)
             buffers = (key_states.new_empty(*size, width), value_states.new_empty(*size, value_states.shape[-1]))
             for buffer, old in zip(buffers, (self.keys, self.values), strict=True):
                 if known:
@@ -45,14 +45,14 @@ class Roomy(DynamicLayer):  # type: ignore[misc]
 
 
 def empty(config: Any) -> DynamicCache:
-    """Return a cache in which nothing was read yet."""
+    """Return an empty cache."""
     cache = DynamicCache(config=config)
-    cache.layers = [Roomy() if type(layer) in GROWING else layer for layer in cache.layers]
+    cache.layers = [PreallocatedLayer() if type(layer) in GROWING else layer for layer in cache.layers]
     return cache
 
 
-class Past:
-    """What was read last: a cache, its tokens, and the pictures among them by content hash."""
+class PrefixCache:
+    """The cache of the last prompt, with its tokens and the content hashes of its images."""
 
     def __init__(self) -> None:
         self._cache: Any = None
@@ -60,13 +60,13 @@ class Past:
         self._pictures: list[object] = []
 
     def recall(self, config: Any, tokens: Sequence[int], pictures: Sequence[object], marks: Collection[int]) -> Any:
-        """Return the cache of as much of a prompt as is known, at least one token short of it; empty where nothing is.
+        """Return the cache of the longest known prefix, at least one token shorter than the prompt; else an empty one.
 
-        What is left to read must hold none of the tokens `marks`.
+        The remaining tokens must contain none of `marks`.
         """
         cache, known = self._cache, 0
         if cache is not None and all(one == other for one, other in zip(self._pictures, pictures, strict=False)):
-            known = min(_alike(self._tokens, tokens), len(tokens) - 1)
+            known = min(_common_prefix(self._tokens, tokens), len(tokens) - 1)
         self.clear()
         if known and not set(tokens[known:]) & set(marks):
             surplus = cache.get_seq_length() - known
@@ -76,16 +76,16 @@ class Past:
         return empty(config)
 
     def keep(self, cache: Any, tokens: Sequence[int], pictures: Sequence[object]) -> None:
-        """Keep the cache of a prompt and its answer, where it can be shortened again."""
-        if cache.layers and all(type(layer) in {Roomy, DummyLayer} for layer in cache.layers):
+        """Keep the cache of a prompt and its answer, if it can be cropped."""
+        if cache.layers and all(type(layer) in {PreallocatedLayer, DummyLayer} for layer in cache.layers):
             self._cache, self._pictures = cache, list(pictures)
             self._tokens = list(tokens[: cache.get_seq_length()])
 
     def clear(self) -> None:
-        """Forget it."""
+        """Drop the cache."""
         self._cache, self._tokens, self._pictures = None, [], []
 
 
-def _alike(one: Sequence[int], other: Sequence[int]) -> int:
-    """Count the tokens with which both begin."""
+def _common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
+    """Count the leading tokens that are equal."""
     return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
