@@ -417,6 +417,8 @@ class Assistant:
                 first_token_s = first_token_s or time.perf_counter() - began
                 tokens += event.tokens
                 forgotten += event.forgotten
+                if event.retracts:
+                    pieces.clear()
                 pieces.append(event.text)
             yield event
         yield Answer(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal import compose, settings
+from personal import compose, proxies, settings
 from personal.concepts import Answer, Concept, Match, Photo, Progress, Turn
 from personal.errors import PersonalError
 
@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         knobs = settings.load(data_dir=Path(options.data_dir).expanduser().absolute() if options.data_dir else None)
+        proxies.prepare(knobs.host)
         code: int = options.run(options, knobs)
         return code
     except PersonalError as error:

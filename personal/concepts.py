@@ -171,12 +171,14 @@ class Waiting:
 class Piece:
     """The next piece of a streamed answer; `tokens` is how many tokens it stands for.
 
-    `forgotten` is told with the first: how many of the earliest exchanges did not fit into the model's context.
+    `forgotten` is told with the first: how many of the earliest exchanges did not fit into the model's context. With
+    `retracts`, all text before this piece turned out to be reasoning, and does not count.
     """
 
     text: str
     tokens: int = 1
     forgotten: int = 0
+    retracts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

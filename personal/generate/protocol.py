@@ -10,6 +10,7 @@ import re
 import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -27,6 +28,8 @@ ADVICE = {
     **dict.fromkeys(range(300, 400), "Put the address that it names in PERSONAL_LLM_URL, if you trust it."),
     **dict.fromkeys(range(500, 600), "Look at its log, or try again later."),
 }
+THOUGHTS = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
+"""Where servers put reasoning, beside the content of a message."""
 NO_SERVER = "does not answer as a model server does ({}). Check PERSONAL_LLM_URL, which often ends in /v1."
 BLIND = "If its model cannot see images, set PERSONAL_LLM_IMAGE_BYTES=0."
 _OF_IMAGES = re.compile(r"image|multi-?modal|mmproj|vision", re.IGNORECASE)
@@ -75,13 +78,121 @@ def as_sent(messages: Sequence[Message], urls: Sequence[str]) -> list[dict[str, 
     return sent
 
 
-def delta(chunk: object) -> tuple[str, str, str]:
-    """Return what a streamed chunk adds to the answer and to the reasoning, and why it ended, each "" if nothing."""
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a chunk adds to the answer, each "" if nothing; `tool` is a called tool's name, `end` why it ended."""
+
+    text: str = ""
+    thought: str = ""
+    refusal: str = ""
+    tool: str = ""
+    end: str = ""
+
+
+def delta(chunk: object) -> Delta:
+    """Read a streamed chunk, or the whole completion of a server that does not stream."""
     choices = _field(chunk, "choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
-    added = _field(choice, "delta")
-    thought = _text(added, "reasoning_content") or _text(added, "reasoning")
-    return _text(added, "content"), thought, _text(choice, "finish_reason")
+    whole = _field(choice, "message")
+    added = whole if isinstance(whole, dict) else _field(choice, "delta")
+    text, thought, refusal = _parts(_field(added, "content"))
+    end = _text(choice, "finish_reason")
+    end = "" if end.lower() in ("null", "none") else end
+    return Delta(
+        text or _text(choice, "text"),
+        next(filter(None, (_text(added, name) for name in THOUGHTS)), "") + thought + _details(added),
+        _text(added, "refusal") + refusal,
+        _tool(added),
+        end or ("stop" if isinstance(whole, dict) else ""),
+    )
+
+
+@dataclass(slots=True)
+class Heard:
+    """What an answer has consisted of so far; `size` in characters, reasoning included."""
+
+    size: int = 0
+    refusal: str = ""
+    tool: str = ""
+    end: str = ""
+    thought: bool = False
+    text: bool = False
+    done: bool = False
+
+    def add(self, part: Delta) -> None:
+        """Count one more chunk."""
+        self.size += len(part.text) + len(part.thought) + len(part.refusal)
+        self.refusal += part.refusal
+        self.tool = self.tool or part.tool
+        self.end = part.end or self.end
+        self.text, self.thought = self.text or bool(part.text), self.thought or bool(part.thought)
+
+    @property
+    def over(self) -> bool:
+        """Tell whether the server has said that the answer is over."""
+        return self.done or bool(self.end)
+
+    @property
+    def anything(self) -> bool:
+        """Tell whether there was anything of an answer, be it only why it ended."""
+        return bool(self.size or self.tool or self.end)
+
+    def why_silent(self, secret: str) -> str:
+        """Say why nothing of the answer is visible, and what to do, as what follows the model's name."""
+        if self.refusal:
+            return f"refused to answer ({words(self.refusal, secret)}). Ask another question, or use another photo."
+        if self.end in ("content_filter", "safety"):
+            return "withheld its answer (content filter). Ask another question, or use another photo."
+        if self.end == "length":
+            used = "thinking" if self.thought else "nothing that can be read"
+            return (
+                f"used all tokens of the answer for {used}. Raise PERSONAL_MAX_NEW_TOKENS, or switch its thinking off."
+            )
+        if self.tool:
+            return f"called {words(self.tool, secret, 80)}, and gave no answer. Ask again, or switch its tools off."
+        if self.thought:
+            return "only thought (reasoning), and gave no answer. Ask again, or switch its thinking off."
+        if self.text:
+            return "answered with blanks alone. Ask again, or in other words."
+        return "ended its answer without a word. Ask again, or in other words."
+
+
+def error_in(chunk: object) -> object:
+    """Return the error that a chunk tells of in place of an answer, or None."""
+    error = _field(chunk, "error")
+    if error:
+        return error
+    if _field(chunk, "choices") is None and (_text(chunk, "object") == "error" or _field(chunk, "detail")):
+        return chunk
+    return None
+
+
+def _parts(content: object) -> tuple[str, str, str]:
+    """Return the text, the reasoning and the refusal in a message's content: a string, a part, or a list of parts."""
+    if isinstance(content, str):
+        return _clean(content), "", ""
+    read = ["", "", ""]
+    for part in content if isinstance(content, list) else [content]:
+        kind = _text(part, "type")
+        at = 2 if "refusal" in kind else 1 if "think" in kind or "reason" in kind else 0
+        for name in ("text", "thinking", "reasoning", "summary", "content", "refusal"):
+            inner = _field(part, name)
+            inner = _field(inner, "value") if isinstance(inner, dict) else inner
+            read[at] += _parts(inner)[0] if isinstance(inner, list) else _clean(inner)
+    return read[0], read[1], read[2]
+
+
+def _details(added: object) -> str:
+    details = _field(added, "reasoning_details")
+    return "".join(_text(detail, "text") for detail in details) if isinstance(details, list) else ""
+
+
+def _tool(added: object) -> str:
+    """Return the name of the tool that a message calls, "a tool" where it has none, or ""."""
+    calls = _field(added, "tool_calls")
+    call = calls[0] if isinstance(calls, list) and calls else None
+    function = _field(call, "function") or _field(added, "function_call")
+    return _text(function, "name") or ("a tool" if call or function else "")
 
 
 def names(listed: object) -> list[str] | None:
@@ -116,15 +227,19 @@ def said(error: BaseException, secret: str) -> str:
     return words(cause, secret) or type(cause).__name__
 
 
-def failure(error: BaseException, secret: str) -> str:
-    """Say what an error of the client library means and what to do, as what follows the server's address."""
+def failure(error: BaseException, secret: str, via: str = "") -> str:
+    """Say what an error of the client library means and what to do, as what follows the server's address.
+
+    `via` is " through …" where a proxy is used.
+    """
     import openai
 
     told = said(error, secret)
     if isinstance(error, openai.APIStatusError):
         return _refusal(error.status_code, told, error.response.headers)
     if isinstance(error, openai.APIConnectionError):
-        return f"cannot be reached ({told}). Start it, or check PERSONAL_LLM_URL."
+        advice = "Check PERSONAL_LLM_URL and the proxy." if via else "Start it, or check PERSONAL_LLM_URL."
+        return f"cannot be reached{via} ({told}). {advice}"
     if isinstance(error, openai.APIError):
         return f"reports an error ({told}). Look at its log."
     return NO_SERVER.format(told)
@@ -158,6 +273,10 @@ def _field(holder: object, name: str) -> object:
 
 
 def _text(holder: object, name: str) -> str:
-    """Read a text that may be missing; halves of surrogate pairs, which no file can hold, become question marks."""
-    text = _field(holder, name)
+    """Read a text that may be missing."""
+    return _clean(_field(holder, name))
+
+
+def _clean(text: object) -> str:
+    """Return a text, "" for anything else; halves of surrogate pairs, which no file can hold, become question marks."""
     return text.encode("utf-8", "replace").decode("utf-8") if isinstance(text, str) else ""

@@ -7,22 +7,38 @@ lives on an event loop in a thread of its own, where a request can be cancelled 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import queue
 import threading
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from personal.concepts import Piece, Progress, Waiting
+from personal import proxies
+from personal.concepts import Piece, Progress
 from personal.errors import ModelError
-from personal.generate.prompt import Message, forget_oldest, without_system
-from personal.generate.protocol import NO_SERVER, as_sent, delta, failure, images_within, names, said, too_long, words
-from personal.generate.thinking import without_thinking
+from personal.generate.dialect import Dialect
+from personal.generate.events import DONE, Events
+from personal.generate.prompt import Message, forget_oldest
+from personal.generate.protocol import (
+    NO_SERVER,
+    Heard,
+    as_sent,
+    delta,
+    error_in,
+    failure,
+    images_within,
+    names,
+    said,
+    too_long,
+    words,
+)
+from personal.generate.speech import Speech
 
 T = TypeVar("T")
 
@@ -33,10 +49,12 @@ RUNAWAY = 100
 """Characters a token: a server that sends more than so many does not keep to the length it was asked for."""
 HEADERS = {"host", "accept", "accept-encoding", "user-agent", "content-type", "content-length"}
 """What is sent beside the key: nothing of this machine, and nothing that the environment holds for another server."""
-EMPTY = {
-    "length": "used all tokens of the answer for thinking. Raise PERSONAL_MAX_NEW_TOKENS, or switch its thinking off.",
-    "content_filter": "withheld its answer (content filter). Ask another question, or use another photo.",
-}
+LINGER_S = 2.0
+"""How long more is awaited of a server that has said that its answer is over, seconds."""
+FINAL = (401, 403, 429)
+"""Refusals that asking otherwise would not change."""
+UNLISTED = (404, 405, 501)
+"""How servers that answer without telling with what refuse the question for their models."""
 AT_ONCE = 4
 """Questions of an evaluation that a server is asked together: enough that it can batch them, few enough for most."""
 
@@ -61,6 +79,8 @@ class RemoteGenerator:
         self._key, self._wish, self._model = key, model, model
         self._timeout_s, self._image_bytes = timeout_s, image_bytes
         self._answers: bool | None = None
+        self._dialect = Dialect(image_bytes)
+        self._opens: bool | None = None
         runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = runner.get_loop()
         threading.Thread(target=_turn, args=(runner,), name="remote", daemon=True).start()
@@ -79,13 +99,14 @@ class RemoteGenerator:
     def description(self) -> str:
         """Say in words where the model is, how the server was last found, and whether others can read along."""
         state = {None: "not asked yet", True: "answers", False: "did not answer last time"}[self._answers]
-        if self.url.startswith("http:") and not _loopback(self.url):
+        if self.url.startswith("http:") and not proxies.is_loopback(self.url):
             state += f"; {'photos' if self.sees else 'questions'} travel unencrypted"
         return f"{self.name} on {self.url} ({state})"
 
     def load(self) -> Iterator[Progress]:
-        """Ask the server which models it has. Raises ModelError in words."""
+        """Ask the server which models it has, and forget what it once refused. Raises ModelError in words."""
         yield Progress(f"Asking {self.url} for its models")
+        self._dialect, self._opens = Dialect(self._image_bytes), None
         self._wait(self._named(check=True))
         yield Progress(f"{self.name} answers", 1, 1)
 
@@ -113,7 +134,7 @@ class RemoteGenerator:
         max_new_tokens: int,
         stop: threading.Event,
         temperature: float = 0.0,
-    ) -> Iterator[Waiting | Piece]:
+    ) -> Iterator[Piece]:
         """Answer the messages of `prompt.lay_out`, in Pieces as they come, without what the model thinks.
 
         Greedy unless `temperature` is above 0. Setting `stop`, or closing the iterator, closes the connection.
@@ -122,37 +143,57 @@ class RemoteGenerator:
         import openai  # noqa: F401  here, so that the waits below are for the server alone
 
         came: queue.Queue[str | None] = queue.Queue()
-        limits = {"max_tokens": max_new_tokens, "temperature": temperature}
         kept = list(messages)
-        answer = self._in_words(self._answer(kept, limits, came.put))
+        answer = self._in_words(self._answer(kept, max_new_tokens, temperature, came.put))
         running = asyncio.run_coroutine_threadsafe(answer, self._loop)
         running.add_done_callback(lambda _: came.put(None))
-        spoken = False
+        first = True
         try:
-            for text in without_thinking(self._arriving(came, stop)):
-                yield Piece(text, forgotten=0 if spoken else _questions(messages) - _questions(kept))
-                spoken = True
-            end = "" if stop.is_set() else running.result()
-            if not spoken and end in EMPTY:
-                raise ModelError(f"{self.name} {EMPTY[end]}")
+            for piece in self._spoken(came, running, stop):
+                yield replace(piece, forgotten=_questions(messages) - _questions(kept)) if first else piece
+                first = False
         except ModelError:
             self._answers = False
             raise
         finally:
             running.cancel()
 
+    def _spoken(self, came: queue.Queue[str | None], running: Future[Heard], stop: threading.Event) -> Iterator[Piece]:
+        """Yield what of an answer is visible, also of one that breaks off. Raises ModelError, also where nothing is."""
+        speech, heard, failed = Speech(self._opens), None, None
+        try:
+            for text in self._arriving(came, stop):
+                yield from speech.hear(text)
+            heard = None if stop.is_set() else running.result()
+        except ModelError as error:
+            failed = error
+        yield from speech.end(whole=heard is not None and heard.end != "length")
+        self._opens = speech.opens
+        if failed:
+            raise failed
+        if heard and not speech.visible:
+            heard.thought = heard.thought or speech.reasoned
+            raise ModelError(f"{self.name} {heard.why_silent(self._key)}")
+
     def answers(self, asked: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[str]:
         """Answer conversations, AT_ONCE of them at a time. Raises ModelError, for all, where one is not answered."""
 
         def answer(messages: Sequence[Message]) -> str:
-            pieces = self.stream(messages, max_new_tokens=max_new_tokens, stop=threading.Event())
-            return "".join(piece.text for piece in pieces if isinstance(piece, Piece))
+            said: list[str] = []
+            for piece in self.stream(messages, max_new_tokens=max_new_tokens, stop=threading.Event()):
+                if piece.retracts:
+                    said.clear()
+                said.append(piece.text)
+            return "".join(said)
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(answer, asked))
 
     def _arriving(self, came: queue.Queue[str | None], stop: threading.Event) -> Iterator[str]:
-        """Yield what comes until the end, or until `stop` is set. Raises ModelError after a silence."""
+        """Yield what comes until the end, or until `stop` is set, and "" while nothing does.
+
+        Raises ModelError after a silence.
+        """
         heard = time.monotonic()
         while not stop.is_set():
             try:
@@ -160,6 +201,7 @@ class RemoteGenerator:
             except queue.Empty:
                 if time.monotonic() - heard > self._timeout_s:
                     raise self._silent() from None
+                yield ""
                 continue
             if text is None:
                 return
@@ -186,6 +228,8 @@ class RemoteGenerator:
         import openai
 
         key = self._key or "none"
+        if wrong := proxies.trouble(self.url):
+            raise ModelError(f"{self.url} cannot be reached. {wrong}")
 
         async def bare(request: Any) -> None:
             for name in [name for name in request.headers if name.lower() not in HEADERS]:
@@ -195,79 +239,81 @@ class RemoteGenerator:
 
         http = openai.DefaultAsyncHttpxClient(
             timeout=None,  # the one clock is the reader's
-            trust_env=not _loopback(self.url),
+            trust_env=not proxies.is_loopback(self.url),
             follow_redirects=False,
             event_hooks={"request": [bare]},
         )
         base = self.url if urlsplit(self.url).path else f"{self.url}/v1"
         return openai.AsyncOpenAI(base_url=base, api_key="none", max_retries=0, timeout=None, http_client=http)
 
-    async def _answer(self, messages: list[Message], limits: dict[str, Any], put: Callable[[str], None]) -> str:
-        """Put the answer's pieces, asking otherwise where the server cannot take the question; return how it ended.
+    async def _answer(
+        self, messages: list[Message], max_new_tokens: int, temperature: float, put: Callable[[str], None]
+    ) -> Heard:
+        """Put the answer's pieces, asking otherwise where the server cannot take the question; return what it was.
 
-        `messages` is left with those that it was asked in the end.
+        `messages` is left with those that it was asked in the end. What the server did not take is remembered.
         """
         import openai
 
-        model = await self._named()
+        model, dialect = await self._named(), self._dialect
         while True:
-            urls = await asyncio.to_thread(images_within, messages, self._image_bytes)
+            asked = dialect.messages(messages)
+            urls = await asyncio.to_thread(images_within, asked, dialect.image_bytes)
             if urls is None:
-                messages[:] = _shorter(messages, f"for PERSONAL_LLM_IMAGE_BYTES={self._image_bytes}")
+                messages[:] = _shorter(messages, f"for PERSONAL_LLM_IMAGE_BYTES={dialect.image_bytes}")
                 continue
-            request = {"model": model, "messages": as_sent(messages, urls), **limits}
+            options = dialect.options(max_new_tokens, temperature)
+            request = {"model": model, "messages": as_sent(asked, urls), **options}
             try:
-                return await self._patient(partial(self._ask, request, put))
+                heard = await self._patient(partial(self._ask, request, max_new_tokens, put))
             except openai.APIError as error:
                 refused = error
-            messages[:] = self._otherwise(refused, messages, limits)
+            else:
+                self._dialect = dialect
+                return heard
+            dialect = self._otherwise(refused, dialect, messages, [len(url) for url in urls])
 
-    async def _ask(self, request: dict[str, Any], put: Callable[[str], None]) -> str:
+    async def _ask(self, request: dict[str, Any], max_new_tokens: int, put: Callable[[str], None]) -> Heard:
         """Ask once. What goes wrong before the first text is raised as it is, and later as a ModelError."""
         import openai
 
-        heard, end, why = 0, "", "the connection ended"
+        heard, why = Heard(), "the connection ended"
         try:
             chunks = await self._client.post(
-                "/chat/completions",
-                body={**request, "stream": True},
-                cast_to=object,
-                stream=True,
-                stream_cls=openai.AsyncStream[object],
+                "/chat/completions", body=request, cast_to=object, stream=True, stream_cls=openai.AsyncStream[object]
             )
             async with chunks:
-                async for chunk in chunks:
-                    text, thought, last = delta(chunk)
-                    end = last or end
-                    if text or thought:
+                async for value in _values(chunks.response, heard):
+                    part = delta(value)
+                    heard.add(part)
+                    if part.text or part.thought or part.refusal:
                         self._answers = True
-                        heard += len(text) + len(thought)
-                        put(text)
-                    if heard > RUNAWAY * request.get("max_tokens", heard):
+                        put(part.text)
+                    if heard.size > RUNAWAY * max_new_tokens:
                         raise ModelError(f"{self.name} did not keep to the length it was asked for, and was stopped.")
         except (openai.OpenAIError, ValueError, RecursionError) as error:
-            if not heard:
+            if not (heard.size or heard.over):
                 raise
             why = said(error, self._key)
-        if heard and not end:
+        if heard.over and heard.anything:
+            return heard
+        if heard.size:
             raise ModelError(f"{self.url} broke off in the middle of the answer ({why}). Ask again.")
-        if not end:
-            raise ModelError(f"{self.url} {NO_SERVER.format('it sent no answer')}")
-        return end
+        raise ModelError(f"{self.url} {NO_SERVER.format('it sent no answer')}")
 
-    def _otherwise(self, error: Any, messages: list[Message], limits: dict[str, Any]) -> list[Message]:
-        """Return what to ask instead after an APIError, changing the `limits` that are refused; else raise it."""
-        told, name = said(error, self._key), str(error.param)
-        if name in limits and str(error.code).startswith("unsupported"):  # newer hosted models
-            value = limits.pop(name)
-            if name == "max_tokens":
-                limits["max_completion_tokens"] = value
-            return messages
-        if "system role" in told.lower() and messages[0]["role"] == "system":
-            return without_system(messages)
-        if too_long(f"{told} {error.code}"):
-            return _shorter(messages, f"for {self.name} ({told})")
-        raise error
+    def _otherwise(self, error: Any, dialect: Dialect, messages: list[Message], images: Sequence[int]) -> Dialect:
+        """Return how to ask instead after an APIError, or shorten `messages` where they are too long; else raise it."""
+        told, param, code = said(error, self._key), error.param, str(error.code)
+        param, status = param if isinstance(param, str) else "", getattr(error, "status_code", None)
+        changed = dialect.after_param(param, code)
+        if not changed and too_long(f"{told} {code}"):
+            messages[:] = _shorter(messages, f"for {self.name} ({told})")
+            return dialect
+        if not changed and status not in FINAL:
+            changed = dialect.after_words(f"{told} {param}", status, images)
+        if not changed:
+            raise error
+        return changed
 
     async def _named(self, check: bool = False) -> str:
         """Return the model's name, asking the server for it where nobody chose one; `check` asks in any case."""
@@ -283,8 +329,10 @@ class RemoteGenerator:
 
         try:
             models = names(await self._client.get("/models", cast_to=object))
-        except openai.NotFoundError:
-            return []  # some servers answer without telling with what
+        except openai.APIStatusError as error:
+            if error.status_code not in UNLISTED:
+                raise
+            return []
         if models is None:
             raise ModelError(f"{self.url} {NO_SERVER.format('it sent no list of models')}")
         return models
@@ -311,7 +359,7 @@ class RemoteGenerator:
         try:
             return await work
         except (openai.OpenAIError, ValueError, RecursionError) as error:
-            failed = ModelError(f"{self.url} {failure(error, self._key)}")
+            failed = ModelError(f"{self.url} {failure(error, self._key, proxies.via(self.url))}")
             if isinstance(error, openai.NotFoundError):
                 self._model = self._wish  # the server may have another model by now
         raise failed
@@ -321,6 +369,32 @@ class RemoteGenerator:
             f"{self.url} was silent for {self._timeout_s:g} seconds. Look whether the server is busy; "
             "PERSONAL_LLM_TIMEOUT_S says how long to wait."
         )
+
+
+async def _values(response: Any, heard: Heard) -> AsyncIterator[Any]:
+    """Yield the JSON values of a response to its end, or LINGER_S after it has said that the answer is over.
+
+    Marks in `heard` that the end was told. Raises ValueError for what is no JSON, and APIError for an error within.
+    """
+    import httpx2
+    import openai
+
+    events, body = Events(), aiter(response.aiter_bytes())
+    with suppress(TimeoutError):
+        while True:
+            try:
+                data = await asyncio.wait_for(anext(body, None), LINGER_S if heard.over else None)
+            except httpx2.RequestError as error:
+                raise openai.APIConnectionError(request=response.request) from error
+            for value in events.finish() if data is None else events.feed(data):
+                if value is DONE:
+                    heard.done = True
+                    return
+                if wrong := error_in(value):
+                    raise openai.APIError(str(wrong), response.request, body=wrong)
+                yield value
+            if data is None:
+                return
 
 
 def _turn(runner: asyncio.Runner) -> None:
@@ -338,11 +412,3 @@ def _shorter(messages: list[Message], why: str) -> list[Message]:
 
 def _questions(messages: Sequence[Message]) -> int:
     return sum(message["role"] == "user" for message in messages)
-
-
-def _loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -57,6 +57,8 @@ def fingerprint(
     messages = prompt.ask_attributes(photos[:VIEWS], category)
     for event in generator.stream(messages, max_new_tokens=LIST_TOKENS, stop=stop):
         if isinstance(event, Piece):
+            if event.retracts:
+                pieces.clear()
             pieces.append(event.text)
         yield event
     attributes = prompt.read_attributes("".join(pieces))
@@ -94,6 +96,8 @@ def _say(generator: Model, messages: Sequence[prompt.Message], stop: threading.E
     with suppress(ModelError):  # the answer itself will tell, if it fails too
         for event in generator.stream(messages, max_new_tokens=WORD_TOKENS, stop=stop):
             if isinstance(event, Piece):
+                if event.retracts:
+                    pieces.clear()
                 pieces.append(event.text)
             else:
                 yield event

@@ -255,7 +255,7 @@ class Chat:
                 elif isinstance(event, Answer):
                     entry.answer = event
                 else:
-                    text += event.text
+                    text = event.text if event.retracts else text + event.text
                     if time.perf_counter() - drawn_at > DRAW_EVERY_S:
                         drawn_at = time.perf_counter()
                         screen = {self.live: render.live(text, "", concepts, talk.colours)}

@@ -108,7 +108,7 @@ class Describe:
                 ahead = render.plural(event.ahead, "answer")
                 screen = {self.status: render.busy(f"Waiting: {ahead} before yours.")}
             elif isinstance(event, Piece):
-                said = (said + event.text).lstrip()
+                said = (event.text if event.retracts else said + event.text).lstrip()
                 if said and time.perf_counter() - drawn_at > DRAW_EVERY_S:
                     drawn_at = time.perf_counter()
                     screen = {self.field: before + said, self.status: render.busy("Writing …")}

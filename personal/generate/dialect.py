@@ -1,0 +1,156 @@
+"""What a model server takes of a request, learnt from its refusals: pure functions.
+
+Servers refuse what they do not take in words of their own; what they name is left out of the next request, or written
+otherwise. Knows nothing of connections (`remote` has them).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from personal.generate.prompt import Message, without_system
+
+LENGTHS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": ""}
+"""Under which name the longest answer is sent, and what is tried next; "" leaves it out."""
+SMALLEST = 2**15
+"""Bytes of images in a request, below which a server's limit is not sought."""
+OMITTED = "(A photo that is not sent again.)\n"
+
+_IMAGE = r"(?:image|picture|photo|multi-?modal|vision|media|attachment|frame)"
+_NUMBER = r"(\d+|one|a single|single)"
+_OF_IMAGES = re.compile(_IMAGE, re.IGNORECASE)
+_MANY = re.compile(
+    rf"too many|(?:number|count|amount) of {_IMAGE}|{_IMAGE}s? count|multiple|multi-image", re.IGNORECASE
+)
+_COUNTED = re.compile(
+    rf"at most|up to|\bmax|more than|less than|fewer|exceed|limit|\bonly {_NUMBER}\b|\b(?:one|single) {_IMAGE}",
+    re.IGNORECASE,
+)
+_MOST = re.compile(
+    r"(?:at most|up to|\bonly|max\w*|limit\w*|exceed\w*|(?:more|less) than|support\w*|allow\w*|accept\w*|"
+    rf"{_IMAGE}\W{{1,3}})\D{{0,30}}?{_NUMBER}\b",
+    re.IGNORECASE,
+)
+_SIZE = re.compile(
+    r"\b(bytes?|[kmg]i?b|\d+[kmg]i?b|sizes?|large|resolution|pixels?|dimensions?|width|height|format|mime|payload|entity)\b",
+    re.IGNORECASE,
+)
+_LARGE = re.compile(r"too (large|big)|exceed|max|limit|larger|at most|over", re.IGNORECASE)
+_TEMPERATURE = re.compile(r"temperature|sampling|温度", re.IGNORECASE)
+_LENGTH = re.compile(r"max_(completion_|new_|output_)?tokens", re.IGNORECASE)
+_STREAM = re.compile(r"\bstream(ing|ed)?\b", re.IGNORECASE)
+_SYSTEM = re.compile(r"\bsystem\b|\broles?\b|developer (instruction|message|prompt)|user/assistant|系统", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How to ask one server. `images` is how many it takes at most in a request, `image_bytes` how large together."""
+
+    image_bytes: int
+    images: int | None = None
+    temperature: bool = True
+    length: str = "max_tokens"
+    system: bool = True
+    stream: bool = True
+
+    def messages(self, messages: Sequence[Message]) -> list[Message]:
+        """Return messages as this server takes them."""
+        fewer = with_fewer_images(messages, self.images)
+        return fewer if self.system or fewer[0]["role"] != "system" else without_system(fewer)
+
+    def options(self, max_new_tokens: int, temperature: float) -> dict[str, Any]:
+        """Return the options of a request under the names that this server knows."""
+        return {
+            **({"stream": True} if self.stream else {}),
+            **({self.length: max_new_tokens} if self.length else {}),
+            **({"temperature": temperature} if self.temperature else {}),
+        }
+
+    def after_param(self, param: str, code: str) -> Dialect | None:
+        """Return how to ask after a refusal that names one option as not supported, or None."""
+        return self._without(param) if code.startswith("unsupported") else None
+
+    def after_words(self, told: str, status: int | None, images: Sequence[int]) -> Dialect | None:
+        """Return how to ask after a refusal in words; `images` are the sizes, in bytes, of those that were sent.
+
+        `status` is None for a refusal within a stream. Returns None where the words name nothing that can be changed.
+        """
+        of_images = _OF_IMAGES.search(told)
+        many = of_images and _MANY.search(told)
+        if (status == 413 or (of_images and _SIZE.search(told) and _LARGE.search(told))) and not many:
+            return self._smaller(images)
+        if many or (of_images and _COUNTED.search(told)):
+            return self._fewer(told, len(images))
+        for words, option in (
+            (_TEMPERATURE, "temperature"),
+            (_LENGTH, self.length),
+            (_STREAM, "stream" if status else ""),
+            (_SYSTEM, "system"),
+        ):
+            changed = self._without(option) if words.search(told) else None
+            if changed:
+                return changed
+        return None
+
+    def _smaller(self, images: Sequence[int]) -> Dialect | None:
+        smaller = min(self.image_bytes, sum(images)) // 2
+        return replace(self, image_bytes=smaller) if images and smaller >= SMALLEST else None
+
+    def _fewer(self, told: str, sent: int) -> Dialect | None:
+        """Return how to ask with as many images as a refusal names, or else with one less."""
+        most = [int(found) if found.isdigit() else 1 for found in _MOST.findall(told)]
+        if sent < 2 or 0 in most:
+            return None  # it takes none at all
+        return replace(self, images=next((n for n in most if n < sent), sent - 1))
+
+    def _without(self, option: str) -> Dialect | None:
+        if option == self.length and option:
+            return replace(self, length=LENGTHS[option])
+        if option == "temperature" and self.temperature:
+            return replace(self, temperature=False)
+        if option == "stream" and self.stream:
+            return replace(self, stream=False)
+        if option == "system" and self.system:
+            return replace(self, system=False)
+        return None
+
+
+def with_fewer_images(messages: Sequence[Message], most: int | None) -> list[Message]:
+    """Return messages with at most `most` images: avatars become text first, then older photos; the last one stays.
+
+    Of avatars those of earlier questions go first, and of one question those that are the least like.
+    """
+    places = [
+        ("concept" not in part, at, number if "concept" not in part else -number)
+        for at, message in enumerate(messages)
+        for number, part in enumerate(message["content"])
+        if part["type"] == "image"
+    ]
+    excess = 0 if most is None else max(0, len(places) - max(most, 1))
+    gone = {(at, abs(number)) for _, at, number in sorted(places)[:excess]}
+    if not gone:
+        return list(messages)
+    return [
+        {**message, "content": _without_images(message["content"], {number for at_, number in gone if at_ == at})}
+        for at, message in enumerate(messages)
+    ]
+
+
+def _without_images(content: list[dict[str, Any]], gone: set[int]) -> list[dict[str, Any]]:
+    """Leave images out of a message: an avatar's line goes on without a break, and of a photo it is said."""
+    parts: list[dict[str, Any]] = []
+    break_after = False
+    for number, part in enumerate(content):
+        if number in gone:
+            avatar = "concept" in part
+            parts += [] if avatar else [{"type": "text", "text": OMITTED.rstrip()}]
+            break_after = avatar
+            continue
+        parts.append(
+            {**part, "text": part["text"].removeprefix("\n")} if break_after and part["type"] == "text" else part
+        )
+        break_after = False
+    return parts
