@@ -426,13 +426,28 @@ def everything(folder):
     return found
 
 
-def test_it_fits_a_narrow_screen(app, chromium):
-    page = visit(chromium.new_context(viewport={"width": 390, "height": 844}), app)
-    for name in ("Chat", "Concepts", "Settings"):
-        tab(page, name)
-        page.wait_for_timeout(300)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
-    page.context.close()
+WIDE = "* { font-family: 'DejaVu Sans Mono', monospace !important; letter-spacing: 2px !important; }"
+
+
+@pytest.mark.parametrize(("width", "wide_font"), [(390, False), (360, False), (360, True)])
+def test_it_fits_a_narrow_screen_and_every_tab_is_one_tap_away(app, chromium, width, wide_font):
+    context = chromium.new_context(viewport={"width": width, "height": 740}, has_touch=True)
+    page = visit(context, app)
+    if wide_font:
+        page.add_style_tag(content=WIDE)
+        page.set_viewport_size({"width": width + 1, "height": 740})  # Gradio measures its tabs when the page changes
+        page.set_viewport_size({"width": width, "height": 740})
+        page.wait_for_function("() => getComputedStyle(document.querySelector('[role=tab]')).letterSpacing === '2px'")
+    assert page.locator("#tabs > .tab-wrapper .overflow-menu").locator("visible=true").count() == 0
+    for name, inside in (("Concepts", "#cards"), ("Evaluate", "#check"), ("Settings", "#erase-word"), ("Chat", "#ask")):
+        button = page.get_by_role("tab", name=name)
+        area = button.bounding_box()
+        assert area["x"] >= 0, name
+        assert area["x"] + area["width"] <= width, name
+        page.touchscreen.tap(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
+        page.locator(inside).first.wait_for()
+        page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
+    context.close()
 
 
 def test_erasing_everything_wants_the_word_typed(tmp_path, chromium):

@@ -17,6 +17,8 @@ MAX_CATEGORY = 64
 MAX_INFO = 4000
 MAX_ATTRIBUTES = 12
 MAX_ATTRIBUTE = 120
+SLACK = 16
+"""A text this many times longer than its limit is refused unread; below it may be white space, or shrink in NFC."""
 
 _JOINERS = "\u200c\u200d\ufe0e\ufe0f"
 """Invisible, yet part of scripts (ZWNJ, ZWJ) and of emoji (ZWJ, variation selectors 15 and 16)."""
@@ -33,7 +35,7 @@ def clean_name(text: str) -> str:
 
     1 to 64 characters of any script, and emoji. Raises ConceptError for anything else.
     """
-    name = unicodedata.normalize("NFC", _text(text, "A name")).strip()
+    name = unicodedata.normalize("NFC", _text(text, "name", MAX_NAME)).strip()
     if len(name) > 1 and name[0] == "<" and name[-1] == ">":
         name = name[1:-1].strip()
     plain = _FLAG.sub("\U0001f3f4", name)
@@ -46,8 +48,7 @@ def clean_name(text: str) -> str:
             raise ConceptError(f"A name cannot hold invisible characters (U+{ord(sign):04X}). Retype it.")
     if not any(unicodedata.category(sign)[0] in "LNPSC" for sign in plain.translate(dict.fromkeys(map(ord, _JOINERS)))):
         raise ConceptError("A name is needed: 1 to 64 characters, in any script.")
-    if len(name) > MAX_NAME:
-        raise ConceptError(f"This name has {len(name)} characters; {MAX_NAME} are the most. Shorten it.")
+    _check_length(name, "name", MAX_NAME)
     return name
 
 
@@ -63,6 +64,8 @@ def clean_attributes(texts: Sequence[str]) -> tuple[str, ...]:
     """
     if not isinstance(texts, list | tuple):
         raise ConceptError("Attributes are a list of short phrases. Give each of them for itself.")
+    if len(texts) > MAX_ATTRIBUTES * SLACK:
+        raise ConceptError(f"A concept has at most {MAX_ATTRIBUTES} attributes, this would be {len(texts)}.")
     cleaned = {folded(line): line for text in texts if (line := _line(text, "attribute", MAX_ATTRIBUTE))}
     if len(cleaned) > MAX_ATTRIBUTES:
         raise ConceptError(f"A concept has at most {MAX_ATTRIBUTES} attributes, this would be {len(cleaned)}.")
@@ -71,28 +74,36 @@ def clean_attributes(texts: Sequence[str]) -> tuple[str, ...]:
 
 def clean_info(text: str) -> str:
     """Return an info as it is stored: word for word, at most 4000 characters. Raises ConceptError."""
-    info = _text(text, "An info")
+    info = _text(text, "info", MAX_INFO, slack=1)
     if any(sign == "\0" or unicodedata.category(sign) == "Cs" for sign in info):
         raise ConceptError("This info holds characters that are no text (NUL or half of a pair). Retype it.")
-    if len(info) > MAX_INFO:
-        raise ConceptError(f"This info has {len(info)} characters; {MAX_INFO} are the most. Shorten it.")
     return info
 
 
 def _line(value: object, what: str, most: int) -> str:
-    article = "An" if what[0] in "aeiou" else "A"
-    line = unicodedata.normalize("NFC", _text(value, f"{article} {what}")).strip()
+    line = unicodedata.normalize("NFC", _text(value, what, most)).strip()
     if any(unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} for sign in line):
-        raise ConceptError(f"{article} {what} is one line without control characters. Retype it.")
-    if len(line) > most:
-        raise ConceptError(f"This {what} has {len(line)} characters; {most} are the most. Shorten it.")
+        raise ConceptError(f"{_article(what)} {what} is one line without control characters. Retype it.")
+    _check_length(line, what, most)
     return line
 
 
-def _text(value: object, what: str) -> str:
+def _text(value: object, what: str, most: int, *, slack: int = SLACK) -> str:
+    """Check that a value is text, and not so long that it should not even be read through."""
     if not isinstance(value, str):
-        raise ConceptError(f"{what} must be text.")
+        raise ConceptError(f"{_article(what)} {what} must be text.")
+    if len(value) > most * slack:
+        _check_length(value, what, most)
     return value
+
+
+def _check_length(text: str, what: str, most: int) -> None:
+    if len(text) > most:
+        raise ConceptError(f"This {what} has {len(text)} characters; {most} are the most. Shorten it.")
+
+
+def _article(what: str) -> str:
+    return "An" if what[0] in "aeiou" else "A"
 
 
 def _nonsense(sign: str) -> bool:

@@ -54,7 +54,10 @@ class Page:
             self.opening = html(render.opening(self._desk.opening.progress), elem_id="opening")
             self.timer = gr.Timer(0.4)
             self._desk.toast = html(elem_id="toast")
-            with gr.Column(visible=False, elem_id="main") as self.main, gr.Tabs(elem_id="tabs") as self.tabs:
+            with (
+                gr.Column(visible=False, elem_id="main") as self.main,
+                gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as self.tabs,
+            ):
                 with gr.Tab("Chat", id="chat") as chat:
                     self._chat.build()
                 with gr.Tab("Concepts", id="concepts") as concepts:

@@ -27,6 +27,8 @@ DOUBLE_CLICK_S = 0.7
 WHO = "Who is here?"
 RECOGNITION = "recognition"
 QUESTION_MAX = 4000
+DRAFT_PHOTOS, DRAFT_BYTES = 20, 50 * 2**20
+"""Photos that can wait for one question, in number and in bytes."""
 PICTURES = ["image", ".heic", ".heif", ".avif"]
 
 
@@ -152,7 +154,11 @@ class Chat:
 
     def _take(self, session: Session, files: list[Any]) -> list[str]:
         talk, problems, session.deleted_at = session.conversation, [], 0.0
-        for file in files:
+        for number, file in enumerate(files):
+            if len(talk.draft) >= DRAFT_PHOTOS or sum(len(photo.jpeg) for photo in talk.draft) >= DRAFT_BYTES:
+                problems.append(f"{len(talk.draft)} photos are the most for one question. The others were left out.")
+                self._desk.drop(files[number:])
+                break
             try:
                 with self._taking:
                     if not Path(file).exists():  # one drop can arrive twice, also with a question

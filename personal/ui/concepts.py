@@ -15,12 +15,14 @@ from personal.assistant import UNDO_S
 from personal.concepts import Concept, Photo, Progress, View
 from personal.errors import ConceptError, PersonalError
 from personal.remember import exchange
+from personal.remember.record import MAX_VIEWS
 from personal.ui import render, samples
 from personal.ui.describe import Describe, description, fingerprint, supersede
 from personal.ui.desk import CLICKS, Desk, Screen, discard, html, streaming_words, words
 from personal.ui.sessions import Session
 
 PHOTOS_AT_ONCE = 10
+SEARCH_MAX = 200
 PICTURES = ["image", ".heic", ".heif", ".avif"]
 CATEGORIES = ["person", "dog", "cat", "pet", "plush toy", "toy", "mug", "bag", "shoe", "building", "plant", "vehicle"]
 
@@ -269,7 +271,7 @@ class Concepts:
     @words
     def draw_found(self, search: str, request: gr.Request) -> Screen:
         session = self._desk.session(request)
-        session.search, session.everything = search or "", False
+        session.search, session.everything = (search or "")[:SEARCH_MAX], False
         return {self.cards: self._draw_cards(session)}
 
     # -- look-alikes -------------------------------------------------------------------------------------------------
@@ -342,7 +344,7 @@ class Concepts:
     def receive(self, files: list[str] | None, request: gr.Request) -> Screen:
         """Photos were dropped for a new concept: say at once what is wrong with any."""
         session = self._desk.session(request)
-        photos, problems = self._take(files or [])
+        photos, problems = self._take(files or [], PHOTOS_AT_ONCE)
         for photo in photos:
             if photo.sha256 in {p.sha256 for p in session.new_photos}:
                 problems.append("The same photo twice counts once.")
@@ -359,9 +361,13 @@ class Concepts:
             self.notice: render.problem(" ".join(dict.fromkeys(problems))),
         }
 
-    def _take(self, files: Sequence[str]) -> tuple[list[Photo], list[str]]:
+    def _take(self, files: Sequence[str], most: int) -> tuple[list[Photo], list[str]]:
+        """Read at most so many uploads; those beyond are deleted unread, and it is said."""
         photos, problems = [], []
-        for file in files:
+        if len(files) > most:
+            problems.append(f"{most} photos are the most at once; the others were left out.")
+            self._desk.drop(files[most:])
+        for file in files[:most]:
             try:
                 photos.append(self._desk.take(file))
             except PersonalError as error:
@@ -500,7 +506,7 @@ class Concepts:
     def add_views(self, files: list[str] | None, request: gr.Request) -> Screen:
         session = self._desk.session(request)
         concept = self._open(session)
-        photos, problems = self._take(files or [])
+        photos, problems = self._take(files or [], MAX_VIEWS)
         known = {view.sha256 for view in concept.views}
         fresh = [p for p in {p.sha256: p for p in photos}.values() if p.sha256 not in known]
         if len(fresh) < len(photos):

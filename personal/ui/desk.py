@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -82,12 +82,21 @@ class Desk:
 
     def take(self, upload: Any) -> Photo:
         """Read an uploaded picture and delete the upload: the web server keeps no copy. Raises ImageError."""
-        path = Path(upload if isinstance(upload, str) else upload["path"])
+        path = _path(upload)
         try:
             knobs = self.settings
             return read_photo(path, max_bytes=knobs.max_bytes, max_pixels=knobs.max_pixels, max_side=knobs.max_side)
         finally:
             discard(path)
+
+    def drop(self, uploads: Iterable[Any]) -> None:
+        """Delete uploads unread: there were more than can be taken."""
+        for upload in uploads:
+            discard(_path(upload))
+
+
+def _path(upload: Any) -> Path:
+    return Path(upload if isinstance(upload, str) else upload["path"])
 
 
 def discard(path: Path) -> None:

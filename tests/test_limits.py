@@ -1,0 +1,107 @@
+"""Limits: what is too long or too much is refused in words before any work on it, and nothing of it is held."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from personal.errors import ConceptError
+from personal.remember import names
+from personal.ui import chat, concepts
+from tests.conftest import RED, open_assistant, picture
+from tests.test_bad_input import Browser, png
+
+MILLIONS = 5_000_000
+ME = "local"
+
+
+@pytest.fixture
+def browser(tmp_path):
+    with open_assistant(tmp_path / "data") as assistant:
+        assistant.remember(ME, "bo", [picture(RED)])
+        yield Browser(assistant, tmp_path / "data")
+
+
+@pytest.fixture
+def dropped(tmp_path):
+    """Uploads that are all different."""
+
+    def drop(count):
+        files = []
+        for number in range(count):
+            files.append(tmp_path / f"{number}" / "photo.png")
+            files[-1].parent.mkdir()
+            files[-1].write_bytes(png(colour=(number * 2, 90, 250 - number * 2)))
+        return [str(file) for file in files]
+
+    return drop
+
+
+@pytest.mark.parametrize("sign", ["a", "ﷺ", "<", "\u0301", " ", "\u200d", "\U0001f3f4"])
+@pytest.mark.parametrize(
+    "clean", [names.clean_name, names.clean_category, names.clean_info, lambda text: names.clean_attributes([text])]
+)
+def test_an_endless_text_is_refused_without_being_read_through(clean, sign):
+    text = sign * MILLIONS
+    began = time.process_time()
+    with pytest.raises(ConceptError, match=str(MILLIONS)):
+        clean(text)
+    assert time.process_time() - began < 0.1
+
+
+def test_endless_attributes_are_refused_without_being_read_through():
+    began = time.process_time()
+    with pytest.raises(ConceptError, match=f"at most 12 attributes, this would be {MILLIONS}"):
+        names.clean_attributes(["a"] * MILLIONS)
+    assert time.process_time() - began < 0.5
+
+
+def test_white_space_around_a_text_and_marks_that_combine_do_not_count():
+    assert names.clean_name("  bo" + " " * 300) == "bo"
+    assert names.clean_name("e\u0301" * 64) == "é" * 64
+    assert names.clean_category(" dog\n") == "dog"
+    assert names.clean_attributes(["", " "] * 20 + ["a red collar"]) == ("a red collar",)
+
+
+def test_a_name_of_millions_of_letters_is_answered_in_words_at_once_by_every_handler(browser):
+    name = "a" * MILLIONS
+    began = time.process_time()
+    shown = browser.concepts.validate(name, browser.request)
+    assert "64 are the most" in shown[browser.concepts.check]
+    *_, screen = browser.concepts.remember(name, None, "", "", False, browser.request)
+    assert "64 are the most" in screen[browser.concepts.notice]
+    screen = browser.concepts.draw_found(name, browser.request)
+    assert len(browser.session.search) <= concepts.SEARCH_MAX
+    *_, screen = browser.chat.ask(name, browser.request)
+    assert "4,000" in screen[browser.chat.notice]
+    assert time.process_time() - began < 2
+    assert browser.session.conversation.entries == []
+
+
+def test_so_many_photos_can_wait_for_one_question_and_the_others_are_not_kept(browser, dropped):
+    files = dropped(chat.DRAFT_PHOTOS + 3)
+    screen = browser.chat.receive(files, browser.request)
+    assert f"{chat.DRAFT_PHOTOS} photos are the most" in screen[browser.chat.notice]
+    assert len(browser.session.conversation.draft) == chat.DRAFT_PHOTOS
+    from pathlib import Path
+
+    assert not [file for file in files if Path(file).exists()]
+
+
+def test_so_many_bytes_can_wait_for_one_question(browser, dropped, monkeypatch):
+    monkeypatch.setattr(chat, "DRAFT_BYTES", 1000)
+    screen = browser.chat.receive(dropped(4), browser.request)
+    waiting = browser.session.conversation.draft
+    assert 0 < sum(len(photo.jpeg) for photo in waiting[:-1]) < 1000 or len(waiting) == 1
+    assert len(waiting) < 4
+    assert "the most" in screen[browser.chat.notice]
+
+
+def test_so_many_photos_make_a_concept_and_the_others_are_not_even_opened(browser, dropped, monkeypatch):
+    opened = []
+    take = browser.desk.take
+    monkeypatch.setattr(browser.desk, "take", lambda upload: opened.append(upload) or take(upload))
+    screen = browser.concepts.receive(dropped(concepts.PHOTOS_AT_ONCE + 5), browser.request)
+    assert len(opened) == len(browser.session.new_photos) == concepts.PHOTOS_AT_ONCE
+    assert "the most at once" in screen[browser.concepts.notice]
