@@ -6,11 +6,12 @@ the owner first and touches nothing of any other owner. It holds no conversation
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from collections.abc import Generator as Steps
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -33,6 +34,8 @@ from personal.concepts import (
 )
 from personal.errors import ConceptError, ModelError, StoreError
 from personal.parts import Generator, Index, LayOut, Library, People, Retriever, Vectors, Verify
+
+log = logging.getLogger(__name__)
 
 UNDO_S = 600.0
 """How long a forgotten concept can be brought back, seconds."""
@@ -78,6 +81,8 @@ class Assistant:
         self._max_new_tokens = max_new_tokens
         self._threshold = threshold
         self._top_k = top_k
+        self._behind: set[str] = set()
+        self._mending = threading.RLock()
 
     # -- remember ------------------------------------------------------------------------------------------------
 
@@ -100,6 +105,7 @@ class Assistant:
         Category, info and attributes of an existing concept change only where given, and so does whether it is a person
         `by_face` (see `revise`). Raises ConceptError, StoreError, ModelError.
         """
+        self._keep_up(owner)
         known = self.library.lookup(owner, name)
         if known:
             return self.revise(
@@ -115,7 +121,8 @@ class Assistant:
             _drain(self.open_faces())
         vectors = self.retriever.embed(photos)
         concept = self.library.add(owner, name, photos, category, info, attributes, bool(by_face))
-        self._index(owner, [(concept.id, photo, False) for photo in photos], vectors)
+        with _undone_by(lambda: self.library.discard(owner, concept.id)):
+            self._index(owner, [(concept.id, photo, False) for photo in photos], vectors)
         self.retriever.calibrate(owner, self.library.concepts(owner))
         return concept
 
@@ -140,6 +147,7 @@ class Assistant:
         With `by_face` the faces of its views are remembered, without it they are erased. What recognises faces is
         opened first, unless `open_faces` did that: then ModelError, too. Where no faces are looked at the wish is kept.
         """
+        self._keep_up(owner)
         before = self.library.get(owner, concept_id)
         if by_face:
             _drain(self.open_faces())
@@ -159,23 +167,65 @@ class Assistant:
             by_face=by_face,
         )
         pictures = _pictures(concept)
-        try:
-            self.index.drop(owner, _pictures(before) - pictures)
-        finally:
-            if self.people:
-                self.people.purge(owner, _pictures(before) - (pictures if concept.by_face else set()))
+        self._drop(owner, _pictures(before) - pictures, _pictures(before) - (pictures if concept.by_face else set()))
         given = [(concept_id, p, False) for p in add] + [(concept_id, p, True) for p in add_negatives]
         kept = [
             (view, of)
             for view, of in zip(given, vectors, strict=True)
             if (view[0], view[1].sha256, view[2]) in pictures
         ]
-        self._index(owner, [view for view, _ in kept], [of for _, of in kept])
+        with _undone_by(lambda: self._revert(owner, before, concept)):
+            self._index(owner, [view for view, _ in kept], [of for _, of in kept])
         if concept.by_face and not before.by_face:
             self._remember_faces(owner, self._readable(owner, _pictures(before) & pictures))
         if kept:
             self.retriever.calibrate(owner, self.library.concepts(owner))
         return concept
+
+    def _revert(self, owner: str, before: Concept, after: Concept) -> None:
+        """Take a revision back, but for pictures that it removed: they are erased."""
+        old, new = ({view.sha256 for view in concept.views} for concept in (before, after))
+        had, has = ({view.sha256 for view in concept.negatives} for concept in (before, after))
+        self.library.revise(
+            owner,
+            before.id,
+            name=before.name,
+            category=before.category,
+            info=before.info,
+            remove=[sha256 for sha256 in new - old if old & new],
+            avatar=before.avatar if before.avatar in new & old else None,
+            remove_negatives=list(has - had),
+            attributes=before.attributes,
+            by_face=before.by_face,
+        )
+
+    def _drop(self, owner: str, pictures: Set[Key], faces: Set[Key]) -> None:
+        """Drop pictures from the index, and faces from theirs; what cannot be dropped now is by `sweep`."""
+        with self._catching_up_later(owner):
+            self.index.drop(owner, pictures)
+        if self.people:
+            with self._catching_up_later(owner):
+                self.people.purge(owner, faces)
+
+    @contextmanager
+    def _catching_up_later(self, owner: str) -> Iterator[None]:
+        """Go on where the index cannot follow the disk now, such as a full one: it is not the truth."""
+        try:
+            yield
+        except StoreError as error:
+            log.warning("The index is behind what is stored, and follows later: %s", error)
+            self._behind.add(owner)
+
+    def _keep_up(self, owner: str) -> None:
+        """Make the index agree with the disk where it was deleted under the app, or fell behind."""
+        with self._mending:
+            if any([self.index.revive(), self.people is not None and self.people.revive()]):
+                log.warning("The index was deleted: it is built anew from the photos.")
+                self._behind.update(self.library.owners())
+            if owner in self._behind:
+                with self._catching_up_later(owner):
+                    self._behind.discard(owner)
+                    _drain(self.reindex(owner))
 
     def open_faces(self) -> Iterator[Progress]:
         """Fetch (30 MB, once) and open what recognises faces, where faces are looked at. Raises ModelError."""
@@ -199,24 +249,24 @@ class Assistant:
         """Forget a concept: it is recognised no more from now on. Return a token for `restore`, good for UNDO_S."""
         concept = self.library.get(owner, concept_id)
         token = self.library.forget(owner, concept_id)
-        try:
-            self.index.drop(owner, _pictures(concept))
-        finally:
-            if self.people:
-                self.people.purge(owner, _pictures(concept))
-            self.generator.clear()
+        self._drop(owner, _pictures(concept), _pictures(concept))
+        self.generator.clear()
         return token
 
     def restore(self, owner: str, token: str) -> Concept:
         """Undo a `forget`. Raises ConceptError once the time is over."""
+        self._keep_up(owner)
         concept = self.library.restore(owner, token)
-        self._index(owner, self._readable(owner, _pictures(concept)))
+        with self._catching_up_later(owner):
+            self._index(owner, self._readable(owner, _pictures(concept)))
         return concept
 
     def sweep(self) -> None:
-        """Erase for good what was forgotten longer than UNDO_S ago."""
+        """Erase for good what was forgotten longer than UNDO_S ago, and let the index follow where it fell behind."""
         for owner in self.library.owners():
             self.library.empty_trash(owner, UNDO_S)
+        for owner in list(self._behind):
+            self._keep_up(owner)
 
     def erase(self, owner: str) -> None:
         """Erase everything of an owner: concepts, trash, preferences and vectors. There is no undo."""
@@ -234,7 +284,7 @@ class Assistant:
         With `afresh` every view is embedded again, each in the place of what there was: whoever stops halfway has lost
         nothing. A view whose file cannot be read is left out.
         """
-        present = self.index.views(owner)  # first: what is added meanwhile is not too much
+        present = self._indexed(owner, afresh=afresh)  # first: what is added meanwhile is not too much
         wanted = [key for concept in self.library.concepts(owner) for key in sorted(_pictures(concept))]
         self.index.drop(owner, present.difference(wanted))
         missing = [key for key in wanted if afresh or key not in present]
@@ -246,6 +296,17 @@ class Assistant:
         self.retriever.calibrate(owner, self.library.concepts(owner))
         if self.people:
             yield from self._reindex_faces(owner, self.people)
+
+    def _indexed(self, owner: str, *, afresh: bool) -> set[Key]:
+        """List what is indexed; with `afresh` an index that cannot be read is replaced by an empty one."""
+        try:
+            return self.index.views(owner)
+        except StoreError:
+            if not afresh:
+                raise
+        self.index.reset()
+        self._behind.update(other for other in self.library.owners() if other != owner)
+        return self.index.views(owner)
 
     def _reindex_faces(self, owner: str, people: People) -> Iterator[Progress]:
         present = people.known(owner)
@@ -339,6 +400,7 @@ class Assistant:
         ModelError where a detector fails.
         """
         began = time.perf_counter()
+        self._keep_up(owner)
         concepts = self.library.concepts(owner)
         wishes = self.preferences(owner)
         threshold = wishes.threshold if threshold is None else threshold
@@ -356,6 +418,7 @@ class Assistant:
 
         Raises as `look` does.
         """
+        self._keep_up(owner)
         return self.retriever.rank(owner, photo, self.library.concepts(owner), box)
 
     def look_alikes(self, owner: str) -> list[LookAlike]:
@@ -363,6 +426,7 @@ class Assistant:
 
         Raises StoreError.
         """
+        self._keep_up(owner)
         concepts = {concept.id: concept for concept in self.library.concepts(owner)}
         at_least: float = self.retriever.alike
         return [
@@ -582,6 +646,17 @@ class Assistant:
             )
             for turn in turns
         ]
+
+
+@contextmanager
+def _undone_by(back: Callable[[], None]) -> Iterator[None]:
+    """Take back what was written where the index cannot follow: a call that raises has changed nothing."""
+    try:
+        yield
+    except StoreError:
+        with suppress(StoreError):
+            back()
+        raise
 
 
 def _result(steps: Steps[Any, None, T]) -> T:

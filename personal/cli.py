@@ -322,11 +322,13 @@ def _export(options: argparse.Namespace, knobs: settings.Settings) -> int:
     from personal.remember import exchange
 
     with compose.library(knobs, read_only=True) as library:
-        exchange.export(library, LOCAL, options.file)
+        left_out = exchange.export(library, LOCAL, options.file)
         count = len(library.concepts(LOCAL))
     if options.json:
-        _emit({"concepts": count, "file": str(options.file)})
+        _emit({"concepts": count, "file": str(options.file), "left_out": left_out})
     else:
+        for words in left_out:
+            print(words, file=sys.stderr)
         print(f"{count} concepts are in {options.file}.")
     return 0
 

@@ -575,13 +575,13 @@ def test_an_undone_not_bo_brings_back_what_made_room_for_it(browser, file):
     assert set(assistant.library.get(ME, bo.id).negatives) == set(bo.negatives)
 
 
-def test_a_damaged_photo_can_be_removed_in_the_page_and_is_named_where_it_stops_an_export(browser):
+def test_a_damaged_photo_can_be_removed_in_the_page_and_is_told_where_an_export_leaves_it_out(browser):
     assistant, session = browser.desk.assistant, browser.session
     bo = assistant.revise(ME, assistant.concepts(ME)[0].id, add=[picture(RED, dot=5)])
     view = bo.views[1].sha256
     (file,) = browser.folder.rglob(f"{view}.jpg")
     file.write_bytes(b"not a picture")
-    assert view in browser.fails(browser.concepts, browser.concepts.carry_out)
+    assert "1 photo of &lt;bo&gt;" in browser.fails(browser.concepts, browser.concepts.carry_out)
     session.open_concept = bo.id
     shown = browser.concepts.draw(session)[browser.concepts.views]
     assert "damaged" in shown

@@ -729,3 +729,45 @@ def test_a_concept_is_parsed_once_however_often_it_is_asked_for(home: Path, monk
         library.add(ME, "rex", [photo(2)], "", "")
         assert len(library.concepts(ME)) == 2
         assert len(reads) == 1
+
+
+# -- what is wrong on the disk -----------------------------------------------------------------------------------------
+
+
+def test_folders_of_an_existing_data_folder_are_shut_for_others(tmp_path):
+    folder = tmp_path / "data"
+    with Library(folder) as library:
+        library.add(ME, "bo", [photo(1)])
+    (folder / "index" / "store-1").mkdir(parents=True)
+    every = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+    for path in every:
+        path.chmod(0o755)
+    with Library(folder) as library:
+        assert [concept.name for concept in library.concepts(ME)] == ["bo"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in every} == {0o700}
+
+
+def test_a_folder_that_holds_more_than_the_library_stays_open_to_others(tmp_path):
+    (tmp_path / "somebody's").mkdir(mode=0o755)
+    tmp_path.chmod(0o755)
+    Library(tmp_path).close()
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path, tmp_path / "somebody's")} == {0o755}
+    assert stat.S_IMODE((tmp_path / "library.json").stat().st_mode) == 0o600
+
+
+def test_what_is_damaged_is_logged_and_listed_when_it_is_read(tmp_path, caplog):
+    with Library(tmp_path) as library:
+        bo = library.add(ME, "bo", [photo(1)])
+        cup = library.add(ME, "cup", [photo(2)])
+        broken = library.path(ME, bo.id, bo.avatar).parents[1] / "concept.json"
+        library.path(ME, cup.id, cup.avatar).write_bytes(b"not a picture")
+    broken.write_text("{", encoding="utf-8")
+    with Library(tmp_path) as library:
+        assert [concept.name for concept in library.concepts(ME)] == ["cup"]
+        (words,) = library.damaged(ME)
+        assert bo.id in words
+        assert words in caplog.text
+        for _ in range(2):
+            with pytest.raises(StoreError, match="<cup> is damaged"):
+                library.photo(ME, cup.id, cup.avatar)
+        assert caplog.text.count("<cup> is damaged") == 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,10 @@ from filelock import FileLock, Timeout
 
 from personal.errors import StoreError
 
+log = logging.getLogger(__name__)
+
 TMP = ".tmp"
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextmanager
@@ -27,13 +31,28 @@ def in_words(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            words = f"The disk that holds {place} is full. Free some space and try again."
-        elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        if error.errno in FULL:
+            raise full(place) from error
+        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             words = f"{place} may not be read or written. Check its permissions or use another --data-dir."
         else:
             words = f"{place} cannot be used ({error.strerror or error}). Check the disk or use another --data-dir."
         raise StoreError(words) from error
+
+
+def full(place: Path) -> StoreError:
+    """Say that the disk which holds a place is full."""
+    return StoreError(f"The disk that holds {place} is full. Free some space and try again.")
+
+
+def make_private(folder: Path) -> None:
+    """Shut a folder, and all folders in it, for everybody but this user; those of others are left as they are."""
+    for parent, _, _ in os.walk(folder):
+        if os.stat(parent).st_mode & 0o077:
+            try:
+                os.chmod(parent, 0o700)
+            except PermissionError:
+                log.warning("%s can be read by others, and is not this user's to shut.", parent)
 
 
 def make_dir(path: Path) -> None:

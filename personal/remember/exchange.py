@@ -10,18 +10,18 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from personal.concepts import Concept, Photo, Progress
-from personal.errors import ExchangeError
+from personal.errors import ExchangeError, StoreError
 from personal.folding import folded
 from personal.remember import disk
 from personal.remember.incoming import FORMAT, VERSION, Incoming, read
 from personal.remember.library import MAX_NEGATIVES, MAX_VIEWS, Library
 
-__all__ = ["Change", "Incoming", "Keeper", "apply", "export", "plan", "read"]
+__all__ = ["Change", "Incoming", "Keeper", "apply", "damage", "export", "plan", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,30 +57,62 @@ class Keeper(Protocol):
 # -- out -------------------------------------------------------------------------------------------------------------
 
 
-def export(library: Library, owner: str, target: Path | BinaryIO) -> None:
+def export(library: Library, owner: str, target: Path | BinaryIO) -> list[str]:
     """Write all of an owner's concepts as a .zip, the same bytes for the same concepts. Raises ExchangeError.
 
-    A file appears whole or not at all.
+    What is damaged is left out; returned is what that was, in words. A file appears whole or not at all.
     """
     if not isinstance(target, Path):
-        _write_zip(library, owner, target)
-        return
+        return _write_zip(library, owner, target)
     temporary = target.with_name(target.name + disk.TMP)
     try:
         try:
             with temporary.open("wb") as stream:
-                _write_zip(library, owner, stream)
+                left_out = _write_zip(library, owner, stream)
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise ExchangeError(f"{target} cannot be written ({error.strerror or error}). Choose another place.") from error
+    return left_out
 
 
-def _write_zip(library: Library, owner: str, stream: BinaryIO) -> None:
+def damage(library: Library, owner: str) -> list[str]:
+    """List in words what an export leaves out: concepts and photos that cannot be read."""
+    found = library.damaged(owner)
+    for concept in library.concepts(owner):
+        found += _readable(library, owner, concept)[1]
+    return found
+
+
+def _readable(library: Library, owner: str, concept: Concept) -> tuple[Concept | None, list[str]]:
+    """Leave out of a concept the pictures that cannot be read, and say so; None where no photo is left."""
+    lost: set[str] = set()
+    for view in (*concept.views, *concept.negatives):
+        try:
+            library.photo(owner, concept.id, view.sha256)
+        except StoreError:
+            lost.add(view.sha256)
+    if not lost:
+        return concept, []
+    views = tuple(view for view in concept.views if view.sha256 not in lost)
+    negatives = tuple(view for view in concept.negatives if view.sha256 not in lost)
+    if not views:
+        return None, [f"{concept.tag} is left out: none of its photos can be read."]
+    avatar = views[0].sha256 if concept.avatar in lost else concept.avatar
+    words = f"{_count(len(lost))} of {concept.tag} left out: damaged. Remove what is damaged, and add it again."
+    return replace(concept, views=views, negatives=negatives, avatar=avatar), [words]
+
+
+def _write_zip(library: Library, owner: str, stream: BinaryIO) -> list[str]:
+    left_out = library.damaged(owner)
     with zipfile.ZipFile(stream, "w") as archive:
         _put(archive, "manifest.json", _json({"format": FORMAT, "version": VERSION}))
-        for number, concept in enumerate(library.concepts(owner), 1):
+        for number, kept in enumerate(library.concepts(owner), 1):
+            concept, words = _readable(library, owner, kept)
+            left_out += words
+            if concept is None:
+                continue
             record = {
                 "name": concept.name,
                 "category": concept.category,
@@ -98,6 +130,7 @@ def _write_zip(library: Library, owner: str, stream: BinaryIO) -> None:
                 for view in pictures:
                     photo = library.photo(owner, concept.id, view.sha256)
                     _put(archive, f"concepts/{number}/{folder}/{view.sha256}.jpg", photo.jpeg)
+    return left_out
 
 
 def _put(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

@@ -67,6 +67,8 @@ HNSW = {"space": "cosine", "ef_construction": 100, "max_neighbors": 32, "ef_sear
 NEIGHBOURS, ALIKE = 8, 20
 """Vectors of other concepts among which a view's look-alikes are sought in a large index; concepts at a time."""
 
+DATABASE = "chroma.sqlite3"
+
 NEVER = 10**9
 """Records after which Chroma would write its graph to files."""
 
@@ -83,7 +85,7 @@ WRITTEN = "index_metadata.pickle"
 RECORDS = "(SELECT id FROM segments WHERE scope = 'METADATA' AND collection = ?)"
 """Where Chroma lists the records of a collection, each with its place in the journal."""
 
-ADVICE = "Run `python -m personal reindex` (or Settings, Reindex) to build it anew from your photos."
+ADVICE = "Press “Learn all photos again” in Settings (or run `python -m personal reindex`) to build it anew."
 
 
 class Index:
@@ -259,6 +261,14 @@ class Index:
             if stale:
                 self._vacuum()
 
+    def revive(self) -> bool:
+        """Start with an empty store where the embedded one was deleted meanwhile; tell whether it was."""
+        with self._mutex:
+            if self._store is None or (self._store / DATABASE).is_file():
+                return False
+            self.reset()
+            return True
+
     def reset(self) -> None:
         """Start with an empty store in place of the embedded one, for all owners."""
         if self._folder is None:
@@ -282,7 +292,7 @@ class Index:
                 disk.remove(folder)
             disk.make_dir(folder)
             for self._store in disk.entries(folder):
-                if self._store.name.startswith("store-") and (self._store / "chroma.sqlite3").is_file():
+                if self._store.name.startswith("store-") and (self._store / DATABASE).is_file():
                     client = self._sound(self._store)
                     if client:
                         return client
@@ -342,6 +352,8 @@ class Index:
             except _failures() as error:
                 self._collections.clear()
                 self._tables.clear()
+                if self._folder and _is_full(error):
+                    raise disk.full(self._folder) from error
                 where = f"on {self._url}" if self._url else f"in {self._folder}"
                 raise StoreError(
                     f"The index {where} failed ({str(error) or type(error).__name__}). {ADVICE}"
@@ -550,6 +562,11 @@ def _search(collection: Collection, queries: Vector, limit: int, *, negatives: b
     return rows
 
 
+def _is_full(error: BaseException) -> bool:
+    """Tell whether a failure is that of a full disk, by the words of SQLite or the system."""
+    return getattr(error, "errno", None) in disk.FULL or "is full" in str(error)
+
+
 def _answers(collection: Collection) -> bool:
     """Tell whether a collection can be read."""
     try:
@@ -586,7 +603,7 @@ def _tidy(database: sqlite3.Connection) -> int:
 @contextmanager
 def _database(store: Path) -> Iterator[sqlite3.Connection]:
     """Open Chroma's database beside it; every statement is a transaction."""
-    database = sqlite3.connect(store / "chroma.sqlite3", timeout=30, isolation_level=None)
+    database = sqlite3.connect(store / DATABASE, timeout=30, isolation_level=None)
     try:
         yield database
     finally:

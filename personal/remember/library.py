@@ -17,6 +17,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import logging
 import re
 import secrets
 import threading
@@ -50,6 +51,12 @@ __all__ = [
     "folded",
 ]
 
+log = logging.getLogger(__name__)
+
+FOLDERS = {"owners", "gone", "index", "faces", "uploads"}
+FILES = {"library.json", "lock", "holder.json"}
+"""All that the app puts into a data folder."""
+
 _OWNER = re.compile(r"[a-z0-9-]{1,64}")
 
 
@@ -66,11 +73,13 @@ class Library:
         self._owners = data_dir / "owners"
         self._gone = data_dir / "gone"
         self._shelves: dict[str, Shelf] = {}
+        self._told: set[Path] = set()
         self._mutex = threading.RLock()
         self._lock: FileLock | None = None
         with disk.in_words(data_dir):
             if not read_only:
                 disk.make_dir(data_dir)
+                self._shut()
                 self._lock = disk.hold(data_dir, holder)
             try:
                 self.id = self._check_schema()
@@ -139,10 +148,17 @@ class Library:
     def photo(self, owner: str, concept_id: str, view: str) -> Photo:
         """Read a view or negative. Raises StoreError where its file is gone or damaged."""
         known, path = self._located(owner, concept_id, view)
-        with disk.in_words(path):
-            jpeg = path.read_bytes()
-        if hashlib.sha256(jpeg).hexdigest() != view:
-            raise StoreError(f"The photo {path} is damaged. Remove it from its concept and add it again.")
+        try:
+            with disk.in_words(path):
+                jpeg = path.read_bytes()
+            if hashlib.sha256(jpeg).hexdigest() != view:
+                tag = self.get(owner, concept_id).tag
+                raise StoreError(f"A photo of {tag} is damaged: {path}. Remove it from the concept and add it again.")
+        except StoreError as error:
+            if path not in self._told:
+                self._told.add(path)
+                log.warning("%s", error)
+            raise
         return Photo(jpeg, view, known.width, known.height)
 
     def preferences(self, owner: str) -> Preferences:
@@ -153,6 +169,11 @@ class Library:
                 return record.read_preferences(path)
             except ValueError:
                 return Preferences()
+
+    def damaged(self, owner: str) -> list[str]:
+        """List in words which of an owner's concepts were damaged when they were read, and are left out."""
+        with self._mutex:
+            return list(self._shelf(owner).problems)
 
     def problems(self) -> list[str]:
         """List in words what is damaged on disk: concepts that are skipped, preferences that are ignored."""
@@ -269,6 +290,12 @@ class Library:
             disk.remove_all(before - after)
         return new
 
+    def discard(self, owner: str, concept_id: str) -> None:
+        """Take an addition back for good; this needs no room on the disk."""
+        with self._writing(owner) as shelf:
+            shelf.take(concept_id)
+            disk.remove(self._folder(owner, concept_id))
+
     def forget(self, owner: str, concept_id: str) -> str:
         """Move a concept to the trash, and return the token that brings it back."""
         with self._writing(owner) as shelf:
@@ -331,6 +358,14 @@ class Library:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
+    def _shut(self) -> None:
+        """Let nobody else into the data folder: what is in it that is ours, and itself where nothing else is."""
+        there = {path.name for path in disk.entries(self.data_dir)}
+        if there <= FOLDERS | FILES:
+            disk.make_private(self.data_dir)
+        for name in FOLDERS & there:
+            disk.make_private(self.data_dir / name)
+
     def _check_schema(self) -> str:
         """Read which library this is, writing what an older version did not; refuse a newer version's."""
         path, found = self.data_dir / "library.json", {"schema": SCHEMA}
@@ -392,6 +427,8 @@ class Library:
         if owner not in self._shelves:
             with disk.in_words(self._owner(owner)):
                 self._shelves[owner] = load(self._owner(owner))
+            for problem in self._shelves[owner].problems:
+                log.warning("%s", problem)
         return self._shelves[owner]
 
     def _owner(self, owner: str) -> Path:

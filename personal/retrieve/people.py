@@ -23,6 +23,7 @@ from personal.retrieve.retriever import CACHED_PHOTOS, claim
 class Index(Protocol):
     """Vectors of faces, one a photo (`personal.remember.index`)."""
 
+    def revive(self) -> bool: ...
     def views(self, owner: str) -> set[Key]: ...
     def put(self, owner: str, entries: Sequence[Entry]) -> None: ...
     def purge(self, owner: str, keys: Iterable[Key]) -> None: ...
@@ -49,6 +50,10 @@ class People:
     def clear(self) -> None:
         """Drop everything held of photos seen."""
         self._found.clear()
+
+    def revive(self) -> bool:
+        """Start with no faces where the index of faces was deleted meanwhile; tell whether it was."""
+        return self._index.revive()
 
     def known(self, owner: str) -> set[Key]:
         """List the views of which a face is remembered."""

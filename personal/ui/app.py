@@ -27,6 +27,7 @@ from personal.ui.desk import Desk, Screen, html
 from personal.ui.doors import UPLOAD, PagePolicy, outermost
 from personal.ui.evaluate import Evaluate
 from personal.ui.ordered import OrderedBlocks
+from personal.ui.places import hidden
 from personal.ui.sessions import Session, Sessions, Visitors
 from personal.ui.uploads import Uploads
 
@@ -49,6 +50,7 @@ class Page:
 
     def build(self) -> gr.Blocks:
         with OrderedBlocks(title="Personal", analytics_enabled=False, delete_cache=(300, 600), fill_width=True) as page:
+            page.hide = hidden(self._desk.settings)
             self.header = html(render.header("", ""), elem_id="header")
             self.banner = html(elem_id="banner")
             self.opening = html(render.opening(self._desk.opening.progress), elem_id="opening")
@@ -278,7 +280,7 @@ class Server:
         try:
             exchange.export(self._desk.library, owner, stream)
         except PersonalError as error:
-            return PlainTextResponse(str(error), status_code=409)
+            return PlainTextResponse(hidden(self.settings)(str(error)), status_code=409)
         headers = {"content-disposition": 'attachment; filename="personal.zip"', "cache-control": "no-store"}
         return Response(stream.getvalue(), media_type="application/zip", headers=headers)
 

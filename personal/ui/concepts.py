@@ -68,6 +68,7 @@ class Concepts:
             self.export = gr.Button("Export", size="sm", scale=0, min_width=90, elem_id="export")
             self.bring = gr.Button("Import", size="sm", scale=0, min_width=90, elem_id="import")
         self.notice = html(elem_id="concepts-notice")
+        self.damage = html(elem_id="damage")
         self.link = html(elem_id="download", js_on_load=DOWNLOAD)
         with gr.Row(elem_classes="library", equal_height=False):
             with gr.Column(scale=3, min_width=320):
@@ -133,7 +134,16 @@ class Concepts:
                 self.close_open = gr.Button("Close")
             self.forget = gr.Button("Forget", variant="stop", size="sm", elem_id="forget")
 
-        self.drawn = [self.cards, self.forgotten, self.notice, self.creator, self.importer, self.editor, self.photos]
+        self.drawn = [
+            self.cards,
+            self.damage,
+            self.forgotten,
+            self.notice,
+            self.creator,
+            self.importer,
+            self.editor,
+            self.photos,
+        ]
         self.drawn += [self.heading, self.look_alike, self.views, self.negatives, self.edit_name, self.edit_category]
         self.drawn += [self.forget, self.by_face, self.edit_by_face]
         for draft in self._drafts:
@@ -189,6 +199,7 @@ class Concepts:
         session.open_concept = concept.id if concept and not session.side else None
         screen: Screen = {
             self.cards: self._draw_cards(session),
+            self.damage: render.problem(" ".join(self._desk.library.damaged(session.owner))),
             self.forgotten: render.forgotten(self._forgotten(session.owner)),
             self.notice: "",
             self.creator: gr.Column(visible=session.side == "new"),
@@ -563,15 +574,15 @@ class Concepts:
 
     @words
     def carry_out(self, request: gr.Request) -> Screen:
-        """Hand out a link that works once, for this visitor's concepts."""
+        """Hand out a link that works once, for this visitor's concepts; say what is damaged and left out."""
         session = self._desk.session(request)
-        concepts, library = self._desk.assistant.concepts(session.owner), self._desk.assistant.library
-        if not concepts:
+        if not self._desk.assistant.concepts(session.owner):
             raise PersonalError("There is nothing to export yet.")
-        for concept in concepts:
-            for view in (*concept.views, *concept.negatives):
-                library.photo(session.owner, concept.id, view.sha256)  # damage is told here, where there are words
-        return {self.link: f"personal/export/{self._desk.sessions.download(session)}"}
+        left_out = exchange.damage(self._desk.library, session.owner)
+        return {
+            self.link: f"personal/export/{self._desk.sessions.download(session)}",
+            self.notice: render.problem(" ".join(left_out)),
+        }
 
     @words
     def open_import(self, request: gr.Request) -> Screen:

@@ -99,9 +99,9 @@ class Models:
         sight = "It looks at the photos." if stage.sees else "It is told what was recognised and where."
         return [("Answers", stage.name), ("How", f"{stage.description}. {sight}")]
 
-    def describe(self, source: str | None) -> Screen:
+    def describe(self, source: str | None, request: gr.Request) -> Screen:
         """Say what a model is, and whether it fits here."""
-        source = (source or "").strip()
+        source = (source or "").strip() if self._desk.session(request).owner == LOCAL else ""
         return {
             self.about: self._about(source) if source else "",
             self.use: gr.Button(interactive=bool(source)),

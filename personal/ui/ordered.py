@@ -8,6 +8,7 @@ gone). Handlers here return what the tab shows *now*, so an older screen is neve
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,6 +20,8 @@ class OrderedBlocks(gr.Blocks):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.hide: Callable[[Any], Any] = lambda value: value
+        """What a value becomes before it leaves."""
         self._turns: WeakKeyDictionary[Any, asyncio.Lock] = WeakKeyDictionary()
 
     def get_config_file(self) -> Any:
@@ -32,9 +35,9 @@ class OrderedBlocks(gr.Blocks):
         """Prepare a handler's screen, a page's screens one after the other (an asyncio.Lock is first come, first
         served)."""
         if state is None:
-            return await super().postprocess_data(block_fn, predictions, state)
+            return self.hide(await super().postprocess_data(block_fn, predictions, state))
         async with self._turns.setdefault(state, asyncio.Lock()):
-            return await super().postprocess_data(block_fn, predictions, state)
+            return self.hide(await super().postprocess_data(block_fn, predictions, state))
 
     def handle_streaming_diffs(
         self,

@@ -403,7 +403,9 @@ EMPTY_CONCEPTS = (
 def _card(concept: Concept, picture: Photo | None, alike: Sequence[str], chosen: bool) -> str:
     image = f'<img src="{data_url(picture, 240, square=True)}" alt="">' if picture else '<div class="noimage"></div>'
     hint = "one photo only: add another angle" if len(concept.views) == 1 else ""
-    if alike:
+    if picture is None:
+        hint = "its photo is damaged: open it to remove that"
+    elif alike:
         more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
         hint = f"hard to tell from <bdi>{escape(alike[0])}</bdi>{more}"
     hint = hint and f'<span class="hint{" alike" if alike else ""}">{hint}</span>'
