@@ -78,12 +78,11 @@ class Dialect:
 
         `status` is None for a refusal within a stream. Returns None where the words name nothing that can be changed.
         """
-        of_images = _OF_IMAGES.search(told)
-        many = of_images and _MANY.search(told)
-        if (status == 413 or (of_images and _SIZE.search(told) and _LARGE.search(told))) and not many:
-            return self._smaller(images)
-        if many or (of_images and _COUNTED.search(told)):
+        of_images, of_size = _OF_IMAGES.search(told), _SIZE.search(told)
+        if of_images and (_MANY.search(told) or (_COUNTED.search(told) and not of_size)):
             return self._fewer(told, len(images))
+        if status == 413 or (of_images and of_size and _LARGE.search(told)):
+            return self._smaller(images)
         for words, option in (
             (_TEMPERATURE, "temperature"),
             (_LENGTH, self.length),
