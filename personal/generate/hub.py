@@ -17,6 +17,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from personal import proxies
 from personal.concepts import Progress
 from personal.errors import ModelError
 from personal.generate.models import Config, ModelSpec, find_model
@@ -294,7 +295,7 @@ def _translate_errors(source: str) -> Iterator[None]:
 
 
 def _explain(source: str, error: Exception) -> str:
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     if isinstance(error, errors.GatedRepoError):
         return f"{source} is gated: accept its makers' terms on its page, then sign in here with `hf auth login`."
@@ -312,9 +313,10 @@ def _explain(source: str, error: Exception) -> str:
         return f"The disk is full; {source} was not downloaded. Free some space and try again."
     if isinstance(error, (RuntimeError, ValueError)):
         return f"{source} could not be downloaded: {_first_line(error)}"
+    via, wrong = proxies.via(constants.ENDPOINT), proxies.trouble(constants.ENDPOINT)
     return (
-        f"The model hub cannot be reached for {source}. Check the network, or use a model that is here. "
-        f"({_first_line(error)})"
+        f"The model hub cannot be reached for {source}{via}. {wrong or 'Check the network.'} "
+        f"Or use a model that is here. ({_first_line(error)})"
     )
 
 
