@@ -475,7 +475,7 @@ class Assistant:
         pieces: list[str] = []
         tokens, forgotten, first_token_s = 0, 0, None
         for event in self.generator.stream(
-            messages, max_new_tokens=self._max_new_tokens, stop=stop, temperature=temperature
+            messages, max_new_tokens=self._max_new_tokens, stop=stop, temperature=temperature, owner=owner
         ):
             if isinstance(event, Piece):
                 first_token_s = first_token_s or time.perf_counter() - began
@@ -593,7 +593,8 @@ class Assistant:
         """
         if self.verify is None:
             raise ModelError("Attributes cannot be drafted here. Write your own.")
-        yield from self.verify.fingerprint(self.generator, photos, category, stop=stop or threading.Event())
+        stop = stop or threading.Event()
+        yield from self.verify.fingerprint(self.generator, photos, category, stop=stop, owner=owner)
 
     def _verified(
         self, owner: str, photo: Photo, look: Look, rejected: Set[str], verify: Verify, stop: threading.Event
@@ -613,6 +614,7 @@ class Assistant:
                 self._rival(owner, photo, match, claimed),
                 avatars=lambda concept: self.library.photo(owner, concept.id, concept.avatar),
                 stop=stop,
+                owner=owner,
             )
             if said.confirmed is not False:
                 kept.append(said)

@@ -202,6 +202,7 @@ def model(settings: Settings) -> Generator[Progress, None, Model]:
             model=settings.llm_model,
             timeout_s=settings.llm_timeout_s,
             image_bytes=settings.llm_image_bytes,
+            concurrency=settings.llm_concurrency,
         )
     source, kind = settings.model, LocalGenerator
     if source == AUTO:

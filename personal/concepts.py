@@ -19,14 +19,12 @@ class Photo:
     """A clean picture: metadata-free, upright, sRGB JPEG bytes. Made by `personal.images` alone.
 
     `sha256` (64 hex digits) is the digest of `jpeg` and serves as the photo's id; `width` and `height` are pixels.
-    `hint` says what was odd about the file it came from, if anything; it is not kept.
     """
 
     jpeg: bytes = field(repr=False)
     sha256: str
     width: int
     height: int
-    hint: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +162,13 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An answer's turn has not come: `ahead` others are before it."""
+    """An answer's turn has not come: its `place` in the queue, 1 for the next, and the `seconds` that it expects.
 
-    ahead: int
+    `seconds` are None until the queue has seen how long an answer takes.
+    """
+
+    place: int
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

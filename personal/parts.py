@@ -161,6 +161,7 @@ class Generator(Protocol):
         max_new_tokens: int,
         stop: threading.Event,
         temperature: float = 0.0,
+        owner: str = "",
     ) -> Iterator[Waiting | Piece]: ...
     def answers(self, asked: Sequence[Sequence[dict[str, Any]]], *, max_new_tokens: int) -> list[str]: ...
 
@@ -177,7 +178,7 @@ class Verify(Protocol):
     """Short questions to the language model about concepts (`personal.generate.verify`)."""
 
     def fingerprint(
-        self, generator: Generator, photos: Sequence[Photo], category: str, *, stop: threading.Event
+        self, generator: Generator, photos: Sequence[Photo], category: str, *, stop: threading.Event, owner: str
     ) -> Iterator[Waiting | Piece | Fingerprint]: ...
     def confirm(
         self,
@@ -188,4 +189,5 @@ class Verify(Protocol):
         *,
         avatars: Callable[[Concept], Photo],
         stop: threading.Event,
+        owner: str,
     ) -> Steps[Waiting, None, Match]: ...

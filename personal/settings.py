@@ -148,6 +148,7 @@ class Settings:
     llm_key: str = _knob("PERSONAL_LLM_KEY", _key, "", secret=True)
     llm_model: str = _knob("PERSONAL_LLM_MODEL", _text, "")
     llm_timeout_s: int = _knob("PERSONAL_LLM_TIMEOUT_S", _whole(1, 3600), 60)
+    llm_concurrency: int = _knob("PERSONAL_LLM_CONCURRENCY", _whole(1, 64), 8)
     llm_image_bytes: int = _knob("PERSONAL_LLM_IMAGE_BYTES", _whole(0, 2**30), 4 * 2**20)
 
     threshold: float | None = _knob("PERSONAL_THRESHOLD", _fraction, None)

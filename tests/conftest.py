@@ -107,7 +107,7 @@ class Scripted:
     def load(self):
         yield Progress("Nothing to load")
 
-    def stream(self, messages, *, max_new_tokens, stop, temperature=0.0):
+    def stream(self, messages, *, max_new_tokens, stop, temperature=0.0, owner=""):
         self.asked.append(messages)
         self.stops.append(stop)
         self.temperatures.append(temperature)

@@ -225,7 +225,7 @@ def test_an_answer_is_passed_on_while_it_comes(server):
 def test_the_model_is_the_one_wished_for_or_the_first_listed(server):
     generator = remote(server)
     assert list(generator.load())[-1].text == "llava answers"
-    assert (generator.name, generator.single_turn, generator.exclusive) == ("llava", False, False)
+    assert (generator.name, generator.single_turn, generator.concurrency) == ("llava", False, 8)
     assert generator.description == f"llava on {server.url} (answers)"
     listen(remote(server, model="qwen"), temperature=0.7)
     assert (server.asked[-1]["model"], server.asked[-1]["temperature"]) == ("qwen", 0.7)

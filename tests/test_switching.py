@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from personal.concepts import Piece, Progress, Waiting
+from personal.concepts import Piece, Progress
 from personal.errors import ModelError
 from personal.generate.local import LocalGenerator
 from personal.generate.switching import Stage
@@ -24,12 +24,12 @@ def test_a_second_question_waits_for_the_first_and_then_is_answered(stage):
     first = stage.stream(asked("One?"), max_new_tokens=400, stop=threading.Event())
     assert isinstance(next(first), Piece)
     second = stage.stream(asked("Two?"), max_new_tokens=4, stop=threading.Event())
-    assert next(second) == Waiting(1)
+    assert next(second).place == 1
     third = stage.stream(asked("Three?"), max_new_tokens=4, stop=threading.Event())
-    assert next(third) == Waiting(2)
+    assert next(third).place == 2
     first.close()
     assert isinstance(next(second), Piece)
-    assert next(third) == Waiting(1)
+    assert next(third).place == 1
     second.close()
     assert isinstance(next(third), Piece)
     third.close()
@@ -40,11 +40,11 @@ def test_who_stops_waiting_leaves_the_line(stage):
     next(first)
     stop = threading.Event()
     second = stage.stream(asked("Two?"), max_new_tokens=4, stop=stop)
-    assert next(second) == Waiting(1)
+    assert next(second).place == 1
     stop.set()
     assert list(second) == []
     first.close()
-    assert not stage._turnstile._line
+    assert not stage.queue
 
 
 def test_questions_that_are_asked_together_wait_for_their_turn(stage):
@@ -58,13 +58,13 @@ def test_questions_that_are_asked_together_wait_for_their_turn(stage):
     first.close()
     thread.join(30)
     assert len(said[0]) == 2
-    assert not stage._turnstile._line
+    assert not stage.queue
 
 
 class Server:
     """A model elsewhere, which answers several questions at once."""
 
-    exclusive, name, sees, single_turn, description = False, "server", True, False, "elsewhere"
+    concurrency, name, sees, single_turn, description = 2, "server", True, False, "elsewhere"
     verifies = False
 
     def load(self):
@@ -105,7 +105,7 @@ def test_switching_waits_for_the_answer_under_way_and_questions_wait_for_the_swi
     switching = stage.switch(LocalGenerator(str(text_only), quantization="none", name="another"))
     assert next(switching).text == "Waiting for the answer under way"
     waiting = stage.stream(asked("Two?"), max_new_tokens=4, stop=threading.Event())
-    assert next(waiting) == Waiting(2)
+    assert next(waiting).place == 2
     first.close()
     for _ in switching:
         pass
@@ -148,7 +148,7 @@ def test_a_switch_that_is_left_half_way_leaves_the_former(stage, text_only):  # 
     switching.close()
     assert stage.name == "text-only"
     assert answer(stage, asked("Hello?"))
-    assert not stage._turnstile._line
+    assert not stage.queue
 
 
 def test_twenty_switches_leak_less_than_a_hundred_megabytes(stage, seeing, text_only):  # noqa: F811

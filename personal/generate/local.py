@@ -12,7 +12,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from personal.generate.prompt import Message, forget_oldest, without_system
 from personal.generate.quantization import int8_config, nf4_config
 from personal.generate.streaming import Tokens, pieces, runs_in_circles, spoken, texts
 from personal.images import open_photo
+from personal.memory import give_back
 from personal.threads import in_thread
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class LocalGenerator:
     elsewhere; "nf4" (doubly quantised) and "8bit" are bitsandbytes', where the device can (CPU, CUDA); "none" 16 bits.
     """
 
-    exclusive = True
+    concurrency = 1
 
     def __init__(
         self,
@@ -538,7 +539,6 @@ def _avatar(part: dict[str, Any]) -> bool:
 
 def _free() -> None:
     """Give memory that nobody holds any more back to the device and to the system."""
-    import ctypes
     import gc
 
     import torch
@@ -546,8 +546,7 @@ def _free() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    give_back()
 
 
 def _in_words(error: BaseException) -> str:

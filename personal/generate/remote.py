@@ -63,18 +63,25 @@ class RemoteGenerator:
     """A Generator on a server. `url` may lack the `/v1`; without `model` it is the first one that the server lists.
 
     Images of a request travel as data URLs of at most `image_bytes` together; 0 means that the model does not see.
+    It is asked `concurrency` questions at once; more wait here, where turns are shared fairly.
     No wait is longer than `timeout_s`: until the answer begins, or between any two pieces of it.
     """
 
-    exclusive = False
-    """Several answers may run at once: queueing is the server's."""
     single_turn = False
     verifies = False
     """What the model behind an address is worth as a judge is not known."""
 
     def __init__(
-        self, url: str, *, key: str = "", model: str = "", timeout_s: float = 60.0, image_bytes: int = 4 * 2**20
+        self,
+        url: str,
+        *,
+        key: str = "",
+        model: str = "",
+        timeout_s: float = 60.0,
+        image_bytes: int = 4 * 2**20,
+        concurrency: int = 8,
     ) -> None:
+        self.concurrency = concurrency
         self.url = url.rstrip("/").removesuffix("/chat/completions")
         self._key, self._wish, self._model = key, model, model
         self._timeout_s, self._image_bytes = timeout_s, image_bytes

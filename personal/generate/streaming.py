@@ -1,4 +1,4 @@
-"""Take turns at a model, and carry its tokens from the generating thread to whoever reads them.
+"""Carry a model's tokens from the generating thread to whoever reads them.
 
 Knows nothing of the model but that it takes a streamer with `put` and `end`, as `generate` of transformers does.
 """
@@ -7,57 +7,22 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import chain
 from typing import Any
 
-from personal.concepts import Piece, Waiting
+from personal.concepts import Piece
 from personal.errors import ModelError
 from personal.generate.thinking import without_thinking
+from personal.threads import give_way
 
-POLL_S = 0.1
 END = -1
 """Comes after the last token."""
 STALL_S = 600.0
 """After so long without a token a generation counts as stuck."""
 PATIENCE_S = 60.0
 """How long a halted generation may take to its next token before it is left behind."""
-
-
-class Turnstile:
-    """First come, first served, one at a time. Leaving the place early lets the next one move up."""
-
-    def __init__(self) -> None:
-        self._line: deque[object] = deque()
-        self._moved = threading.Condition()
-
-    def join(self) -> object:
-        """Take the last place in the line; give the ticket back with `leave`."""
-        ticket = object()
-        with self._moved:
-            self._line.append(ticket)
-        return ticket
-
-    def leave(self, ticket: object) -> None:
-        with self._moved:
-            self._line.remove(ticket)
-            self._moved.notify_all()
-
-    def wait(self, ticket: object, stop: threading.Event) -> Iterator[Waiting]:
-        """Yield how many are before the ticket, whenever that changes, until it is first or `stop` is set."""
-        said = 0
-        while not stop.is_set():
-            with self._moved:
-                ahead = self._line.index(ticket)
-                if ahead == said and ahead > 0:
-                    self._moved.wait(POLL_S)
-                    continue
-            if ahead == 0:
-                return
-            said = ahead
-            yield Waiting(ahead)
 
 
 class Tokens:
@@ -73,6 +38,7 @@ class Tokens:
             return
         for token in value.tolist():
             self.ids.put(token)
+        give_way()
 
     def end(self) -> None:
         """Nothing to do: the reader knows the end by the thread's."""

@@ -1,7 +1,8 @@
 """One place from which models answer: who waits for whom, and how one model takes another's place.
 
-Answers of a model on this machine come one at a time, first come, first served; a model server may answer several at
-once. While models change places, questions wait; where the new one cannot be opened, the old one answers them.
+Answers of a model on this machine come one at a time; a model server may answer several at once. Turns are shared
+among owners (`personal.generate.fair_queue`). While models change places, questions wait; where the new one cannot be
+opened, the old one answers them.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from typing import Protocol
 
 from personal.concepts import Piece, Progress, Waiting
 from personal.errors import ModelError, PersonalError
+from personal.generate.fair_queue import FairQueue
 from personal.generate.prompt import Message
-from personal.generate.streaming import Turnstile
+
+BATCH, SWITCH = "a batch of questions", "a change of models"
+"""Who waits in the queue for what is no owner's."""
 
 
 class Model(Protocol):
     """What can take the place: `personal.generate.local.LocalGenerator`, `personal.generate.remote.RemoteGenerator`."""
 
-    exclusive: bool
+    concurrency: int
 
     @property
     def name(self) -> str: ...
@@ -45,7 +49,7 @@ class Stage:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._turnstile = Turnstile()
+        self.queue = FairQueue(model.concurrency)
 
     @property
     def name(self) -> str:
@@ -77,38 +81,40 @@ class Stage:
         self.model.clear()
 
     def stream(
-        self, messages: Sequence[Message], *, max_new_tokens: int, stop: threading.Event, temperature: float = 0.0
+        self,
+        messages: Sequence[Message],
+        *,
+        max_new_tokens: int,
+        stop: threading.Event,
+        temperature: float = 0.0,
+        owner: str = "",
     ) -> Iterator[Waiting | Piece]:
-        """Answer: Waiting while others are before it, then Pieces as they come. See `LocalGenerator.stream`.
+        """Answer an owner: Waiting while others are before it, then Pieces as they come. See `LocalGenerator.stream`.
 
-        Raises ModelError, also where a model of another kind took the place meanwhile.
+        Raises ModelError, also where a model of another kind took the place meanwhile, or too many wait.
         """
-        asked, left = (self.sees, self.single_turn), False
-        ticket = self._turnstile.join()
+        asked = self.sees, self.single_turn
+        ticket = self.queue.join(owner)
         try:
-            yield from self._turnstile.wait(ticket, stop)
+            yield from self.queue.wait(ticket, stop)
             if stop.is_set():
                 return
             model = self.model
             if (model.sees, model.single_turn) != asked:
                 raise ModelError(f"{model.name} took the place while your question waited. Ask it again.")
-            if not model.exclusive:
-                self._turnstile.leave(ticket)
-                left = True
             yield from model.stream(messages, max_new_tokens=max_new_tokens, stop=stop, temperature=temperature)
         finally:
-            if not left:
-                self._turnstile.leave(ticket)
+            self.queue.leave(ticket)
 
     def answers(self, asked: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[str]:
         """Answer conversations side by side once it is their turn. See `LocalGenerator.answers`. Raises ModelError."""
-        ticket = self._turnstile.join()
+        ticket = self.queue.join(BATCH, alone=True)
         try:
-            for _ in self._turnstile.wait(ticket, threading.Event()):
+            for _ in self.queue.wait(ticket, threading.Event()):
                 pass
             return self.model.answers(asked, max_new_tokens=max_new_tokens)
         finally:
-            self._turnstile.leave(ticket)
+            self.queue.leave(ticket)
 
     def switch(self, model: Model) -> Iterator[Progress]:
         """Let another model take the place, once the answers under way are over, yielding progress.
@@ -116,14 +122,14 @@ class Stage:
         The memory of the one that leaves is given back first. Where the new one cannot be loaded, or the iterator is
         closed before the end, the old one is loaded again and stays. Raises PersonalError in words.
         """
-        old, ticket = self.model, self._turnstile.join()
+        old, ticket = self.model, self.queue.join(SWITCH, alone=True)
         try:
-            for waiting in self._turnstile.wait(ticket, threading.Event()):
-                yield Progress(f"Waiting for {_answers(waiting.ahead)} under way")
+            for waiting in self.queue.wait(ticket, threading.Event()):
+                yield Progress(f"Waiting for {_answers(waiting.place)} under way")
             old.unload()
             try:
                 yield from model.load()
-                self.model = model
+                self.model, self.queue.places = model, model.concurrency
             except PersonalError as error:
                 yield Progress(f"Going back to {old.name}")
                 yield from old.load()
@@ -132,7 +138,7 @@ class Stage:
                 if self.model is not model:
                     model.unload()
         finally:
-            self._turnstile.leave(ticket)
+            self.queue.leave(ticket)
 
 
 def _answers(count: int) -> str:

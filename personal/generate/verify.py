@@ -38,11 +38,12 @@ class Model(Protocol):
         max_new_tokens: int,
         stop: threading.Event,
         temperature: float = 0.0,
+        owner: str = "",
     ) -> Iterator[Waiting | Piece]: ...
 
 
 def fingerprint(
-    generator: Model, photos: Sequence[Photo], category: str = "", *, stop: threading.Event
+    generator: Model, photos: Sequence[Photo], category: str = "", *, stop: threading.Event, owner: str = ""
 ) -> Iterator[Waiting | Piece | Fingerprint]:
     """Draft the attributes of what the first few photos show; yields the Fingerprint last.
 
@@ -55,7 +56,7 @@ def fingerprint(
         )
     pieces: list[str] = []
     messages = prompt.ask_attributes(photos[:VIEWS], category)
-    for event in generator.stream(messages, max_new_tokens=LIST_TOKENS, stop=stop):
+    for event in generator.stream(messages, max_new_tokens=LIST_TOKENS, stop=stop, owner=owner):
         if isinstance(event, Piece):
             if event.retracts:
                 pieces.clear()
@@ -75,6 +76,7 @@ def confirm(
     *,
     avatars: Callable[[Concept], Photo],
     stop: threading.Event,
+    owner: str = "",
 ) -> Generator[Waiting, None, Match]:
     """Ask whether a match is right, and if so, whether the `rival` is not still more; return what stands in the end.
 
@@ -82,19 +84,21 @@ def confirm(
     other, leaves things as they are: `confirmed` stays None. Waiting is yielded while others are before it.
     """
     cut = crop(photo, match.box or WHOLE, MARGIN)
-    answer = yield from _say(generator, prompt.ask_if(cut, match.concept), stop)
+    answer = yield from _say(generator, prompt.ask_if(cut, match.concept), stop, owner)
     right = prompt.read_verdict(answer)
     if not right or rival is None:
         return replace(match, confirmed=right)
     pair = [(one.concept, avatars(one.concept)) for one in (match, rival)]
-    answer = yield from _say(generator, prompt.ask_which(cut, pair[0], pair[1]), stop)
+    answer = yield from _say(generator, prompt.ask_which(cut, pair[0], pair[1]), stop, owner)
     return replace(rival if prompt.read_choice(answer) == "B" else match, confirmed=True)
 
 
-def _say(generator: Model, messages: Sequence[prompt.Message], stop: threading.Event) -> Generator[Waiting, None, str]:
+def _say(
+    generator: Model, messages: Sequence[prompt.Message], stop: threading.Event, owner: str
+) -> Generator[Waiting, None, str]:
     pieces: list[str] = []
     with suppress(ModelError):  # the answer itself will tell, if it fails too
-        for event in generator.stream(messages, max_new_tokens=WORD_TOKENS, stop=stop):
+        for event in generator.stream(messages, max_new_tokens=WORD_TOKENS, stop=stop, owner=owner):
             if isinstance(event, Piece):
                 if event.retracts:
                     pieces.clear()

@@ -31,7 +31,8 @@ _models: dict[str, LentGenerator] = {}
 class LentGenerator(LocalGenerator):
     """A LocalGenerator whose answers are computed elsewhere, on a GPU lent for each; several may be at once."""
 
-    exclusive = False
+    concurrency = 8
+    """Answers that may be under way at once: ZeroGPU has a queue of its own."""
 
     def __init__(self, source: str, *, quantization: str = "4bit", **options: Any) -> None:
         if quantization == "8bit":

@@ -62,8 +62,7 @@ def _guessed(names: Sequence[bytes]) -> tuple[str, str]:
 def _commonness(names: Sequence[bytes], letters: re.Pattern[bytes]) -> float:
     text = b"/".join(names)
     beyond = sum(byte > 127 for byte in text)
-    common: int = sum(byte > 127 for found in letters.findall(text) for byte in found)
-    return common / max(1, beyond)
+    return sum(byte > 127 for found in letters.findall(text) for byte in found) / max(1, beyond)
 
 
 def _all(names: Sequence[bytes], codec: str) -> bool:

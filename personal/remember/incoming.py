@@ -193,8 +193,7 @@ class _Reader:
                 problems.append(f"{beyond}; the others were left out.")
                 break
             try:
-                photos[path] = photo = self._photo(path)
-                problems += [f"{path}: {photo.hint}."] if photo.hint else []
+                photos[path] = self._photo(path)
             except (ImageError, ExchangeError) as error:
                 problems.append(f"{path} was left out: {error}")
         return photos

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from personal.concepts import Box, Progress
 from personal.errors import ModelError
 from personal.retrieve.regions import coverage
-from personal.threads import in_thread
+from personal.threads import in_foreground, in_thread
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -106,7 +106,7 @@ class Detector:
         """
         try:
             with self._turn:
-                return in_thread(lambda: self._propose(image, categories))
+                return in_foreground(lambda: self._propose(image, categories))
         except (RuntimeError, ValueError, IndexError, TypeError, AttributeError, AssertionError, MemoryError) as error:
             raise ModelError(f"The detector {self.source} could not look at the photo: {_first_line(error)}") from error
 

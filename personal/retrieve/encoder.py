@@ -19,7 +19,7 @@ from personal.errors import ModelError
 from personal.retrieve.calibrate import Calibration
 from personal.retrieve.head import FILE, Head, read, unit
 from personal.retrieve.regions import centre, cut, pool_box, pool_whole
-from personal.threads import in_thread
+from personal.threads import in_foreground, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,8 +110,10 @@ class Encoder:
         if not images:
             return np.zeros((0, self.dimension), np.float32)
         if self.maps:
-            return in_thread(lambda: self.project(np.concatenate([pool_whole(self._seen(image)) for image in images])))
-        return in_thread(lambda: self._embed_batch(images))
+            return in_foreground(
+                lambda: self.project(np.concatenate([pool_whole(self._seen(image)) for image in images]))
+            )
+        return in_foreground(lambda: self._embed_batch(images))
 
     def remember(self, image: Image) -> NDArray[np.float32]:
         """Embed a reference: the whole of it, its middle, and, from a map, the whole as if far away: (n, dimension)."""
@@ -125,14 +127,14 @@ class Encoder:
             near, far = self._seen(image), self._map(image, TINY)
             return self.project(np.concatenate([pool_whole(near), pool_box(near, middle), pool_whole(far)]))
 
-        return in_thread(pooled)
+        return in_foreground(pooled)
 
     def dense(self, image: Image, *, fine: bool = False) -> NDArray[np.float32] | None:
         """Return the trunk's last map (rows, columns, channels), float32, or None where the tower has none.
 
         The photo's short side is brought to SHORT_SIDE pixels before, where it is to be `fine` to FINE.
         """
-        return in_thread(lambda: self._seen(image, FINE if fine else SHORT_SIDE)) if self.maps else None
+        return in_foreground(lambda: self._seen(image, FINE if fine else SHORT_SIDE)) if self.maps else None
 
     def project(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn what was pooled from a map (n, channels) into vectors (n, dimension), unit length."""

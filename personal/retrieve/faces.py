@@ -22,7 +22,7 @@ from personal.concepts import Box, Progress
 from personal.errors import ModelError
 from personal.retrieve.mtcnn import Cascade, Found
 from personal.retrieve.regions import Regions
-from personal.threads import in_thread
+from personal.threads import in_foreground, in_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,7 +101,7 @@ class Faces:
         if self._cascade is None:
             raise ModelError("Faces were asked for before what recognises them was opened. Start the app again.")
         with self._mutex:  # dlib's network holds what it computes
-            return in_thread(lambda: self._find(image))
+            return in_foreground(lambda: self._find(image))
 
     def _find(self, image: Image) -> Regions:
         assert self._cascade is not None

@@ -26,6 +26,7 @@ from personal.ui.concepts import Concepts
 from personal.ui.desk import Desk, Screen, html
 from personal.ui.doors import UPLOAD, PagePolicy, outermost
 from personal.ui.evaluate import Evaluate
+from personal.ui.events import SLOTS
 from personal.ui.ordered import OrderedBlocks
 from personal.ui.places import hidden
 from personal.ui.sessions import Session, Sessions, Visitors
@@ -174,7 +175,7 @@ class Server:
 
     def start(self) -> str:
         """Serve in the background and return the address. Raises SettingsError where it cannot be served at."""
-        self.page.queue(default_concurrency_limit=8)
+        self.page.queue()
         with _served_at(self.settings):
             url = self._launch(self.settings)
         threading.Thread(target=self._sweep, name="sweeper", daemon=True).start()
@@ -186,6 +187,7 @@ class Server:
             server_port=knobs.port,
             share=False,
             prevent_thread_lock=True,
+            max_threads=SLOTS,
             quiet=True,
             favicon_path=ASSETS / "logo.png",
             footer_links=[],

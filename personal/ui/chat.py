@@ -17,6 +17,7 @@ import gradio as gr
 
 from personal.concepts import Answer, Concept, Look, Match, Photo, Turn, Waiting
 from personal.errors import PersonalError
+from personal.generate.fair_queue import PENDING_MAX
 from personal.ui import render, samples
 from personal.ui.desk import Desk, Screen, html, streaming_words, words
 from personal.ui.panel import Panel
@@ -29,6 +30,7 @@ RECOGNITION = "recognition"
 QUESTION_MAX = 4000
 DRAFT_PHOTOS, DRAFT_BYTES = 20, 50 * 2**20
 """Photos that can wait for one question, in number and in bytes."""
+PICTURES = ["image", ".heic", ".heif", ".avif"]
 
 
 class Chat:
@@ -56,6 +58,7 @@ class Chat:
                 self.drafts = html(elem_id="drafts")
                 self.box = gr.MultimodalTextbox(
                     file_count="multiple",
+                    file_types=PICTURES,
                     sources=["upload"],
                     placeholder="Ask about your photo …",
                     show_label=False,
@@ -64,7 +67,7 @@ class Chat:
                     max_lines=6,
                     html_attributes=gr.InputHTMLAttributes(autocapitalize="sentences"),
                 )
-                self.dropped = gr.File(file_count="multiple", label="Photos", elem_id="dropped")
+                self.dropped = gr.File(file_count="multiple", file_types=PICTURES, label="Photos", elem_id="dropped")
                 with gr.Accordion("Take a photo", open=False, elem_classes="camera"):
                     self.camera = gr.Image(
                         sources=["webcam"], type="filepath", show_label=False, label="Camera", buttons=[], height=240
@@ -80,13 +83,12 @@ class Chat:
         self._tabs = tabs
         drawn = [*self.drawn, *self.panel.fields, self.notice, self.camera, self.dropped, self._desk.toast]
         quiet: dict[str, Any] = {"outputs": drawn, "show_progress": "hidden", "api_visibility": "private"}
-        many: dict[str, Any] = {**quiet, "concurrency_limit": 16}
-        asking: dict[str, Any] = {**many, "trigger_mode": "multiple"}  # of one conversation while another is answered
+        asking: dict[str, Any] = {**quiet, "trigger_mode": "multiple"}  # of one conversation while another is answered
         self.box.submit(self.submit, self.box, **asking)
         self.box.change(None, self.box, self.dropped, js="(value) => personal.take(value)", show_progress="hidden")
         taken = self.dropped.change(self.receive, self.dropped, **quiet, trigger_mode="multiple")
         taken.then(None, js="() => personal.taken()")
-        self.box.stop(self.stop, None, **many)
+        self.box.stop(self.stop, None, **quiet)
         self.camera.input(self.shoot, self.camera, **quiet)
         clicks: dict[str, Any] = {**asking, "outputs": [*drawn, *self._desk.elsewhere]}
         self.log.select(self.on_log, None, **clicks)
@@ -186,6 +188,8 @@ class Chat:
         keep = {self.box: self._field(talk, text)}
         if talk.answering is not None:
             problems.append("The last answer is still being written: stop it first, or wait.")
+        elif sum(one.answering is not None for one in session.conversations) >= PENDING_MAX:
+            problems.append(f"You have {PENDING_MAX} questions waiting. Wait for an answer, or stop one.")
         elif len(text) > QUESTION_MAX:
             problems.append(
                 f"That is {len(text):,} characters; a question can have {QUESTION_MAX:,}. Please shorten it."
@@ -254,8 +258,7 @@ class Chat:
                     self._looked(talk, entry, event)
                     screen = {**self.draw(session), self.live: render.live("", "Thinking …", {}, {})}
                 elif isinstance(event, Waiting):
-                    ahead = render.plural(event.ahead, "answer")
-                    screen = {self.live: render.live("", f"Waiting: {ahead} before yours.", {}, {})}
+                    screen = {self.live: render.live("", render.place(event), {}, {})}
                 elif isinstance(event, Answer):
                     entry.answer = event
                 else:
@@ -263,8 +266,8 @@ class Chat:
                     if time.perf_counter() - drawn_at > DRAW_EVERY_S:
                         drawn_at = time.perf_counter()
                         screen = {self.live: render.live(text, "", concepts, talk.colours)}
-                if screen and session.conversation is talk:
-                    yield screen
+                if screen:  # what another conversation shows stays, but a page that left is noticed
+                    yield screen if session.conversation is talk else {self.notice: gr.skip()}
         except PersonalError as error:
             entry.error = str(error)
         finally:

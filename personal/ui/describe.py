@@ -56,8 +56,8 @@ class Describe:
 
     def wire(self, notice: gr.HTML, category: gr.Dropdown, quiet: dict[str, Any]) -> None:
         self.notice = notice
-        self.begin.click(self.write, [self.field, category], **quiet, concurrency_limit=16, trigger_mode="multiple")
-        self.end.click(self.stop, None, **quiet, concurrency_limit=16)
+        self.begin.click(self.write, [self.field, category], **quiet, trigger_mode="multiple")
+        self.end.click(self.stop, None, **quiet)
 
     def draw(self, session: Session) -> Screen:
         """The button as it is to be now; the field's text is left alone."""
@@ -105,8 +105,7 @@ class Describe:
         for event in steps:
             screen: Screen = {}
             if isinstance(event, Waiting):
-                ahead = render.plural(event.ahead, "answer")
-                screen = {self.status: render.busy(f"Waiting: {ahead} before yours.")}
+                screen = {self.status: render.busy(render.place(event))}
             elif isinstance(event, Piece):
                 said = (event.text if event.retracts else said + event.text).lstrip()
                 if said and time.perf_counter() - drawn_at > DRAW_EVERY_S:

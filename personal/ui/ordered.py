@@ -1,5 +1,7 @@
 """Gradio's Blocks as this page needs them: screens arrive in the order in which they were drawn, and each once.
 
+Its events are queued by `personal.ui.events`.
+
 Gradio draws events that overlap side by side, so that an older screen may arrive after a newer one (a form that was
 just opened closes), and sends a generator's last screen a second time when it ends (a name that was typed meanwhile is
 gone). Handlers here return what the tab shows *now*, so an older screen is never wanted.
@@ -14,6 +16,8 @@ from weakref import WeakKeyDictionary
 
 import gradio as gr
 
+from personal.ui.events import FairEvents
+
 
 class OrderedBlocks(gr.Blocks):
     """`gr.Blocks` that sends each page its screens in the order of the handlers' ends."""
@@ -23,6 +27,19 @@ class OrderedBlocks(gr.Blocks):
         self.hide: Callable[[Any], Any] = lambda value: value
         """What a value becomes before it leaves."""
         self._turns: WeakKeyDictionary[Any, asyncio.Lock] = WeakKeyDictionary()
+
+    def queue(self, *args: Any, **kwargs: Any) -> OrderedBlocks:
+        """Queue events fairly among visitors; handlers that set no limit of their own have none."""
+        super().queue(*args, **kwargs)
+        self._queue = FairEvents(
+            live_updates=False,
+            concurrency_count=self.max_threads,
+            update_intervals=1,
+            max_size=None,
+            blocks=self,
+            default_concurrency_limit=None,
+        )
+        return self
 
     def get_config_file(self) -> Any:
         """Return what a page is told of the app: also that it opens Gradio's heartbeat, by which visitors stay.

@@ -17,7 +17,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 from personal.assistant import DOUBT
-from personal.concepts import Answer, Box, Concept, Match, Photo, Progress
+from personal.concepts import Answer, Box, Concept, Match, Photo, Progress, Waiting
 from personal.images import data_url, quality_hints
 from personal.settings import TINY
 from personal.ui.sessions import Conversation, Entry
@@ -217,6 +217,18 @@ def sure(match: Match) -> str:
         return similarity
     words = next((words for least, words in SURE if match.probability >= least), "hardly likely")
     return f"{words}, {similarity}"
+
+
+def place(waiting: Waiting) -> str:
+    """Tell a place in the queue, and the expected wait where it is known."""
+    where = "You're next in line" if waiting.place == 1 else f"You're number {waiting.place} in line"
+    if waiting.seconds is None:
+        return f"{where} …"
+    if waiting.seconds < 5:
+        return f"{where}: a few seconds …"
+    if waiting.seconds < 90:
+        return f"{where}: about {5 * round(waiting.seconds / 5)} seconds …"
+    return f"{where}: about {round(waiting.seconds / 60)} minutes …"
 
 
 def live(text: str, status: str, concepts: Mapping[str, Concept], colours: Mapping[str, int]) -> str:

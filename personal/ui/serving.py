@@ -10,6 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 from personal.errors import PersonalError
+from personal.memory import limit_arenas
 from personal.settings import Settings
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
@@ -25,6 +26,7 @@ def serve(settings: Settings) -> NoReturn:
 
 
 def _serve(settings: Settings) -> int:
+    limit_arenas()
     end = threading.Event()
     _listen(end)
     if not os.environ.get("GRADIO_SERVER_PORT", "").strip():
