@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import logging
 import re
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from contextlib import asynccontextmanager, contextmanager
@@ -119,6 +118,8 @@ class Doors:
             await send({"type": "websocket.close", "code": 1008})
             return
         sending = self._with_headers(scope, send)
+        if scope["method"] == "POST":
+            receive, sending = lingering(receive, sending)
         try:
             headers = self._admit(scope)
             with self._limit.hold(_address(scope), BUSY):
@@ -130,7 +131,7 @@ class Doors:
                     receive = _replay(body, receive)
                 await self._app(scope, receive, sending)
         except Refused as refusal:
-            await refuse(refusal, receive, sending, expects_body=scope["method"] == "POST")
+            await respond(sending, refusal.status, str(refusal))
 
     def _admit(self, scope: Scope) -> dict[str, str]:
         """Check where a request comes from and what it asks for, and return its headers. Raises Refused."""
@@ -246,26 +247,42 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def respond(send: Send, status: int, words: str, *, more: bool = False) -> None:
+async def respond(send: Send, status: int, words: str) -> None:
     """Send plain words."""
     body = words.encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    headers += [(b"connection", b"close")] if more else []
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": more})
+    await send({"type": "http.response.body", "body": body})
 
 
-async def refuse(refusal: Refused, receive: Receive, send: Send, *, expects_body: bool) -> None:
-    """Tell why a request is refused; what is still being sent is thrown away for a moment, so that the words arrive."""
-    await respond(send, refusal.status, str(refusal), more=expects_body)
-    if not expects_body:
-        return
-    end = time.monotonic() + LINGER_S
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_S):
-            while time.monotonic() < end and (await receive()).get("more_body", False):
-                pass
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+def lingering(receive: Receive, send: Send) -> tuple[Receive, Send]:
+    """Return a `receive` and a `send` by which an answer that comes before the end of the request ends both.
+
+    The answer is sent at once; what still comes is thrown away for LINGER_S, so that the sender reads the answer
+    (closing at once would reset the connection), and then the connection is closed.
+    """
+    ended = False
+
+    async def receiving() -> Any:
+        nonlocal ended
+        message = await receive()
+        ended = ended or not message.get("more_body", False)
+        return message
+
+    async def sending(message: Message) -> None:
+        if not ended and message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
+        if ended or message.get("more_body", False) or message["type"] != "http.response.body":
+            await send(message)
+            return
+        await send({**message, "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while not ended:
+                    await receiving()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return receiving, sending
 
 
 # -- the page's scripts ------------------------------------------------------------------------------------------------
