@@ -79,37 +79,88 @@
     setTimeout(() => button.classList.remove("done"), 1500);
   };
 
+  const send = window.fetch.bind(window);
+
+  /* What stands above everything: that the server cannot be reached, or that it no longer has what is shown here. */
+  const tell = (words, label, act) => {
+    document.querySelector("#lost")?.remove();
+    if (!words) return;
+    const bar = Object.assign(document.createElement("div"), { id: "lost", role: "alert", textContent: words });
+    if (label) bar.append(Object.assign(document.createElement("button"), { textContent: label, onclick: act }));
+    document.body.append(bar);
+  };
+  let gone = false;
+  const ended = async (response) => {
+    gone = true;
+    const { detail } = await response.clone().json().catch(() => ({}));
+    tell(detail ?? "Your visit has ended.", "Start again", () => location.reload());
+  };
+
+  /* The page's key tells the server whose page this is, also where the browser keeps no cookies. */
+  const key = send("personal/visit", { method: "POST" }).then((response) => response.json()).then((told) => told.key)
+    .catch(() => "");
+  const ask = async (what, more) => {
+    const request = new Request(what, more);
+    if (await key && new URL(request.url).origin === location.origin) request.headers.set("X-Personal", await key);
+    const response = await send(request);
+    if (response.status === 410) ended(response);
+    return response;
+  };
+
   /* The server holds what a visitor has while a heartbeat is open. Gradio opens it once; here it is opened again whenever
-     it breaks, however long the network was away. Gradio itself is given one that lasts. */
+     it breaks, however long the network was away, and one page does it for all of a visitor's: a browser opens six
+     connections to an address. Gradio itself is given one that lasts. */
   const heartbeat = (address) => {
     const beat = async () => {
-      for (;;) {
+      for (let missed = 1; !gone; missed += 1) {
         try {
-          const reader = (await send(address)).body.getReader();
+          const response = await ask(address);
+          if (!response.ok) throw response.status;
+          const reader = response.body.getReader();
+          if (missed > 3 && !gone) tell("");
+          missed = 0;
           while (!(await reader.read()).done);
-        } catch { /* the network is away */ }
-        await new Promise((again) => {
+        } catch { /* tried again */ }
+        if (missed === 3 && !gone) tell("The app cannot be reached. Trying again …");
+        if (!gone) await new Promise((again) => {
           setTimeout(again, 1000);
           addEventListener("online", again, { once: true });
         });
       }
     };
-    beat();
+    key.then((name) => (name && navigator.locks ? navigator.locks.request(`personal ${name}`, beat) : beat()));
     return new Response(new ReadableStream(), { headers: { "Content-Type": "text/event-stream" } });
+  };
+
+  /* What is typed but not sent outlives a page that is loaded anew. */
+  const remember = () => {
+    const typed = document.querySelector("#ask textarea");
+    if (typed) sessionStorage.setItem("personal-typed", typed.value);
+  };
+  const recall = () => {
+    const words = sessionStorage.getItem("personal-typed");
+    sessionStorage.removeItem("personal-typed");
+    const look = words && setInterval(() => {
+      const field = document.querySelector("#ask textarea");
+      if (!field) return;
+      clearInterval(look);
+      if (field.value) return;
+      field.value = words;
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+    }, 100);
   };
 
   /* A question that is sent while a photo is on its way waits for it: uploaded, then taken out of the field. */
   let uploads = 0, taking = 0, waiting = 0;
   const crosses = () => [...document.querySelectorAll('#ask [aria-label="Remove file"]')];
   const coming = () => uploads > 0 || taking > 0 || crosses().length > 0;
-  const send = window.fetch.bind(window);
   window.fetch = async (what, ...more) => {
     const address = String(what?.url ?? what);
     if (address.includes("/heartbeat/")) return heartbeat(address);
-    if (!/\/upload(\?|$)/.test(address)) return send(what, ...more);
+    if (!/\/upload(\?|$)/.test(address)) return ask(what, ...more);
     uploads += 1;
     try {
-      const response = await send(what, ...more);
+      const response = await ask(what, ...more);
       if (!response.ok) wait(false);
       return response;
     } catch (error) {
@@ -253,6 +304,9 @@
 
   const start = () => {
     theme(wanted());
+    new MutationObserver(() => {
+      if (document.body.classList.contains("dark") !== wanted()) theme(wanted());
+    }).observe(document.body, { attributeFilter: ["class"] });
     system.addEventListener("change", () => theme(wanted()));
     document.addEventListener("mouseover", lit);
     document.addEventListener("focusin", lit);
@@ -266,6 +320,8 @@
         if (!e.contains(event.target)) e.removeAttribute("open");
       });
     });
+    addEventListener("pagehide", remember);
+    recall();
     follow();
     setInterval(announce, 2000);
   };

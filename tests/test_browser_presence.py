@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.test_browser import SAMPLES, ask, card, chromium, create, everything, samples, served, tab, visit  # noqa: F401
+from tests.test_browser import SAMPLES, ask, card, chromium, create, everything, samples, served, tab, upload, visit  # noqa: F401
 
 pytestmark = pytest.mark.browser
 GRACE_S = 3
@@ -24,13 +24,17 @@ GUESTS = {"GRADIO_SERVER_NAME": "0.0.0.0", "PERSONAL_SESSION_GRACE_S": str(GRACE
 class Network:
     """What lies between the browser and the app: it can go away, and come back."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, cookies: bool = True) -> None:
         self.there = True
-        self._to = (urlsplit(address).hostname, urlsplit(address).port)
+        self._cookies = cookies
+        self.lead_to(address)
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def lead_to(self, address: str) -> None:
+        self._to = (urlsplit(address).hostname, urlsplit(address).port)
 
     def _accept(self) -> None:
         while True:
@@ -41,7 +45,11 @@ class Network:
             if not self.there:
                 near.close()
                 continue
-            far = socket.create_connection(self._to)
+            try:
+                far = socket.create_connection(self._to)
+            except OSError:
+                near.close()
+                continue
             self._open |= {near, far}
             for one, other in ((near, far), (far, near)):
                 threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
@@ -49,7 +57,7 @@ class Network:
     def _carry(self, one: socket.socket, other: socket.socket) -> None:
         with suppress(OSError):
             while data := one.recv(65536):
-                other.sendall(data)
+                other.sendall(data if self._cookies else data.replace(b"set-cookie:", b"not-cookie:"))
         for end in (one, other):
             self._open.discard(end)
             self._hang_up(end)
@@ -70,8 +78,8 @@ class Network:
 
 
 @contextmanager
-def network(address):
-    made = Network(address)
+def network(address, **more):
+    made = Network(address, **more)
     try:
         yield made
     finally:
@@ -137,6 +145,97 @@ def test_a_network_that_is_away_for_less_than_the_grace_loses_nothing(guests, ch
         time.sleep(IDLE_S)
         assert held(data, "traveller")
         page.context.close()
+
+
+def say(page, question):
+    page.locator("#ask textarea").fill(question)
+
+
+def typed(page):
+    from playwright.sync_api import expect
+
+    return expect(page.locator("#ask textarea"))
+
+
+def test_a_page_whose_visit_ended_says_so_and_keeps_the_question(guests, chromium):  # noqa: F811
+    address, data = guests
+    with network(address) as between:
+        page = arrive(chromium, between.address, "asleep")
+        second = visit(page.context, between.address)
+        tab(page, "Chat")
+        say(page, "What was I going to ask?")
+        between.lose()
+        page.locator("#lost", has_text="cannot be reached").wait_for()
+        assert erased(data, "asleep")
+        between.there = True
+        for shown in (page, second):
+            shown.locator(
+                "#lost", has_text="Your visit has ended, and what you added as a guest was erased."
+            ).wait_for()
+        typed(page).to_have_value("What was I going to ask?")
+        page.locator("#lost").get_by_role("button", name="Start again").click()
+        page.locator("#banner", has_text="Your visit has ended").wait_for()
+        typed(page).to_have_value("What was I going to ask?")
+        assert not page.locator("#lost").count()
+        page.reload()  # once is enough
+        page.locator("#banner", has_text="You are a guest here").wait_for()
+        assert "ended" not in page.locator("#banner").inner_text()
+        page.context.close()
+
+
+def test_many_pages_of_a_browser_are_all_served_and_any_of_them_keeps_the_visitor(guests, chromium):  # noqa: F811
+    address, data = guests
+    page = arrive(chromium, address, "crowd")
+    pages = [visit(page.context, address) for _ in range(7)]  # a browser opens six connections to an address
+    page.close()  # it was the one that kept the visitor
+    time.sleep(IDLE_S)
+    assert held(data, "crowd")
+    tab(pages[-1], "Concepts")
+    card(pages[-1], "crowd").wait_for()
+    page.context.close()
+    assert erased(data, "crowd")
+
+
+def test_a_browser_that_keeps_no_cookies_is_a_visitor_with_what_is_theirs(guests, chromium):  # noqa: F811
+    address, data = guests
+    scene = next(p for p in samples()["photos"] if samples()["concepts"][0]["name"] in p["concepts"])
+    with network(address, cookies=False) as between:
+        page = arrive(chromium, between.address, "crumbless")
+        assert not page.context.cookies()
+        other = visit(page.context, between.address)
+        tab(other, "Concepts")
+        other.locator("#cards [data-act=samples]").wait_for()
+        time.sleep(IDLE_S)
+        assert held(data, "crumbless")
+        tab(page, "Chat")
+        upload(page, "#ask", SAMPLES / scene["file"])
+        page.locator("#panel .box", has_text="crumbless").wait_for()
+        other.close()
+        time.sleep(IDLE_S)
+        assert held(data, "crumbless")
+        page.context.close()
+        assert erased(data, "crumbless")
+
+
+def test_after_a_restart_the_page_says_what_is_there_still(tmp_path, chromium):  # noqa: F811
+    with ExitStack() as first:
+        address = first.enter_context(served(tmp_path / "data"))
+        with network(address) as between:
+            page = arrive(chromium, between.address, "kept")
+            tab(page, "Chat")
+            ask(page, "Hello, who are you?")
+            say(page, "And one thing more")
+            first.close()
+            with served(tmp_path / "data") as address:
+                between.lead_to(address)
+                page.locator("#lost", has_text="Your concepts are here; the conversation is gone.").wait_for()
+                page.locator("#log .said.you", has_text="Hello, who are you?").wait_for()  # to be read and copied
+                page.locator("#lost").get_by_role("button", name="Start again").click()
+                page.locator("#banner", has_text="Your concepts are here").wait_for(timeout=120_000)
+                typed(page).to_have_value("And one thing more")
+                tab(page, "Concepts")
+                card(page, "kept").wait_for()
+                page.context.close()
 
 
 def test_on_ones_own_machine_the_conversation_stays_while_the_page_is_open(tmp_path, chromium):  # noqa: F811

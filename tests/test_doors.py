@@ -210,7 +210,6 @@ SHUT = [
     "POST /gradio_api/vibe-edit",
     "GET /gradio_api/user",
     "GET /gradio_api/token",
-    "GET /gradio_api/app_id",
     "GET /gradio_api/queue/status",
     "POST /login",
     "GET /logout",
@@ -247,6 +246,8 @@ OPEN = [
     "GET /config",
     "GET /gradio_api/info",
     "GET /gradio_api/startup-events",
+    "GET /gradio_api/app_id",
+    "POST /personal/visit",
     "GET /gradio_api/heartbeat/agwsd4lcq7h",
     "GET /gradio_api/queue/data",
     "GET /gradio_api/upload_progress",
@@ -403,12 +404,12 @@ def test_gradio_lets_no_other_site_read_an_answer():
     assert not [name for name in headers if name.lower().startswith("access-control")]
 
 
-def test_the_page_may_run_the_scripts_it_came_with_and_no_others():
-    page = b"<html><script>one()</script><script data-x>\n two() \n</script><script src='./a.js'></script></html>"
+def test_the_page_begins_with_its_own_script_and_may_run_no_others_than_it_came_with():
+    page = b"<head><script>one()</script><script data-x>\n two() \n</script><script src='./a.js'></script></head>"
     sent = []
 
     async def app(scope, receive, send):
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(page))]})
         await send({"type": "http.response.body", "body": page[:30], "more_body": True})
         await send({"type": "http.response.body", "body": page[30:]})
 
@@ -417,9 +418,11 @@ def test_the_page_may_run_the_scripts_it_came_with_and_no_others():
 
     policy = PagePolicy(app, space=False, head="<script>three()</script>")
     asyncio.run(policy({"type": "http", "path": "/"}, None, send))
-    said = dict(sent[0]["headers"])[b"content-security-policy"].decode()
-    scripts = next(part for part in said.split("; ") if part.startswith("script-src"))
-    wanted = [base64.b64encode(hashlib.sha256(s).digest()).decode() for s in (b"one()", b"\n two() \n", b"three()")]
+    headers = dict(sent[0]["headers"])
+    scripts = next(p for p in headers[b"content-security-policy"].decode().split("; ") if p.startswith("script-src"))
+    wanted = [base64.b64encode(hashlib.sha256(s).digest()).decode() for s in (b"three()", b"one()", b"\n two() \n")]
     assert re.findall(r"'sha256-([^']+)'", scripts) == wanted
     assert "unsafe-inline" not in scripts
-    assert b"".join(message.get("body", b"") for message in sent) == page
+    body = b"".join(message.get("body", b"") for message in sent)
+    assert body == page.replace(b"<head>", b"<head><script>three()</script>")
+    assert headers[b"content-length"] == b"%d" % len(body)

@@ -12,6 +12,7 @@ from personal.errors import StoreError
 from personal.evaluate.own import check
 from personal.generate import verify
 from personal.ui.chat import RECOGNITION
+from personal.ui.sessions import COOKIE
 from tests.conftest import BLUE, GREEN, RED, open_assistant, picture
 from tests.test_bad_input import Browser, event, png
 
@@ -350,5 +351,5 @@ def test_every_page_follows_a_check_and_gets_what_came_of_it(browser, monkeypatc
         assert shown[tab.progress] == ""
         assert shown[tab.begin]._constructor_args[0]["visible"] is True
         assert shown[tab.timer]._constructor_args[0]["active"] is False
-    stranger = SimpleNamespace(cookies={}, session_hash="another browser")
+    stranger = SimpleNamespace(cookies={COOKIE: browser.desk.sessions.new()}, session_hash="another browser")
     assert tab.follow(stranger)[tab.result] == ""  # what was said goes with the visitor

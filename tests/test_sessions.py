@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from types import SimpleNamespace
 
 import pytest
 
 from personal.compose import LOCAL
-from personal.errors import StoreError
-from personal.ui.sessions import COOKIE, TABS, Conversation, Sessions, Visitors
+from personal.errors import PersonalError, StoreError
+from personal.ui.sessions import COOKIE, TABS, Conversation, Sessions
 from tests.conftest import picture
 
 
@@ -18,30 +17,8 @@ def make(*, shared=True, grace_s=0.0):
     return Sessions(shared=shared, grace_s=grace_s, erase=erased.append), erased
 
 
-def request(token=None, page="page1"):
-    return SimpleNamespace(cookies={COOKIE: token} if token else {}, session_hash=page)
-
-
-def serve(sessions, path="/", headers=(), method="GET", scheme="http"):
-    """One request through the middleware; returns (status, response headers, what the session table held meanwhile)."""
-    seen, sent = {}, []
-
-    async def app(scope, receive, send):
-        seen["connections"] = [visitor.connections for visitor in sessions._table.values()]
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
-
-    async def send(message):
-        sent.append(message)
-
-    scope = {"type": "http", "path": path, "method": method, "scheme": scheme}
-    scope["headers"] = [(k.encode(), v.encode()) for k, v in {"host": "127.0.0.1:7860", **dict(headers)}.items()]
-    asyncio.run(Visitors(app, sessions)(scope, None, send))
-    return sent[0]["status"], dict(sent[0]["headers"]), seen
-
-
-def cookie(headers):
-    return headers[b"set-cookie"].decode().split(";")[0].split("=", 1)[1]
+def request(token=None, page=None):
+    return SimpleNamespace(cookies={COOKIE: token} if token else {}, session_hash=page or f"page of {token}")
 
 
 def test_on_ones_own_machine_everybody_is_the_local_owner():
@@ -98,12 +75,56 @@ def test_the_pages_used_last_are_held():
     assert sessions.of(request(token, "second")) is not second
 
 
-def test_a_made_up_cookie_gets_a_session_of_its_page_alone():
+@pytest.mark.parametrize("token", [None, "", "made up"])
+def test_who_is_not_known_gets_nothing(token):
     sessions, _ = make()
     real = sessions.of(request(sessions.new()))
-    forged = sessions.of(request(real.owner, "other"))
-    assert forged is not real
-    assert forged is sessions.of(request(None, "other"))
+    for given in (token, real.owner, real.visitor.folder):
+        with pytest.raises(PersonalError, match="Your visit has ended"):
+            sessions.of(request(given, "other"))
+
+
+def test_a_page_belongs_to_whoever_named_it_first():
+    sessions, _ = make()
+    one, other = sessions.new(), sessions.new()
+    sessions.of(request(one, "page"))
+    with pytest.raises(PersonalError):
+        sessions.of(request(other, "page"))
+
+
+def test_the_key_of_its_pages_stands_for_the_cookie():
+    sessions, _ = make()
+    visitor = sessions.known(sessions.new())
+    assert sessions.known(visitor.key) is visitor
+
+
+def test_only_the_first_page_after_a_visit_that_ended_says_so():
+    sessions, _ = make()
+    token = sessions.new(returned=True)
+    assert sessions.of(request(token, "a")).returned
+    assert sessions.of(request(token, "a")).returned
+    assert not sessions.of(request(token, "b")).returned
+    assert not sessions.of(request(sessions.new(), "c")).returned
+
+
+def test_what_the_web_server_keeps_is_released_with_a_visitor_and_with_old_pages():
+    released = []
+    sessions = Sessions(
+        shared=True,
+        grace_s=0.0,
+        erase=lambda owner: None,
+        release=lambda pages, folder, *, ended: released.append((pages, folder, ended)),
+    )
+    token = sessions.new()
+    visitor = sessions.known(token)
+    for number in range(TABS + 1):
+        sessions.of(request(token, f"page {number}"))
+    assert released == [(["page 0"], "", True)]
+    sessions.clear(visitor)
+    sessions.sweep()
+    pages = [f"page {number + 1}" for number in range(TABS)]
+    assert released[1:] == [(pages, visitor.folder, False), (pages, visitor.folder, True)]
+    assert sessions.of(request(sessions.new(), "page 3"))
 
 
 def test_a_session_nobody_is_connected_to_ends_after_the_grace_and_its_bytes_are_erased():
@@ -150,42 +171,6 @@ def test_a_download_works_once_and_only_for_its_owner():
     assert sessions.redeem("something else") is None
     assert sessions.redeem(token) == session.owner
     assert sessions.redeem(token) is None
-
-
-def test_the_first_page_sets_a_cookie_that_scripts_cannot_read():
-    sessions, _ = make()
-    _, headers, _ = serve(sessions)
-    text = headers[b"set-cookie"].decode()
-    assert "HttpOnly" in text
-    assert "SameSite=Lax" in text
-    assert "Secure" not in text
-    assert sessions.known(cookie(headers))
-
-
-def test_behind_https_the_cookie_may_travel_in_a_frame():
-    sessions, _ = make()
-    _, headers, _ = serve(sessions, headers={"x-forwarded-proto": "https"})
-    assert "SameSite=None; Secure; Partitioned" in headers[b"set-cookie"].decode()
-
-
-def test_a_known_browser_keeps_its_cookie():
-    sessions, _ = make()
-    _, headers, _ = serve(sessions)
-    _, again, _ = serve(sessions, headers={"cookie": f"other=1; {COOKIE}={cookie(headers)}"})
-    assert b"set-cookie" not in again
-
-
-def test_a_visitor_is_held_while_any_of_their_requests_lasts():
-    sessions, _ = make()
-    token = sessions.new()
-    _, _, seen = serve(sessions, "/gradio_api/upload", {"cookie": f"{COOKIE}={token}"}, method="POST")
-    assert seen["connections"] == [1]
-    assert sessions.known(token).connections == 0
-
-
-def test_a_garbled_cookie_harms_nothing():
-    sessions, _ = make()
-    assert serve(sessions, headers={"cookie": 'personal="\x01\\;=;;=,'})[0] == 200
 
 
 def test_what_cannot_be_erased_now_is_erased_later_and_keeps_nothing_of_others():

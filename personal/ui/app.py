@@ -20,7 +20,7 @@ from starlette.routing import Route
 from personal.compose import LOCAL, Opening
 from personal.errors import PersonalError, SettingsError
 from personal.settings import ASSETS, Settings
-from personal.ui import preferences, render, theme
+from personal.ui import preferences, render, theme, traces
 from personal.ui.chat import Chat
 from personal.ui.concepts import Concepts
 from personal.ui.desk import Desk, Screen, html
@@ -29,8 +29,9 @@ from personal.ui.evaluate import Evaluate
 from personal.ui.events import SLOTS
 from personal.ui.ordered import OrderedBlocks
 from personal.ui.places import hidden
-from personal.ui.sessions import Session, Sessions, Visitors
+from personal.ui.sessions import Session, Sessions
 from personal.ui.uploads import Uploads
+from personal.ui.visitors import Visitors
 
 log = logging.getLogger(__name__)
 
@@ -103,21 +104,22 @@ class Page:
                 self.timer: gr.Timer(active=opening.error is None),
                 self.main: gr.Column(visible=False),
             }
+        session = self._desk.session(request)
         return {
-            **self.draw(self._desk.session(request)),
+            **self.draw(session),
             self.main: gr.Column(visible=True),
             self.opening: "",
             self.timer: gr.Timer(active=False),
-            **self._draw_top(),
+            **self._draw_top(self._desk.sessions.ended if session.returned else ""),
         }
 
-    def _draw_top(self) -> Screen:
-        """What runs, and what a visitor must know of it."""
+    def _draw_top(self, ended: str = "") -> Screen:
+        """What runs, and what a visitor must know of it; `ended` is what is said of an earlier visit."""
         generator, shared = self._desk.assistant.generator, self._desk.sessions.shared
         return {
             self.header: render.header(generator.name, generator.description),
             self.banner: render.banner(
-                shared=shared, sees=generator.sees, model=generator.name, server=self._desk.server
+                shared=shared, sees=generator.sees, model=generator.name, server=self._desk.server, ended=ended
             ),
         }
 
@@ -168,7 +170,9 @@ class Server:
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["FORWARDED_ALLOW_IPS"] = ""  # the web server believes no proxy by itself: `personal.ui.proxies` does
         self.opening = Opening(settings)
-        self.sessions = Sessions(shared=settings.shared, grace_s=settings.session_grace_s, erase=self._erase)
+        self.sessions = Sessions(
+            shared=settings.shared, grace_s=settings.session_grace_s, erase=self._erase, release=self._release
+        )
         self._desk = Desk(self.opening, self.sessions)
         self.page = Page(self._desk).build()
         self._closed = threading.Event()
@@ -197,7 +201,7 @@ class Server:
                 "lifespan": outermost(knobs),
                 "middleware": [
                     Middleware(PagePolicy, space=bool(knobs.space), head=theme.head(ASSETS)),
-                    Middleware(Visitors, sessions=self.sessions),
+                    Middleware(Visitors, sessions=self.sessions, uploads=self.uploads),
                 ],
                 "routes": [
                     Route(
@@ -212,7 +216,6 @@ class Server:
             pwa=False,
             theme=theme.theme(),
             css_paths=[ASSETS / "app.css"],
-            head=theme.head(ASSETS),
         )
         return str(url)
 
@@ -249,6 +252,14 @@ class Server:
     def _erase(self, owner: str) -> None:
         if self.opening.assistant:
             self.opening.assistant.erase(owner)
+
+    def _release(self, pages: list[str], folder: str, *, ended: bool) -> None:
+        for page in pages:
+            traces.clear_values(self.page, page)
+            if ended:
+                traces.clear_events(self.page, page)
+        if folder:
+            traces.clear_uploads(self.page, self.uploads, folder)
 
     def _sweep(self) -> None:
         while self.opening.assistant is None:

@@ -35,14 +35,14 @@ UPLOAD = "/gradio_api/upload"
 ROBOTS = "/robots.txt"
 
 READ = re.compile(
-    r"/|/assets/[\w./-]+|/static/[\w./-]+|/theme\.css|/favicon\.ico|/config|/gradio_api/info"
+    r"/|/assets/[\w./-]+|/static/[\w./-]+|/theme\.css|/favicon\.ico|/config|/gradio_api/info|/gradio_api/app_id"
     r"|/gradio_api/startup-events|/gradio_api/heartbeat/[\w-]{1,64}|/gradio_api/queue/data|/gradio_api/upload_progress"
     r"|/gradio_api/file=(?!\s*(?:[A-Za-z][\w+.-]+:|//|\\\\))[^\0]{1,1024}|/gradio_api/call/\w{1,64}/[\w-]{1,64}"
     r"|/personal/export/[\w-]{1,64}"
 )
 """What may be fetched: what the page asks for in a browser, and gradio_client for named endpoints."""
 
-WRITE = re.compile(rf"{UPLOAD}|/gradio_api/(queue/join|cancel|reset|call/(v2/)?\w{{1,64}})")
+WRITE = re.compile(rf"/personal/visit|{UPLOAD}|/gradio_api/(queue/join|cancel|reset|call/(v2/)?\w{{1,64}})")
 """What may be posted to."""
 
 MAX_QUERY = 4096
@@ -291,16 +291,17 @@ _INLINE = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL |
 
 
 class PagePolicy:
-    """ASGI middleware that gives the page its Content-Security-Policy: its own inline scripts, by their hashes.
+    """ASGI middleware that writes `head`, HTML, into the page, and gives the page its Content-Security-Policy.
 
-    It stands within Gradio's compression. `head` is what Gradio adds to the page's head in the browser. Gradio makes
-    functions of strings (`js=`, `js_on_load`), so 'unsafe-eval' stays; inline styles stay, too.
+    It stands within Gradio's compression. What Gradio itself is given as `head` it adds in the browser, after its first
+    requests: too late for the page's own script. The policy allows the inline scripts that are there, by their hashes.
+    Gradio makes functions of strings (`js=`, `js_on_load`), so 'unsafe-eval' stays; inline styles stay, too.
     """
 
     def __init__(self, app: App, *, space: bool, head: str) -> None:
         self._app = app
         self._space = space
-        self._head = _hashes(head.encode())
+        self._head = head.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != "/":
@@ -315,11 +316,13 @@ class PagePolicy:
                 return
             page.extend(message.get("body", b""))
             if not message.get("more_body", False):
-                policy = content_security_policy([*_hashes(bytes(page)), *self._head], space=self._space)
-                start = started[0]
-                start["headers"] = [*start.get("headers", []), (b"content-security-policy", policy.encode())]
-                await send(start)
-                await send({"type": "http.response.body", "body": bytes(page), "more_body": False})
+                body = bytes(page).replace(b"<head>", b"<head>" + self._head, 1)
+                policy = content_security_policy(_hashes(body), space=self._space)
+                headers = [(key, value) for key, value in started[0].get("headers", []) if key != b"content-length"]
+                headers += [(b"content-security-policy", policy.encode())]
+                headers += [(b"content-length", str(len(body)).encode())] if body else []
+                await send({**started[0], "headers": headers})
+                await send({"type": "http.response.body", "body": body, "more_body": False})
 
         await self._app(scope, receive, sending)
 

@@ -171,6 +171,7 @@ class Settings:
         for tab in session.visitor.tabs.values():
             tab.close()
             tab.undo = None
+        self._desk.sessions.clear(session.visitor)
         return {
             **self._desk.draw_all(session),
             self.word: "",

@@ -616,9 +616,10 @@ def header(model: str, note: str) -> str:
     )
 
 
-def banner(*, shared: bool, sees: bool, model: str, server: str = "") -> str:
-    """What a visitor must know before the first photo: where it goes, and what the model can do."""
-    lines = []
+def banner(*, shared: bool, sees: bool, model: str, server: str = "", ended: str = "") -> str:
+    """What a visitor must know before the first photo: that an earlier visit `ended`, where it goes, what the model
+    can do."""
+    lines = [ended] if ended else []
     if shared:
         lines.append(
             "You are a guest here: your photos and concepts are visible to you alone and are erased when you leave. "

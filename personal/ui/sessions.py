@@ -1,9 +1,10 @@
 """Who is visiting: browsers, the owner each works for, their conversations, their pages, and when they end.
 
-A visitor is known by a random cookie that scripts cannot read; the owner is taken from the server's own table, never
-from the client. A browser that keeps no cookies is a visitor a page. Visitors stay as long as one of their pages is
-connected, and a grace after that, so that a reload loses nothing; then a temporary owner's bytes are erased. What a
-page shows is its own: two tabs of a browser do not meddle with each other's forms.
+A visitor is known by a random cookie that scripts cannot read, and by a key that their pages send; the owner is taken
+from the server's own table, never from the client. Visitors stay as long as one of their pages is connected, and a
+grace after that, so that a reload loses nothing; then a temporary owner's bytes are erased, and whatever the web server
+keeps. A page belongs to the visitor who named it first. What it shows is its own: two tabs of a browser do not meddle
+with each other's forms. Requests are checked by `personal.ui.visitors`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,9 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Literal, Protocol, TypeVar
 
 from personal.compose import LOCAL
@@ -22,11 +22,15 @@ from personal.concepts import Answer, Box, Concept, Match, Photo, Turn
 from personal.errors import PersonalError
 
 COOKIE = "personal"
-HEARTBEAT = "/gradio_api/heartbeat/"
 TABS = 16
 """Pages of a visitor whose state is held, those used last."""
 AGAIN = 3
 """How often at most something is done that the visitor overtakes by asking for more."""
+
+ENDED_GUEST = "Your visit has ended, and what you added as a guest was erased."
+ENDED_HERE = (
+    "The app was started again, or this page was away for long. Your concepts are here; the conversation is gone."
+)
 
 T = TypeVar("T")
 
@@ -89,15 +93,20 @@ class Writing:
     settled: threading.Event = field(default_factory=threading.Event)
 
 
-@dataclass
+@dataclass(eq=False)
 class Visitor:
     """One browser: whose concepts it works on, its conversations, and its pages by Gradio's name of each.
 
-    `checked` is what the last check of their concepts said, and of which views; it shows photos, and goes with the
-    visitor. `connections` counts the requests that are not over, `asked` what the browser has asked for.
+    `key` is the secret that their pages send, `folder` what the names of their uploads' folders begin with. `returned`
+    tells that an earlier visit of the same browser has ended. `checked` is what the last check of their concepts said,
+    and of which views; it shows photos, and goes with the visitor. `connections` counts the requests that are not over,
+    `asked` what the browser has asked for.
     """
 
     owner: str
+    key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    folder: str = field(default_factory=lambda: secrets.token_hex(8))
+    returned: bool = False
     conversations: list[Conversation] = field(default_factory=lambda: [Conversation()])
     tabs: dict[str, Session] = field(default_factory=dict)
     downloads: dict[str, float] = field(default_factory=dict)
@@ -109,10 +118,10 @@ class Visitor:
     def tab(self, page: str) -> Session:
         """Return what is held of a page; a new one begins with the conversation of the page used last."""
         last = next(reversed(self.tabs.values()), None)
-        found = self.tabs.pop(page) if page in self.tabs else Session(self, current=last.current if last else "")
+        found = self.tabs.pop(page, None) or Session(
+            self, current=last.current if last else "", returned=self.returned and last is None
+        )
         self.tabs[page] = found
-        while len(self.tabs) > TABS:
-            del self.tabs[next(iter(self.tabs))]
         return found
 
     def stop(self) -> None:
@@ -130,11 +139,12 @@ class Session:
 
     `side` is the form that stands beside the cards; where there is none, the concept `open_concept` does, of which
     `drawn` is what its fields were filled with. `search` and `everything` tell which cards are shown, `faces` are the
-    photos on those that are in sight.
+    photos on those that are in sight. `returned`: the page says that an earlier visit has ended.
     """
 
     visitor: Visitor
     current: str = ""
+    returned: bool = False
     side: Literal["", "new", "import"] = ""
     open_concept: str | None = None
     drawn: Concept | None = None
@@ -191,47 +201,74 @@ class Request(Protocol):
     def cookies(self) -> Any: ...
 
 
+def _keep(pages: list[str], folder: str, *, ended: bool) -> None:
+    """Release nothing: there is no web server."""
+
+
+class Release(Protocol):
+    """Clear what the web server keeps of some pages and their uploads; no page comes back once they have `ended`."""
+
+    def __call__(self, pages: list[str], folder: str, *, ended: bool) -> None: ...
+
+
 class Sessions:
     """The table of visitors. `erase(owner)` is called for a temporary owner whose session has ended."""
 
-    def __init__(self, *, shared: bool, grace_s: float, erase: Callable[[str], None]) -> None:
+    def __init__(self, *, shared: bool, grace_s: float, erase: Callable[[str], None], release: Release = _keep) -> None:
         self.shared = shared
         self._grace_s = grace_s
         self._erase = erase
+        self._release = release
         self._table: dict[str, Visitor] = {}
+        self._pages: dict[str, Visitor] = {}
         self._lock = threading.Lock()
         self._left: set[str] = set()
 
+    @property
+    def ended(self) -> str:
+        """What is said where a visit has ended."""
+        return ENDED_GUEST if self.shared else ENDED_HERE
+
     def of(self, request: Request) -> Session:
-        """Return what is held of the page that asks, making a visitor of a page whose browser kept no cookie."""
-        page = request.session_hash or ""
-        visitor = self.known(dict(request.cookies).get(COOKIE, "")) or self.page(page)
+        """Return what is held of the page that asks. Raises PersonalError where the visit has ended."""
+        visitor = self.known(dict(request.cookies).get(COOKIE, ""))
+        session = self.claim(visitor, request.session_hash or "") if visitor else None
+        if session is None:
+            raise PersonalError(self.ended)
+        return session
+
+    def claim(self, visitor: Visitor, page: str) -> Session | None:
+        """Return what is held of a page, which belongs to whoever names it first; None where it is another's."""
         with self._lock:
-            return visitor.tab(page)
+            if self._pages.setdefault(page, visitor) is not visitor:
+                return None
+            session = visitor.tab(page)
+            surplus = list(visitor.tabs)[:-TABS]
+            for old in surplus:
+                del visitor.tabs[old], self._pages[old]
+        if surplus:
+            self._release(surplus, "", ended=True)
+        return session
 
     def known(self, token: str) -> Visitor | None:
+        """Return the visitor with a cookie or key."""
         with self._lock:
             visitor = self._table.get(token)
             if visitor:
                 visitor.seen_at = time.monotonic()
             return visitor
 
-    def page(self, session_hash: str) -> Visitor:
-        """The visitor of one page alone."""
-        return self._make(f"page {session_hash}")
-
-    def new(self) -> str:
-        """Welcome a visitor and return their secret token."""
+    def new(self, *, returned: bool = False) -> str:
+        """Welcome a visitor and return the secret token for their cookie."""
         token = secrets.token_urlsafe(32)
-        self._make(token)
+        visitor = Visitor(f"visitor-{secrets.token_hex(12)}" if self.shared else LOCAL, returned=returned)
+        with self._lock:
+            self._table[token] = self._table[visitor.key] = visitor
         return token
 
-    def _make(self, token: str) -> Visitor:
-        with self._lock:
-            if token not in self._table:
-                self._table[token] = Visitor(owner=f"visitor-{secrets.token_hex(12)}" if self.shared else LOCAL)
-            self._table[token].seen_at = time.monotonic()
-            return self._table[token]
+    def clear(self, visitor: Visitor) -> None:
+        """Clear what the web server keeps of a visitor who goes on."""
+        self._release(list(visitor.tabs), visitor.folder, ended=False)
 
     def has(self, owner: str) -> bool:
         """Tell whether an owner is still visiting."""
@@ -255,10 +292,12 @@ class Sessions:
         """
         with self._lock:
             latest = time.monotonic() - self._grace_s
-            ended = [t for t, visitor in self._table.items() if not visitor.connections and visitor.seen_at < latest]
-            gone = [self._table.pop(token) for token in ended]
+            gone = dict.fromkeys(v for v in self._table.values() if not v.connections and v.seen_at < latest)
+            self._table = {token: v for token, v in self._table.items() if v not in gone}
+            self._pages = {page: v for page, v in self._pages.items() if v not in gone}
         for visitor in gone:
             visitor.stop()
+            self._release(list(visitor.tabs), visitor.folder, ended=True)
         failed: PersonalError | None = None
         for owner in [*self._left, *(visitor.owner for visitor in gone if visitor.owner != LOCAL)]:
             try:
@@ -273,7 +312,7 @@ class Sessions:
     def stop(self) -> None:
         """End all that is being written for anybody."""
         with self._lock:
-            visitors = list(self._table.values())
+            visitors = set(self._table.values())
         for visitor in visitors:
             visitor.stop()
 
@@ -290,55 +329,3 @@ class Sessions:
                 if visitor.downloads.pop(token, 0.0) > time.monotonic():
                     return visitor.owner
         return None
-
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
-class Visitors:
-    """ASGI middleware: gives each browser its cookie, and holds visitors while any request of theirs lasts.
-
-    A page keeps one request open for as long as it is: Gradio's heartbeat.
-    """
-
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], sessions: Sessions) -> None:
-        self._app = app
-        self._sessions = sessions
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
-        visitor = self._sessions.known(_token(headers.get("cookie", "")))
-        path: str = scope["path"]
-        if visitor is None and path.startswith(HEARTBEAT):
-            visitor = self._sessions.page(path.removeprefix(HEARTBEAT))
-        if visitor is None and path == "/" and scope["method"] == "GET":
-            secure = headers.get("x-forwarded-proto", scope.get("scheme")) == "https"
-            send = _with_cookie(send, self._sessions.new(), secure)
-        with self._sessions.connected(visitor) if visitor else nullcontext():
-            await self._app(scope, receive, send)
-
-
-def _token(cookies: str) -> str:
-    try:
-        morsel = SimpleCookie(cookies).get(COOKIE)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""
-
-
-def _with_cookie(send: Send, token: str, secure: bool) -> Send:
-    # A Space is shown in a frame of another site: there the cookie must say that it may travel (and is partitioned).
-    manner = "SameSite=None; Secure; Partitioned" if secure else "SameSite=Lax"
-
-    async def sending(message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            cookie = f"{COOKIE}={token}; Path=/; HttpOnly; {manner}"
-            message["headers"] = [*message.get("headers", []), (b"set-cookie", cookie.encode())]
-        await send(message)
-
-    return sending

@@ -91,7 +91,8 @@ class Uploads:
         parser = _Parser(request, self._bounded(request, visitor), self._folder, self._most, upload_id)
         try:
             with contextlib.suppress(ClientDisconnect):
-                return await run_in_threadpool(self._store, await parser.files())
+                files = await parser.files()
+                return await run_in_threadpool(self._store, files, _mark(request))
             raise Refused(400, SLOW)
         finally:
             await run_in_threadpool(parser.clean_up)
@@ -119,11 +120,11 @@ class Uploads:
         finally:
             self._recent.append((began, visitor, size))
 
-    def _store(self, files: list[GradioUploadFile]) -> list[str]:
-        """Give each file a folder of its own, and return where they are."""
+    def _store(self, files: list[GradioUploadFile], mark: str) -> list[str]:
+        """Give each file a folder of its own, whose name begins with the visitor's mark, and return where they are."""
         paths = []
         for file in files:
-            folder = self._folder / secrets.token_urlsafe(24)
+            folder = self._folder / f"{mark}-{secrets.token_hex(16)}"
             folder.mkdir(mode=0o700)
             file.file.close()
             paths.append(str(Path(file.file.name).rename(folder / _file_name(file.filename or ""))))
@@ -166,6 +167,12 @@ class _Parser(GradioMultiPartParser):
         for file in self._files_to_close_on_error:
             file.close()
             Path(file.name).unlink(missing_ok=True)
+
+
+def _mark(request: Request) -> str:
+    """What names the folders of a visitor's uploads (`personal.ui.visitors` lets nobody else at them)."""
+    visitor = request.scope.get("visitor")
+    return visitor.folder if visitor else "nobody"
 
 
 def _file_name(given: str) -> str:
