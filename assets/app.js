@@ -261,6 +261,12 @@
     input.dispatchEvent(new Event("change", { bubbles: true }));
   };
 
+  /* The browser's dialog offers pictures first, yet any file may be chosen or dropped: its content tells what it is. */
+  const offer = ({ target }) => {
+    if (target.matches?.(":is(#ask, #dropped, #files, #more-files) input[type=file]"))
+      target.accept = "image/*,.heic,.heif,.hif,.avif,.jfif,.jpe,.mpo";
+  };
+
   const lit = (event) => {
     const id = event.target.closest?.("[data-concept]")?.dataset.concept;
     document.querySelectorAll(".lit").forEach((e) => e.classList.remove("lit"));
@@ -313,6 +319,7 @@
     document.addEventListener("pointermove", band);
     for (const kind of ["dragover", "dragleave"]) document.addEventListener(kind, over);
     document.addEventListener("drop", dropped);
+    document.addEventListener("click", offer, true);
     document.addEventListener("keydown", keys, true);
     document.addEventListener("click", (event) => { if (event.target.closest?.("#ask .submit-button")) hold(event); }, true);
     document.addEventListener("click", (event) => {

@@ -19,12 +19,14 @@ class Photo:
     """A clean picture: metadata-free, upright, sRGB JPEG bytes. Made by `personal.images` alone.
 
     `sha256` (64 hex digits) is the digest of `jpeg` and serves as the photo's id; `width` and `height` are pixels.
+    `hint` says what was odd about the file it came from, if anything; it is not kept.
     """
 
     jpeg: bytes = field(repr=False)
     sha256: str
     width: int
     height: int
+    hint: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -20,8 +21,10 @@ from weakref import WeakKeyDictionary
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from personal.colours import eight_bit, to_srgb
+from personal import tiff
+from personal.colours import Coding, by_chromaticities, by_code_points, eight_bit, shown, to_srgb
 from personal.concepts import WHOLE, Box, Photo
+from personal.containers import JPEG_END, ZEROS, breaks_off, jpeg_without_end, png_chunk
 from personal.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
@@ -30,10 +33,16 @@ MAX_PIXELS = 100_000_000
 MAX_SIDE = 1536
 MIN_SIDE = 16
 QUALITY = 92
+MAX_RATIO = 24
+"""Longest side over shortest; of longer pictures the middle is kept, 64 pixels high at the usual `MAX_SIDE`."""
+
+LONG = "very long: only its middle is kept"
+NO_END = "the file has no end marker: copy it again if anything is missing"
 LABELS = ("#c2410c", "#0369a1", "#15803d", "#7e22ce", "#b91c1c", "#0f766e")
 """Colours of boxes drawn on a photo."""
 
 _KNOWN_WORDS = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF"
+_NOISE = (bytes(range(254, 0, -1)) * 8, b"\x55" * 2048, bytes(range(1, 255)) * 8)
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
 _BITMAPS = tuple(size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124))  # of a BMP's second header
 _BRANDS = (*b"heic heix heim heis hevc hevx hevm hevs mif1 msf1 avif avis".split(), b"crx ")
@@ -79,30 +88,37 @@ def read_photo(
         data = _read_file(source, name, max_bytes)
     _limit_bytes(len(data), name, max_bytes)
     image = _open(data, name, max_pixels)
-    scale = min(1.0, max_side / max(image.size))
-    size = (round(image.width * scale), round(image.height * scale))
-    if min(size) < MIN_SIDE:
+    if min(image.size) < MIN_SIDE:
         width, height = image.size
         raise ImageError(
             f"{name} is only {width} × {height} pixels: too small to recognise anything. Use a larger one."
         )
-    if _breaks_off(data, image):
+    if breaks_off(data, image.format):
         raise _damaged(name)
     try:
-        verbatim = _is_clean(data, image, max_side)
-        clean = _normalise(image, size)
+        data, image, hint = _with_end(data, image)
+        stored = image.size
+        kept = _middle(stored, max_side)
+        verbatim = kept == stored and _is_clean(data, image, max_side)
+        clean = _normalise(image, kept, max_side, _coding(data, image))
     except Image.DecompressionBombError:
         _too_many_pixels(name, max_pixels)
     except _DAMAGE as error:
         raise _damaged(name) from error
-    return _photo(data, clean) if verbatim else _encode(clean)
+    photo = _photo(data, clean) if verbatim else _encode(clean)
+    hint = hint or ("" if kept == stored else LONG)
+    return replace(photo, hint=hint) if hint else photo
 
 
 def is_picture(head: bytes) -> bool:
     """Tell by the first bytes of a file (64 are enough) whether it is a picture, whatever it is called."""
     if head.startswith(b"BM"):
         return head[14:18] in _BITMAPS
-    return head.startswith(_SIGNATURES) or head[8:12] == b"WEBP" or (head[4:8] == b"ftyp" and head[8:12] in _BRANDS)
+    return (
+        head.startswith((*_SIGNATURES, *tiff.RAW))
+        or head[8:12] == b"WEBP"
+        or (head[4:8] == b"ftyp" and head[8:12] in _BRANDS)
+    )
 
 
 def open_photo(photo: Photo) -> Image.Image:
@@ -172,7 +188,7 @@ def quality_hints(photo: Photo) -> list[str]:
     import numpy as np
 
     image = open_photo(photo).convert("L")
-    hints = []
+    hints = [photo.hint] if photo.hint else []
     if min(image.size) < 200:
         side = f"{photo.width} px wide" if photo.width <= photo.height else f"{photo.height} px high"
         hints.append(f"only {side}: a closer photo helps")
@@ -229,9 +245,11 @@ def _know_heif() -> None:
 
 def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
     """Read the header alone and hold its size to the limits. Pillow's own limit against bombs stays as it is."""
+    if tiff.is_raw(data):
+        raise ImageError(f"{name} is a raw photo, as cameras keep it for developing: export it as JPEG.")
     _know_heif()
     try:
-        image = Image.open(BytesIO(data), formats=FORMATS)
+        image = _open_deep(data, max_pixels) or Image.open(BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         _too_many_pixels(name, max_pixels)
     except _DAMAGE as error:
@@ -250,30 +268,88 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
     return image
 
 
-def _breaks_off(data: bytes, image: Image.Image) -> bool:
-    """Tell whether a copy was interrupted, where the decoders would fill in grey and keep silent."""
+def _open_deep(data: bytes, max_pixels: int) -> Image.Image | None:
+    """Open a TIFF whose colours have more than 8 bits, upright, or return None where it is none."""
+    samples = tiff.deep(data, max_pixels) if data.startswith(tiff.MAGIC) else None
+    if samples is None:
+        return None
+    image = shown(samples[..., :3])
+    if samples.shape[2] == 4:
+        image.putalpha(shown(samples[..., 3]))
+    turned = _UPRIGHT.get(tiff.orientation(data))
+    image = image if turned is None else image.transpose(turned)
+    image.info["icc_profile"] = tiff.profile(data)
+    return image
+
+
+def _with_end(data: bytes, image: Image.Image) -> tuple[bytes, Image.Image, str]:
+    """Give a JPEG the end marker that it lacks, and a hint; the picture must be there to its last pixel.
+
+    It is if what follows makes no difference: decoders take bytes for pixels as long as any are missing.
+    """
+    body = jpeg_without_end(data) if image.format in ("JPEG", "MPO") else None
+    if body is None:
+        return data, image, ""
+    seen = {
+        Image.open(BytesIO(body + more + JPEG_END), formats=("JPEG",)).convert("RGB").tobytes()
+        for more in (b"", *_NOISE)
+    }
+    if len(seen) > 1 or bytes(ZEROS) in body:
+        raise OSError("the JPEG's data ends before its last pixel")
+    ended = body + JPEG_END
+    return ended, Image.open(BytesIO(ended), formats=("JPEG",)), NO_END
+
+
+def _middle(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    """Return how much of the middle of a very long picture is kept, so that it is not shrunk to a thread."""
+    longest = math.floor(min(size) * min(MAX_RATIO, max_side / MIN_SIDE))
+    return min(size[0], longest), min(size[1], longest)
+
+
+def _coding(data: bytes, image: Image.Image) -> Coding | None:
+    """Find the colour space that a file names by code points or chromaticities."""
     if image.format == "PNG":
-        return b"IEND" not in data
-    return image.format in {"WEBP", "HEIF", "AVIF"} and data.endswith(bytes(1024))
+        points = png_chunk(data, b"cICP")
+        if points and len(points) == 4:
+            image.info.pop("icc_profile", None)  # PNG, third edition, 4.3: the first of cICP, iCCP, sRGB, gAMA
+            return by_code_points(points[0], points[1], narrow=not points[3])
+        if "srgb" in image.info:
+            return None
+        return by_chromaticities(image.info.get("gamma"), image.info.get("chromaticity"))
+    told = image.info.get("nclx_profile")
+    if image.format == "AVIF":
+        import pillow_heif
+
+        told = pillow_heif.HeifFile(BytesIO(data)).info.get("nclx_profile")  # Pillow does not read it
+    return by_code_points(told["color_primaries"], told["transfer_characteristics"]) if told else None
 
 
-def _normalise(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Decode, shrink to `size`, turn upright, and bring to sRGB on white; `size` is as the file lies, not upright."""
-    profile = image.info.get("icc_profile")
-    image.draft(None, (2 * size[0], 2 * size[1]))
+def _normalise(image: Image.Image, kept: tuple[int, int], max_side: int, coding: Coding | None) -> Image.Image:
+    """Decode, cut to the middle that is `kept`, shrink, turn upright, and bring to sRGB on white.
+
+    `kept` is as the file lies, not upright.
+    """
+    profile, stored = image.info.get("icc_profile"), image.size
+    scale = min(1.0, max_side / max(kept))
+    size = (round(kept[0] * scale), round(kept[1] * scale))
+    image.draft(None, (round(2 * stored[0] * scale), round(2 * stored[1] * scale)))
     image.load()
     try:
         orientation = image.getexif().get(0x0112, 1) if image.format != "TIFF" else 1  # Pillow has turned a TIFF
     except _DAMAGE:
         orientation = 1  # damaged metadata is no reason to refuse a picture that can be seen
-    if image.format == "TIFF" and (image.width < image.height) != (size[0] < size[1]):
-        size = size[::-1]
+    if image.format == "TIFF" and (image.width < image.height) != (stored[0] < stored[1]):
+        size, kept, stored = size[::-1], kept[::-1], stored[::-1]
     image = eight_bit(image)
+    if kept != stored:
+        wide, high = (round(image.size[i] * kept[i] / stored[i]) for i in (0, 1))
+        left, top = (image.width - wide) // 2, (image.height - high) // 2
+        image = image.crop((left, top, left + wide, top + high))
     if image.size != size:
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
-    colours = to_srgb(image, profile)
+    colours = to_srgb(image, profile, coding)
     if image.mode in ("LA", "RGBA"):
         white = Image.new("RGB", image.size, "white")
         white.paste(colours, mask=image.getchannel("A"))

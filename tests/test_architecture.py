@@ -11,7 +11,20 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LEVELS = {
-    0: {"concepts", "parts", "errors", "settings", "images", "colours", "folding", "memory", "threads", "proxies"},
+    0: {
+        "concepts",
+        "parts",
+        "errors",
+        "settings",
+        "images",
+        "colours",
+        "containers",
+        "tiff",
+        "folding",
+        "memory",
+        "threads",
+        "proxies",
+    },
     1: {"assistant", "remember", "retrieve", "generate", "tiny"},
     2: {"compose", "doctor", "learn"},
     3: {"ui", "cli", "evaluate"},

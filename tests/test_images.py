@@ -392,7 +392,7 @@ def test_a_picture_without_pixels_is_refused() -> None:
     assert "has no pixels" in refusal(bytes(bitmap))
 
 
-@pytest.mark.parametrize("size", [(1, 1), (15, 400), (400, 15), (20_000, 100)])
+@pytest.mark.parametrize("size", [(1, 1), (15, 400), (400, 15), (20_000, 15)])
 def test_a_picture_too_small_or_too_narrow_is_refused(size: tuple[int, int]) -> None:
     assert "too small to recognise anything" in refusal(saved(Image.new("L", size)))
 

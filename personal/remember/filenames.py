@@ -62,7 +62,8 @@ def _guessed(names: Sequence[bytes]) -> tuple[str, str]:
 def _commonness(names: Sequence[bytes], letters: re.Pattern[bytes]) -> float:
     text = b"/".join(names)
     beyond = sum(byte > 127 for byte in text)
-    return sum(byte > 127 for found in letters.findall(text) for byte in found) / max(1, beyond)
+    common: int = sum(byte > 127 for found in letters.findall(text) for byte in found)
+    return common / max(1, beyond)
 
 
 def _all(names: Sequence[bytes], codec: str) -> bool:

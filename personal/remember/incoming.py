@@ -193,7 +193,8 @@ class _Reader:
                 problems.append(f"{beyond}; the others were left out.")
                 break
             try:
-                photos[path] = self._photo(path)
+                photos[path] = photo = self._photo(path)
+                problems += [f"{path}: {photo.hint}."] if photo.hint else []
             except (ImageError, ExchangeError) as error:
                 problems.append(f"{path} was left out: {error}")
         return photos

@@ -30,7 +30,6 @@ RECOGNITION = "recognition"
 QUESTION_MAX = 4000
 DRAFT_PHOTOS, DRAFT_BYTES = 20, 50 * 2**20
 """Photos that can wait for one question, in number and in bytes."""
-PICTURES = ["image", ".heic", ".heif", ".avif"]
 
 
 class Chat:
@@ -58,7 +57,6 @@ class Chat:
                 self.drafts = html(elem_id="drafts")
                 self.box = gr.MultimodalTextbox(
                     file_count="multiple",
-                    file_types=PICTURES,
                     sources=["upload"],
                     placeholder="Ask about your photo …",
                     show_label=False,
@@ -67,7 +65,7 @@ class Chat:
                     max_lines=6,
                     html_attributes=gr.InputHTMLAttributes(autocapitalize="sentences"),
                 )
-                self.dropped = gr.File(file_count="multiple", file_types=PICTURES, label="Photos", elem_id="dropped")
+                self.dropped = gr.File(file_count="multiple", label="Photos", elem_id="dropped")
                 with gr.Accordion("Take a photo", open=False, elem_classes="camera"):
                     self.camera = gr.Image(
                         sources=["webcam"], type="filepath", show_label=False, label="Camera", buttons=[], height=240

@@ -23,7 +23,6 @@ from personal.ui.sessions import Session
 
 PHOTOS_AT_ONCE = 10
 SEARCH_MAX = 200
-PICTURES = ["image", ".heic", ".heif", ".avif"]
 CATEGORIES = ["person", "dog", "cat", "pet", "plush toy", "toy", "mug", "bag", "shoe", "building", "plant", "vehicle"]
 
 MARKS = "white tip of the tail\nred collar with a bell"
@@ -82,9 +81,7 @@ class Concepts:
     def _build_new(self) -> None:
         with gr.Column(scale=2, min_width=320, visible=False, elem_id="creator", elem_classes="side") as self.creator:
             html("<h2>Somebody or something new</h2>")
-            self.files = gr.File(
-                label="1 to 10 photos of it", file_count="multiple", file_types=PICTURES, height=150, elem_id="files"
-            )
+            self.files = gr.File(label="1 to 10 photos of it", file_count="multiple", height=150, elem_id="files")
             self.photos = html(elem_id="new-photos")
             self.name = gr.Textbox(label="Name", placeholder="bo", max_length=80, elem_id="new-name")
             self.check = html(elem_id="name-check")
@@ -121,9 +118,7 @@ class Concepts:
             self.heading = html()
             self.look_alike = html(elem_id="look-alike")
             self.views = html(elem_id="views")
-            self.more = gr.File(
-                label="Add photos", file_count="multiple", file_types=PICTURES, height=150, elem_id="more-files"
-            )
+            self.more = gr.File(label="Add photos", file_count="multiple", height=150, elem_id="more-files")
             self.negatives = html(elem_id="negatives")
             self.edit_name = gr.Textbox(label="Name", max_length=80, elem_id="edit-name")
             self.edit_category = gr.Dropdown(CATEGORIES, label="Kind", allow_custom_value=True)
