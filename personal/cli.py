@@ -359,7 +359,10 @@ def _import(options: argparse.Namespace, knobs: settings.Settings) -> int:
 def _photo(path: Path, knobs: settings.Settings) -> Photo:
     from personal.images import read_photo
 
-    return read_photo(path, max_bytes=knobs.max_bytes, max_pixels=knobs.max_pixels, max_side=knobs.max_side)
+    photo = read_photo(path, max_bytes=knobs.max_bytes, max_pixels=knobs.max_pixels, max_side=knobs.max_side)
+    if photo.hint:
+        print(f"personal: {path.name}: {photo.hint}", file=sys.stderr)
+    return photo
 
 
 def _emit(value: Any) -> None:

@@ -274,6 +274,34 @@ def test_no_upload_stays_on_the_server(app, chromium, tmp_path_factory):
     page.context.close()
 
 
+DROP = """([where, name, type, base64]) => {
+  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)), carried = new DataTransfer();
+  carried.items.add(new File([bytes], name, { type }));
+  for (const kind of ["dragenter", "dragover", "drop"])
+    document.querySelector(where).dispatchEvent(
+      new DragEvent(kind, { dataTransfer: carried, bubbles: true, cancelable: true }));
+}"""
+
+
+@pytest.mark.parametrize("name", ["photo.jfif", "photo.jpe", "photo.mpo", "IMG_0001", "photo.dat"])
+def test_a_photo_is_taken_by_its_content_whatever_it_is_called(app, chromium, tmp_path, name):
+    """Dropped where Gradio takes it, or chosen in the browser's dialog, which offers pictures first."""
+    photo = (SAMPLES / samples()["photos"][0]["file"]).read_bytes()
+    (tmp_path / name).write_bytes(photo)
+    page = visit(chromium.new_context(), app)
+    tab(page, "Concepts")
+    page.locator("#new").click()
+    with page.expect_file_chooser() as opened:
+        page.locator("#files").click()
+    assert "image/*" in opened.value.element.get_attribute("accept")
+    opened.value.set_files(str(tmp_path / name))
+    page.locator("#new-photos img").wait_for()
+    tab(page, "Chat")
+    page.evaluate(DROP, ["#ask textarea", name, "", base64.b64encode(photo).decode()])
+    page.locator("#panel .stage").wait_for()
+    page.context.close()
+
+
 def test_the_samples_are_one_click_away(tmp_path, chromium):
     with served(tmp_path / "data") as address:
         page = visit(chromium.new_context(), address)

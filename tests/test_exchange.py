@@ -730,3 +730,12 @@ def test_a_file_managers_file_in_the_library_is_no_fault(tmp_path: Path) -> None
         library.forget(ME, bo.id)
         library.empty_trash(ME)
         assert not folder.exists()
+
+
+def test_what_is_odd_about_a_photo_that_came_in_is_said_too(tmp_path: Path) -> None:
+    files = {"bo/1.jpg": picture(1, 64)[:-2], "bo/2.dng": b"II*\0\x10\0\0\0CR\2\0" + bytes(99), "bo/3.jpg": picture(3)}
+    [bo] = exchange.read(zipped(tmp_path / "x.zip", files))
+    assert len(bo.photos) == 2
+    assert [note.split(":")[0] for note in bo.problems] == ["bo/1.jpg", "bo/2.dng was left out"]
+    assert "no end marker" in bo.problems[0]
+    assert "export it as JPEG" in bo.problems[1]

@@ -67,6 +67,12 @@ def test_a_name_is_a_chip_whatever_signs_are_in_it(name):
     assert "&lt;" not in html
 
 
+@pytest.mark.parametrize("said", ["O’Malley", "o`malley", "O‘MALLEY", " O'Malley ", "Ｏ'Malley"])
+def test_a_name_is_a_chip_however_the_model_spells_it(said):
+    thing = concept("O'Malley")
+    assert render.chip(thing, 0) in render.prose(f"This is <{said}>.", known(thing), {})
+
+
 def test_an_old_answer_calls_who_was_renamed_by_the_name_of_now_and_who_is_forgotten_by_the_old_one():
     old, gone = concept("bo"), concept("mia", number=2)
     now, other = replace(old, name="bobby"), concept("bo", number=3)

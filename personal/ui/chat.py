@@ -139,6 +139,7 @@ class Chat:
             return {}
         session = self._desk.session(request)
         problems = self._take(session, files)
+        problems += [f"{photo.hint.capitalize()}." for photo in session.conversation.draft if photo.hint]
         return {**self.draw(session), self.dropped: None, self.notice: render.problem(" ".join(problems))}
 
     @words

@@ -18,6 +18,7 @@ from markdown_it import MarkdownIt
 
 from personal.assistant import DOUBT
 from personal.concepts import Answer, Box, Concept, Match, Photo, Progress, Waiting
+from personal.folding import folded
 from personal.images import data_url, quality_hints
 from personal.settings import TINY
 from personal.ui.sessions import Conversation, Entry
@@ -76,24 +77,26 @@ def prose(
     `spoken` are concepts as they were called then: who has another name now stands there by that one, and who was
     forgotten by the name alone.
     """
-    names = {concept.name.casefold(): concept for concept in (*concepts.values(), *spoken)}
+    names = {folded(concept.name): concept for concept in (*concepts.values(), *spoken)}
+    names |= {concept.name: concept for concept in (*concepts.values(), *spoken)}
     chips: list[str] = []
 
     def held(found: re.Match[str]) -> str:
-        concept = names.get(found[1].casefold())
+        concept = names.get(found[1].strip()) or names.get(folded(found[1]))
         if concept is None:
             return found[0]
         now = concepts.get(concept.id)
         chips.append(
-            chip(now, colours.get(now.id, 0) % 8) if now else f'<span class="gone" dir="auto">{escape(found[1])}</span>'
+            chip(now, colours.get(now.id, 0) % 8)
+            if now
+            else f'<span class="gone" dir="auto">{escape(found[1].strip())}</span>'
         )
         return _HELD.format(len(chips) - 1)
 
     text = _HOLDS.sub("", text)
     if names:  # before Markdown makes something of a name's own signs
         # Blanks inside the brackets: a name that is also a control token of some model is written that way to it.
-        pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-        text = re.sub(rf"< ?({pattern}) ?>", held, text, flags=re.IGNORECASE)
+        text = re.sub("<([^<>\n]+)>", held, text)
     html: str = _MARKDOWN.render(text)
     return _HOLDS.sub(lambda found: chips[int(found[1])], html)
 
