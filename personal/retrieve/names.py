@@ -51,7 +51,7 @@ def find_names(question: str, names: Sequence[str]) -> list[int]:
 
 def bracketed(question: str, names: Sequence[str]) -> str:
     """Return a question in which every name that it holds is written as it was registered, `<name>`."""
-    text = question.strip()
+    text = unicodedata.normalize("NFC", question).strip()
     for found in reversed(_places(text, names)):
         text = f"{text[: found.start]}<{names[found.name]}>{text[found.end :]}"
     return text
