@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 import time
+import zipfile
+from pathlib import Path
 
 import pytest
 
-from personal.errors import ConceptError
-from personal.remember import names
+from personal.errors import ConceptError, ExchangeError
+from personal.remember import archive, exchange, names
 from personal.ui import chat, concepts
 from tests.conftest import RED, open_assistant, picture
 from tests.test_bad_input import Browser, png
@@ -84,8 +87,6 @@ def test_so_many_photos_can_wait_for_one_question_and_the_others_are_not_kept(br
     screen = browser.chat.receive(files, browser.request)
     assert f"{chat.DRAFT_PHOTOS} photos are the most" in screen[browser.chat.notice]
     assert len(browser.session.conversation.draft) == chat.DRAFT_PHOTOS
-    from pathlib import Path
-
     assert not [file for file in files if Path(file).exists()]
 
 
@@ -105,3 +106,46 @@ def test_so_many_photos_make_a_concept_and_the_others_are_not_even_opened(browse
     screen = browser.concepts.receive(dropped(concepts.PHOTOS_AT_ONCE + 5), browser.request)
     assert len(opened) == len(browser.session.new_photos) == concepts.PHOTOS_AT_ONCE
     assert "the most at once" in screen[browser.concepts.notice]
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory):
+    """A zip of 70,000 entries, more than its directory's plain form can count."""
+    path = tmp_path_factory.mktemp("zip") / "crowded.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(70_000):
+            archive.writestr(f"bo/{number}", b"")
+    return path
+
+
+def test_a_zip_of_too_many_entries_is_refused_before_its_directory_is_read(crowded, monkeypatch):
+    monkeypatch.setattr(archive.zipfile, "ZipFile", None)
+    with pytest.raises(ExchangeError, match="70000 entries; 20000 are the most"):
+        exchange.read(crowded)
+
+
+def test_a_zip_that_lies_about_its_entries_is_refused_as_well(crowded, tmp_path, monkeypatch):
+    data = bytearray(crowded.read_bytes())
+    end = data.rfind(b"PK\6\6")
+    struct.pack_into("<QQ", data, end + 24, 1, 1)
+    (tmp_path / "liar.zip").write_bytes(data)
+    monkeypatch.setattr(archive, "ENTRY_BYTES", 100)
+    monkeypatch.setattr(archive.zipfile, "ZipFile", None)
+    with pytest.raises(ExchangeError, match="are the most"):
+        exchange.read(tmp_path / "liar.zip")
+
+
+def test_a_guest_may_bring_less_than_the_owner_of_the_machine(tmp_path, monkeypatch):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        for number in range(3):
+            file.writestr(f"bo/{number}.png", png(colour=(number * 80, 9, 9)))
+    assert len(exchange.read(path, guest=True)[0].photos) == 3
+    monkeypatch.setattr(archive, "GUEST_ENTRIES", 2)
+    with pytest.raises(ExchangeError, match="2 are the most"):
+        exchange.read(path, guest=True)
+    monkeypatch.setattr(archive, "GUEST_ENTRIES", 3)
+    monkeypatch.setattr(archive, "GUEST_TOTAL", 100)
+    with pytest.raises(ExchangeError, match="unpacks to more"):
+        exchange.read(path, guest=True)
+    assert len(exchange.read(path)[0].photos) == 3

@@ -61,7 +61,8 @@ def test_too_large_a_body_is_refused_in_words_that_arrive(app):
 
 def test_too_large_an_upload_is_refused_in_words_that_arrive_and_leaves_nothing(app):
     address, data = app
-    answer = httpx.post(address + "gradio_api/upload", files={"files": ("a.zip", b"\0" * 21 * 2**20)}, timeout=60)
+    with Visitor(address) as visitor:
+        answer = visitor.http.post("/gradio_api/upload", files={"files": ("a.zip", b"\0" * 21 * 2**20)})
     assert answer.status_code == 413
     assert "20 MB are the most" in answer.text
     assert [path for path in (data / "uploads").rglob("*") if path.is_file() and path.stat().st_size] == []
@@ -99,12 +100,14 @@ def test_a_guest_who_uploads_without_end_stops_nobody(app):
 
     def upload():
         headers = {"content-type": "multipart/form-data; boundary=x"}
-        with httpx.Client(trust_env=False, timeout=60) as client:
+        with httpx.Client(trust_env=False, timeout=60, cookies=cookies) as client:
             try:
                 codes.append(client.post(address + "gradio_api/upload", headers=headers, content=endless()).status_code)
             except httpx.HTTPError:
                 codes.append(None)  # closed while it was still sending
 
+    with Visitor(address) as guest:
+        cookies = dict(guest.http.cookies)
     codes = []
     attackers = [threading.Thread(target=upload, daemon=True) for _ in range(20)]
     for attacker in attackers:

@@ -23,6 +23,10 @@ from personal.remember import filenames
 
 MAX_ENTRIES = 20_000
 MAX_TOTAL = 2 * 2**30
+GUEST_ENTRIES, GUEST_TOTAL = 2000, 200 * 2**20
+"""What a guest's zip may hold: it is read in the memory that all share."""
+ENTRY_BYTES = 300
+"""Longest entry of a zip's directory on average; the directory is read as a whole."""
 MAX_RATIO = 200
 """Uncompressed over compressed size of one entry above 1 MiB; photos do not compress, JSON rarely beyond 50."""
 
@@ -108,13 +112,16 @@ class Archive:
 
 
 @contextmanager
-def opened(source: Path) -> Iterator[Archive]:
-    """Open a .zip or folder. Raises ExchangeError where it is neither, or is not to be trusted."""
+def opened(source: Path, *, guest: bool = False) -> Iterator[Archive]:
+    """Open a .zip or folder; of a `guest` a smaller one. Raises ExchangeError where it is neither, or not trusted."""
     if not source.exists():
         raise ExchangeError(f"{source} is not there. Give a .zip or a folder.")
+    entries, total = (GUEST_ENTRIES, GUEST_TOTAL) if guest else (MAX_ENTRIES, MAX_TOTAL)
     try:
+        if not source.is_dir():
+            _check_directory(source, entries)
         zipped = None if source.is_dir() else zipfile.ZipFile(source)
-        archive = _folder(source) if zipped is None else _zip(zipped, source.name)
+        archive = _folder(source) if zipped is None else _zip(zipped, source.name, entries, total)
     except _DAMAGE as error:
         raise ExchangeError(f"{source.name} is no .zip, or a damaged one. Export or download it again.") from error
     try:
@@ -129,13 +136,37 @@ def is_junk(name: str) -> bool:
     return name.casefold() in JUNK_FILES or name.startswith("._")
 
 
-def _zip(zipped: zipfile.ZipFile, label: str) -> Archive:
+_END = struct.Struct("<4s4H2LH")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR64 = struct.Struct("<4sLQL")
+
+
+def _check_directory(source: Path, most: int) -> None:
+    """Refuse a zip by what its last bytes say of its directory, which zipfile would read as a whole."""
+    with source.open("rb") as stream:
+        start = max(0, stream.seek(0, os.SEEK_END) - _END.size - 0xFFFF)
+        stream.seek(start)
+        tail = stream.read()
+        end = tail.rfind(b"PK\5\6")
+        if end < 0 or len(tail) - end < _END.size:
+            return  # no zip: zipfile says so
+        _, _, _, _, entries, size, _, _ = _END.unpack_from(tail, end)
+        if end >= _LOCATOR64.size and tail[end - _LOCATOR64.size :].startswith(b"PK\6\7"):
+            stream.seek(_LOCATOR64.unpack_from(tail, end - _LOCATOR64.size)[2])
+            record = stream.read(_END64.size)
+            if len(record) == _END64.size and record.startswith(b"PK\6\6"):
+                *_, entries, size, _ = _END64.unpack(record)
+    if size > most * ENTRY_BYTES or entries > most:
+        raise ExchangeError(f"{source.name} has {entries} entries; {most} are the most. Split it.")
+
+
+def _zip(zipped: zipfile.ZipFile, label: str, most: int, total: int) -> Archive:
     """Check all that a zip's directory says before any of it is read."""
     infos = zipped.infolist()
-    if len(infos) > MAX_ENTRIES:
-        raise ExchangeError(f"{label} has {len(infos)} entries; {MAX_ENTRIES} are the most. Split it.")
-    if sum(info.file_size for info in infos) > MAX_TOTAL:
-        raise ExchangeError(f"{label} unpacks to more than {MAX_TOTAL // 2**30} GB. Split it.")
+    if len(infos) > most:
+        raise ExchangeError(f"{label} has {len(infos)} entries; {most} are the most. Split it.")
+    if sum(info.file_size for info in infos) > total:
+        raise ExchangeError(f"{label} unpacks to more than {total / 2**30:.1f} GB. Split it.")
     archive, hidden = Archive(label, zip=zipped), dict[str, None]()
     names, guess = filenames.of_zip(infos)
     for info, name in zip(infos, names, strict=True):

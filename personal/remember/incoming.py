@@ -53,15 +53,16 @@ class Incoming:
     by_face: bool = False
 
 
-def read(source: Path, settings: Settings | None = None) -> list[Incoming]:
+def read(source: Path, settings: Settings | None = None, *, guest: bool = False) -> list[Incoming]:
     """Read our .zip, RAP's folder (or its database.json), or a folder of folders; of folders also a .zip.
 
-    Photos are taken in by `personal.images` within the limits of `settings`; a damaged one is left out and listed.
+    Photos are taken in by `personal.images` within the limits of `settings`; a damaged one is left out and listed. What
+    a `guest` brings must be smaller.
     Raises ExchangeError where nothing can be imported.
     """
     if source.name == "database.json" and source.is_file():
         source = source.parent
-    with opened(source) as archive:
+    with opened(source, guest=guest) as archive:
         reader = _Reader(archive, settings or Settings())
         incoming = _once_each(list(reader.concepts()))
         left_out = (*archive.skipped, *archive.unused())

@@ -598,7 +598,8 @@ class Concepts:
             return {}
         blank = {self.archive: None, self.preview: "", self.apply: gr.Button(interactive=False)}
         try:
-            session.incoming = exchange.read(Path(file), self._desk.settings)
+            knobs = self._desk.settings
+            session.incoming = exchange.read(Path(file), knobs, guest=knobs.shared)
             changes = exchange.plan(self._desk.library, session.owner, session.incoming)
         except PersonalError as error:
             session.incoming = []
