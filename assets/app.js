@@ -4,7 +4,13 @@
     document.body.classList.toggle("dark", dark);
     document.documentElement.style.colorScheme = dark ? "dark" : "light";
   };
-  const chosen = () => localStorage.getItem("personal-theme");
+  /* A browser that keeps no cookies may refuse the page any storage. */
+  const stored = (storage, name, value) => {
+    try {
+      return value === undefined ? window[storage].getItem(name) : window[storage].setItem(name, value);
+    } catch { return null; }
+  };
+  const chosen = () => stored("localStorage", "personal-theme");
   const system = matchMedia("(prefers-color-scheme: dark)");
   const wanted = () => (chosen() ? chosen() === "dark" : system.matches);
 
@@ -96,9 +102,14 @@
     tell(detail ?? "Your visit has ended.", "Start again", () => location.reload());
   };
 
-  /* The page's key tells the server whose page this is, also where the browser keeps no cookies. */
-  const key = send("personal/visit", { method: "POST" }).then((response) => response.json()).then((told) => told.key)
-    .catch(() => "");
+  /* The page's key tells the server whose page this is, also where the browser keeps no cookies, and when it is loaded
+     anew. */
+  const key = (async () => {
+    const headers = { "X-Personal": stored("sessionStorage", "personal-key") ?? "" };
+    const told = await (await send("personal/visit", { method: "POST", headers })).json();
+    stored("sessionStorage", "personal-key", told.key);
+    return told.key;
+  })().catch(() => "");
   const ask = async (what, more) => {
     const request = new Request(what, more);
     if (await key && new URL(request.url).origin === location.origin) request.headers.set("X-Personal", await key);
@@ -135,11 +146,11 @@
   /* What is typed but not sent outlives a page that is loaded anew. */
   const remember = () => {
     const typed = document.querySelector("#ask textarea");
-    if (typed) sessionStorage.setItem("personal-typed", typed.value);
+    if (typed) stored("sessionStorage", "personal-typed", typed.value);
   };
   const recall = () => {
-    const words = sessionStorage.getItem("personal-typed");
-    sessionStorage.removeItem("personal-typed");
+    const words = stored("sessionStorage", "personal-typed");
+    stored("sessionStorage", "personal-typed", "");
     const look = words && setInterval(() => {
       const field = document.querySelector("#ask textarea");
       if (!field) return;
@@ -231,7 +242,7 @@
           const act = target.dataset.act;
           if (act === "copy") return copy(target);
           if (act === "theme") {
-            localStorage.setItem("personal-theme", wanted() ? "light" : "dark");
+            stored("localStorage", "personal-theme", wanted() ? "light" : "dark");
             return theme(wanted());
           }
           target.closest("details.menu")?.removeAttribute("open");

@@ -147,6 +147,16 @@ def test_a_network_that_is_away_for_less_than_the_grace_loses_nothing(guests, ch
         page.context.close()
 
 
+def test_guests_who_drop_the_same_photo_at_once_all_see_it(guests, chromium):  # noqa: F811
+    address, _ = guests
+    pages = [visit(chromium.new_context(), address) for _ in range(3)]
+    for page in pages:
+        upload(page, "#ask", SAMPLES / samples()["photos"][0]["file"])
+    for page in pages:
+        page.locator("#panel .stage img").wait_for(timeout=60_000)
+        page.context.close()
+
+
 def say(page, question):
     page.locator("#ask textarea").fill(question)
 
@@ -211,6 +221,8 @@ def test_a_browser_that_keeps_no_cookies_is_a_visitor_with_what_is_theirs(guests
         upload(page, "#ask", SAMPLES / scene["file"])
         page.locator("#panel .box", has_text="crumbless").wait_for()
         other.close()
+        page.reload()
+        page.locator("#panel .box", has_text="crumbless").wait_for(timeout=60_000)
         time.sleep(IDLE_S)
         assert held(data, "crumbless")
         page.context.close()

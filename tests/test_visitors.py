@@ -115,6 +115,26 @@ def test_a_browser_without_cookies_is_known_by_a_key_of_its_own(sessions):
     assert post(sessions, {KEY: keys[1]}, session_hash="a")[0] == 403
 
 
+def test_a_page_without_cookies_that_is_loaded_anew_is_the_same_visitors(sessions):
+    def loaded(kept):
+        return json.loads(serve(sessions, VISIT, {KEY: kept}, "POST")[2])["key"]
+
+    key = loaded("")
+    assert loaded(key) == key
+    assert not sessions.known(key).returned
+    sessions.sweep()
+    another = loaded(key)
+    assert another != key
+    assert sessions.known(another).returned
+
+
+def test_the_cookie_of_a_browser_counts_before_the_key_that_a_page_kept(sessions):
+    token = sessions.new()
+    kept = sessions.known(sessions.new()).key
+    answer = serve(sessions, VISIT, {KEY: kept, **by_cookie(token)}, "POST")[2]
+    assert json.loads(answer)["key"] == sessions.known(token).key
+
+
 def test_a_page_of_a_visit_that_ended_is_told_though_its_browser_has_begun_another(sessions):
     key = sessions.known(sessions.new()).key
     sessions.sweep()

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 from personal.ui.doors import UPLOAD, Receive, Refused, Scope, Send
@@ -46,12 +46,12 @@ class Visitors:
             await self._app(scope, receive, send)
             return
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
-        cookie = _token(headers.get("cookie", ""))
-        visitor = scope["visitor"] = self._sessions.known(headers.get(KEY) or cookie)
+        cookie, key = _token(headers.get("cookie", "")), headers.get(KEY, "")
+        visitor = scope["visitor"] = self._sessions.known(key or cookie)
         path: str = scope["path"]
         try:
             if path == VISIT and scope["method"] == "POST":
-                await self._tell_key(visitor, send)
+                await _respond(send, 200, {"key": self._welcome(cookie, key).key})
                 return
             if visitor is None:
                 if path.startswith(API) and path not in ANYBODY:
@@ -62,17 +62,17 @@ class Visitors:
                 await self._app(scope, receive, send)
                 return
             with self._sessions.connected(visitor):
-                if KEY in headers:
+                if key:
                     scope["headers"] = _with_key_for_cookie(scope["headers"], visitor)
                 receive = await self._check(visitor, scope, receive)
                 await self._app(scope, receive, send)
         except Refused as refusal:
             await _respond(send, refusal.status, {"detail": str(refusal)})
 
-    async def _tell_key(self, visitor: Visitor | None, send: Send) -> None:
-        """Answer a page that opens: with the key of its visitor, a new one where the browser keeps no cookies."""
-        visitor = visitor or self._sessions.known(self._sessions.new())
-        await _respond(send, 200, {"key": visitor.key if visitor else ""})
+    def _welcome(self, cookie: str, key: str) -> Visitor:
+        """Return the visitor whose page opens: a new one where the browser keeps no cookies, and the page no key."""
+        known = self._sessions.known(cookie) or self._sessions.known(key)
+        return known or cast(Visitor, self._sessions.known(self._sessions.new(returned=bool(key))))
 
     async def _check(self, visitor: Visitor, scope: Scope, receive: Receive) -> Receive:
         """Let a request through that is about the visitor's own pages and uploads; raises Refused for any other."""
