@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal import compose, proxies, settings
+from personal import compose, proxies, settings, terminal
 from personal.concepts import Answer, Concept, Match, Photo, Progress, Turn
 from personal.errors import PersonalError
 
@@ -25,14 +27,20 @@ LOCAL = compose.LOCAL
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    terminal.prepare()
     options = _parser().parse_args(arguments)
     try:
         knobs = settings.load(data_dir=Path(options.data_dir).expanduser().absolute() if options.data_dir else None)
         proxies.prepare(knobs.host)
         code: int = options.run(options, knobs)
+        if sys.stdout:
+            sys.stdout.flush()
         return code
     except PersonalError as error:
         print(f"personal: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever read the output has gone, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print("personal: stopped", file=sys.stderr)
@@ -55,11 +63,13 @@ def _parser() -> argparse.ArgumentParser:
 
     verb("serve", _serve, "start the app in the browser", as_json=False)
     add = verb("add", _add, "remember a concept, or give an existing one more views")
-    add.add_argument("name")
+    add.add_argument("name", type=terminal.as_text)
     add.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
-    add.add_argument("--category", default="")
-    add.add_argument("--info", default="")
-    add.add_argument("--attribute", action="append", default=[], metavar="TEXT", help="a mark to know it by")
+    add.add_argument("--category", default="", type=terminal.as_text)
+    add.add_argument("--info", default="", type=terminal.as_text)
+    add.add_argument(
+        "--attribute", action="append", type=terminal.as_text, default=[], metavar="TEXT", help="a mark to know it by"
+    )
     add.add_argument(
         "--by-face",
         action=argparse.BooleanOptionalAction,
@@ -67,21 +77,23 @@ def _parser() -> argparse.ArgumentParser:
         help="recognise this person by the face; only with their consent (a child's: the parents')",
     )
     verb("list", _list, "list your concepts")
-    verb("show", _show, "show one concept").add_argument("name")
-    verb("forget", _forget, "forget a concept for good").add_argument("name")
+    verb("show", _show, "show one concept").add_argument("name", type=terminal.as_text)
+    verb("forget", _forget, "forget a concept for good").add_argument("name", type=terminal.as_text)
     verb("reindex", _reindex, "build the index again from the photos on disk")
     verb("doctor", _doctor, "check the installation and the library")
     for name, run, summary in (
         ("look", _look, "which of your concepts are in a photo"),
-        ("ask", _ask, "ask about a photo"),
+        ("ask", _ask, "ask about a photo, or with a question alone about your concepts"),
     ):
         sub = verb(name, run, summary)
-        sub.add_argument("image", nargs="?", type=Path)
+        sub.add_argument("image", nargs="?")
         if name == "ask":
-            sub.add_argument("question", nargs="?")
+            sub.add_argument(
+                "question", nargs="?", type=terminal.as_text, help="without an image: a question about your concepts"
+            )
             sub.add_argument("--no-memory", action="store_true", help="answer without your concepts")
         else:
-            sub.add_argument("--question", default="")
+            sub.add_argument("--question", default="", type=terminal.as_text)
         sub.add_argument("--stdin", action="store_true", help='answer lines of {"image": PATH, "question": TEXT}')
         sub.add_argument("--top-k", type=_top_k, metavar="K", help="at most K concepts a photo, 1 to 20")
         sub.add_argument("--threshold", type=_threshold, metavar="T", help="similarity from which a name is said")
@@ -228,10 +240,12 @@ def _as_match(match: Match) -> dict[str, Any]:
 
 
 def _look(options: argparse.Namespace, knobs: settings.Settings) -> int:
-    def one(assistant: Assistant, image: Path, question: str) -> dict[str, Any]:
+    def one(assistant: Assistant, image: str | None, question: str) -> dict[str, Any]:
+        if image is None:
+            raise PersonalError("There is no image. Say which photo to look at.")
         look = assistant.look(
             LOCAL,
-            _photo(image, knobs),
+            _photo(Path(image), knobs),
             question,
             threshold=options.threshold,
             top_k=options.top_k,
@@ -247,16 +261,18 @@ def _look(options: argparse.Namespace, knobs: settings.Settings) -> int:
             for m in result["matches"]
         )
 
-    return _on_photos(options, knobs, one, words, question=options.question)
+    if options.image is None and not options.stdin:
+        options.usage("give an image, or --stdin")
+    return _run_questions(options, knobs, one, words, options.image, options.question)
 
 
 def _ask(options: argparse.Namespace, knobs: settings.Settings) -> int:
-    def one(assistant: Assistant, image: Path, question: str) -> dict[str, Any]:
+    def one(assistant: Assistant, image: str | None, question: str) -> dict[str, Any]:
         if not question.strip():
             raise PersonalError("There is no question. Say what you want to know.")
         events = assistant.answer(
             LOCAL,
-            [Turn(question, (_photo(image, knobs),))],
+            [Turn(question, () if image is None else (_photo(Path(image), knobs),))],
             threshold=options.threshold,
             top_k=options.top_k,
             names=not options.no_names,
@@ -275,28 +291,43 @@ def _ask(options: argparse.Namespace, knobs: settings.Settings) -> int:
             },
         }
 
-    return _on_photos(options, knobs, one, lambda result: str(result["answer"]), question=options.question)
+    image, question = options.image, options.question
+    if question is None and not options.stdin:
+        if image is None or _like_a_file(image):
+            options.usage("give an image and a question, a question alone, or --stdin")
+        image, question = None, terminal.as_text(str(image))
+    return _run_questions(options, knobs, one, lambda result: str(result["answer"]), image, question)
 
 
-def _on_photos(
+def _like_a_file(text: str) -> bool:
+    """Tell whether the only argument of `ask` is a photo whose question is missing, rather than a question."""
+    try:
+        if Path(text).exists():
+            return True
+    except (OSError, ValueError):
+        return False
+    return re.fullmatch(r"\S+\.\w{2,5}|\S*[/\\]\S*", text) is not None
+
+
+def _run_questions(
     options: argparse.Namespace,
     knobs: settings.Settings,
-    one: Callable[[Assistant, Path, str], dict[str, Any]],
+    one: Callable[[Assistant, str | None, str], dict[str, Any]],
     words: Callable[[dict[str, Any]], str],
-    *,
+    image: str | None,
     question: str | None,
 ) -> int:
+    """Answer one question, or the lines of standard input, with `one`, and print its result in `words` or as JSON."""
     if options.stdin:
         with compose.build(knobs, holder="the shell") as assistant:
-            for line in sys.stdin:
+            for line in terminal.lines():
                 if line.strip():
-                    print(json.dumps(_one_line(assistant, line, one), ensure_ascii=False), flush=True)
+                    print(terminal.as_json(_one_line(assistant, line, one)), flush=True)
         return 0
-    if options.image is None or question is None:
-        options.usage("give an image (and for `ask` a question), or --stdin")
-    _photo(options.image, knobs)
+    if image is not None:
+        _photo(Path(image), knobs)
     with compose.build(knobs, holder="the shell") as assistant:
-        result = one(assistant, options.image, question or "")
+        result = one(assistant, image, question or "")
     if options.json:
         _emit(result)
     else:
@@ -304,16 +335,20 @@ def _on_photos(
     return 0
 
 
-def _one_line(assistant: Assistant, line: str, one: Callable[[Assistant, Path, str], dict[str, Any]]) -> dict[str, Any]:
+def _one_line(
+    assistant: Assistant, line: str, one: Callable[[Assistant, str | None, str], dict[str, Any]]
+) -> dict[str, Any]:
     try:
         request = json.loads(line)
-        image, question = request["image"], request.get("question") or ""
-        if not isinstance(image, str) or not isinstance(question, str):
+        image, question = request.get("image"), request.get("question") or ""
+        if not isinstance(question, str) or not (image is None or (isinstance(image, str) and image)):
             raise TypeError
-    except (ValueError, KeyError, TypeError, AttributeError):
+        if image is None and not question:
+            raise KeyError
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {"error": 'A line must be JSON like {"image": "photo.jpg", "question": "Who is here?"}.'}
     try:
-        return one(assistant, Path(image), question)
+        return one(assistant, image, question.encode("utf-8", "replace").decode("utf-8"))
     except PersonalError as error:
         return {"error": str(error)}
 
@@ -366,7 +401,7 @@ def _photo(path: Path, knobs: settings.Settings) -> Photo:
 
 
 def _emit(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=None))
+    print(terminal.as_json(value))
 
 
 def _show_progress(steps: Iterable[Progress]) -> None:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -203,9 +205,7 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
     Raises SettingsError naming the variable and what it takes.
     """
     if environment is None:
-        from dotenv import dotenv_values
-
-        environment = {**{k: v for k, v in dotenv_values(".env").items() if v is not None}, **os.environ}
+        environment = {**_read_env(Path(".env")), **os.environ}
     values: dict[str, Any] = {}
     for knob in fields(Settings):
         text = environment.get(knob.metadata["variable"], "").strip()
@@ -218,3 +218,46 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
             shown = knob.metadata["variable"] + ("" if knob.metadata["secret"] else f"={text!r}")
             raise SettingsError(f"{shown} cannot be used: it takes {parse.__doc__}.") from error
     return replace(Settings(**values), **{k: v for k, v in overrides.items() if v is not None})
+
+
+def _read_env(path: Path) -> dict[str, str]:
+    """Read the settings of a `.env` file: UTF-8 or UTF-16, with or without a byte-order mark. {} where there is none.
+
+    In any other encoding only what is ASCII is sure. Raises SettingsError where one of our settings is not, or where
+    the file cannot be read.
+    """
+    from dotenv import dotenv_values
+
+    if not path.is_file():
+        return {}
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(
+            f"{path.absolute()} cannot be read: {error.strerror}. Make it readable, or remove it."
+        ) from error
+    text = _decode(data)
+    found = dotenv_values(stream=io.StringIO(data.decode("latin-1") if text is None else text))
+    values = {name: value for name, value in found.items() if value is not None}
+    if text is None:
+        unsure = next((name for name in KNOBS if not values.get(name, "").isascii()), None)
+        if unsure or b"\0" in data:
+            raise SettingsError(
+                f"{path.absolute()} is not written in UTF-8{f', and {unsure} cannot be read' if unsure else ''}. "
+                "Save it as UTF-8."
+            )
+    return values
+
+
+def _decode(data: bytes) -> str | None:
+    """Return what is certainly UTF-8 or, by its byte-order mark or its zeros, UTF-16; else None."""
+    marked = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    zeros = (data[1::2].count(0), data[0::2].count(0))
+    encoding = "utf-16" if marked else "utf-8-sig"
+    if not marked and max(zeros) > len(data) // 4:
+        encoding = "utf-16-le" if zeros[0] > zeros[1] else "utf-16-be"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text

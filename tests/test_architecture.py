@@ -24,6 +24,7 @@ LEVELS = {
         "memory",
         "threads",
         "proxies",
+        "terminal",
     },
     1: {"assistant", "remember", "retrieve", "generate", "tiny"},
     2: {"compose", "doctor", "learn"},

@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+from personal import proxies, terminal
 from personal.errors import PersonalError
 from personal.evaluate import commands
 from personal.learn.photos import CAPTIONS
@@ -15,6 +16,8 @@ from personal.learn.photos import CAPTIONS
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one protocol. Return the exit code: 0 done, 1 a PersonalError; wrong usage exits with 2."""
+    terminal.prepare()
+    proxies.prepare()
     options = _parser().parse_args(arguments)
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is temporary is cleared away
     try:

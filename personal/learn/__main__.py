@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from personal import proxies, terminal
 from personal.concepts import Progress
 from personal.errors import PersonalError
 from personal.settings import load
@@ -24,6 +25,8 @@ HELD_OUT = 100
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command, with progress on stderr. Return the exit code: 0 done, 1 a PersonalError."""
+    terminal.prepare()
+    proxies.prepare()
     options = _parser().parse_args(arguments)
     try:
         for progress in options.run(options):

@@ -134,7 +134,7 @@ def hold(folder: Path, what: str) -> FileLock:
         lock.acquire()
     except Timeout as error:
         try:
-            record = json.loads(holder.read_text("utf-8"))
+            record = json.loads(holder.read_bytes())
             who = f"process {record['pid']} ({record['what']})"
         except (OSError, ValueError, KeyError, TypeError):
             who = "another process"

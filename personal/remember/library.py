@@ -371,7 +371,7 @@ class Library:
         path, found = self.data_dir / "library.json", {"schema": SCHEMA}
         if path.is_file():
             try:
-                found = json.loads(path.read_text("utf-8"))
+                found = json.loads(path.read_bytes())
                 if type(found["schema"]) is not int or found["schema"] < 1 or not isinstance(found.get("id", ""), str):
                     raise ValueError
             except (ValueError, KeyError, TypeError, AttributeError) as error:

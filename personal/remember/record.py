@@ -60,7 +60,7 @@ def files(folder: Path, concept: Concept) -> list[Path]:
 
 def read(folder: Path, concept_id: str) -> Concept:
     """Read the concept of a folder. Raises ValueError, in words, where it is damaged, and OSError."""
-    record = json.loads((folder / FILE).read_text("utf-8"))
+    record = json.loads((folder / FILE).read_bytes())
     try:
         views = _pictures(record["views"])
         schema, later = record["schema"], record["schema"] != 1
@@ -103,7 +103,7 @@ def read_preferences(path: Path) -> Preferences:
     """Read an owner's wishes; no file means none. Raises ValueError where it is damaged, and OSError."""
     if not path.is_file():
         return Preferences()
-    record = json.loads(path.read_text("utf-8"))
+    record = json.loads(path.read_bytes())
     try:
         return checked(Preferences(record["threshold"], record["top_k"]))
     except (KeyError, TypeError) as error:

@@ -85,7 +85,7 @@ def forgotten(trash: Path) -> list[Forgotten]:
     found = []
     for folder in disk.entries(trash):
         try:
-            concept = record.read(folder, json.loads((folder / FILE).read_text("utf-8"))["id"])
+            concept = record.read(folder, json.loads((folder / FILE).read_bytes())["id"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
         found.append(Forgotten(folder.name, concept, forgotten_at(folder)))

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from personal import proxies, terminal
 from personal.errors import PersonalError
 from personal.settings import load
 from personal.tiny.assemble import assemble, encoder_dir, mllm_dir
@@ -13,6 +14,8 @@ from personal.tiny.assemble import assemble, encoder_dir, mllm_dir
 
 def main() -> int:
     """Show progress on stderr and the two folders on stdout; return the exit code."""
+    terminal.prepare()
+    proxies.prepare()
     parser = argparse.ArgumentParser(prog="python -m personal.tiny", description="Assemble the embedded default model.")
     parser.add_argument("--cache-dir", type=Path, help="where to keep it (default: PERSONAL_CACHE_DIR, or the user's)")
     try:
