@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -112,12 +113,37 @@ def test_photos_are_encoded_one_at_a_time_in_the_order_in_which_they_came():
     for number in range(5):
         waiting.append(threading.Thread(target=threads.in_foreground, args=(lambda n=number: work(n),)))
         waiting[-1].start()
-        while len(threads._line) <= number:
-            pass
+        while len(threads._foreground._looking) <= number:
+            time.sleep(0.01)
     go.set()
     for thread in waiting:
         thread.join(10)
     assert order == [0, 1, 2, 3, 4]
+
+
+def test_a_look_waits_for_one_photo_that_is_learnt_and_not_for_all_that_others_add():
+    go, order, waiting = threading.Event(), [], []
+
+    def add(name, *, learning):
+        work = threading.Thread(
+            target=threads.in_foreground,
+            args=(lambda: (go.wait(10), order.append(name)),),
+            kwargs={"learning": learning},
+        )
+        work.start()
+        waiting.append(work)
+        foreground = threads._foreground
+        while len(foreground._looking) + len(foreground._learning) < len(waiting):
+            time.sleep(0.01)
+
+    for number in range(4):
+        add(f"learn {number}", learning=True)
+    add("look 0", learning=False)
+    add("look 1", learning=False)
+    go.set()
+    for work in waiting:
+        work.join(10)
+    assert order == ["learn 0", "look 0", "learn 1", "look 1", "learn 2", "learn 3"]
 
 
 def test_an_answer_pauses_while_a_photo_is_looked_at_and_goes_on_after(monkeypatch):

@@ -127,7 +127,7 @@ class Encoder:
             near, far = self._seen(image), self._map(image, TINY)
             return self.project(np.concatenate([pool_whole(near), pool_box(near, middle), pool_whole(far)]))
 
-        return in_foreground(pooled)
+        return in_foreground(pooled, learning=True)
 
     def dense(self, image: Image, *, fine: bool = False) -> NDArray[np.float32] | None:
         """Return the trunk's last map (rows, columns, channels), float32, or None where the tower has none.
