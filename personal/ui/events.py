@@ -25,6 +25,9 @@ IDLE_S = 0.005
 """How long the queue sleeps where it finds nothing to do."""
 
 
+NONSENSE = "This request makes no sense to the app. Nothing was changed. Reload the page and try again."
+
+
 class FairEvents(queueing.Queue):
     """Gradio's queue of events with the visitors in turn, and without its statistics of who did what."""
 
@@ -34,7 +37,12 @@ class FairEvents(queueing.Queue):
         self.ANALYTICS_MAX_EVENTS = 1
 
     async def push(self, body: Any, request: Any, username: str | None) -> tuple[bool, Any, Any]:
-        """Queue an event, unless its visitor has sent too many."""
+        """Queue an event, unless it is none of this page's, or its visitor has sent too many."""
+        function = self.blocks.fns.get(body.fn_index)
+        if function is None or function.fn is None or len(body.data) < len(function.inputs):
+            return False, NONSENSE, "error"
+        if not isinstance(body.event_data, dict):
+            body.event_data = {}
         sender = request.cookies.get(COOKIE) or body.session_hash
         if sum(_visitor(event) == sender for event in list(self.event_ids_to_events.values())) >= SENT_MAX:
             return False, "That is too much at once. Wait a moment, then try again.", "error"

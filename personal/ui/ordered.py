@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 import gradio as gr
 
-from personal.ui.events import FairEvents
+from personal.ui.events import NONSENSE, FairEvents
 
 
 class OrderedBlocks(gr.Blocks):
@@ -48,6 +48,14 @@ class OrderedBlocks(gr.Blocks):
         """
         return {**super().get_config_file(), "connect_heartbeat": True}
 
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False) -> Any:
+        """Prepare what a page sent for a handler; what no page of ours sends is refused in words."""
+        try:
+            given = await super().preprocess_data(block_fn, inputs, state, explicit_call)
+        except (gr.Error, ValueError, TypeError, KeyError, IndexError, AttributeError, OSError) as error:
+            raise gr.Error(NONSENSE, print_exception=False) from error
+        return [_typed(block, value) for block, value in zip(block_fn.inputs, given, strict=True)]
+
     async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> Any:
         """Prepare a handler's screen, a page's screens one after the other (an asyncio.Lock is first come, first
         served)."""
@@ -68,3 +76,12 @@ class OrderedBlocks(gr.Blocks):
         """Leave the page as it is when a generator ends: what it drew last is there already."""
         data = super().handle_streaming_diffs(block_fn, data, session_hash, run, final, simple_format)
         return [gr.skip() for _ in data] if final else data
+
+
+def _typed(block: Any, value: Any) -> Any:
+    """Return what a field of text gives, as a handler expects it: text, or from a list of choices perhaps nothing."""
+    if isinstance(block, gr.Textbox):
+        return value or ""
+    if isinstance(block, gr.Dropdown) and not isinstance(value, str | None):
+        raise gr.Error(NONSENSE, print_exception=False)
+    return value

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from personal.settings import Settings
 
-REST = r"[^\s<>\"']*"
+REST = r"(?!\w)(?:/[^\s<>\"',;:()]*[^\s<>\"',;:().])?"
 """What follows in the same path or address."""
 
 
@@ -22,7 +22,10 @@ def hidden(settings: Settings) -> Callable[[Any], Any]:
     """
     if not settings.shared:
         return lambda value: value
-    names: dict[str, str] = {str(settings.data_dir): "the app's data", str(settings.cache_dir): "the app's models"}
+    names: dict[str, str] = {
+        str(settings.data_dir): "the data of the app",
+        str(settings.cache_dir): "the models of the app",
+    }
     for source in (settings.model, settings.encoder, settings.detector):
         if "/" in source and Path(source).expanduser().is_dir():
             names[source] = Path(source).name
