@@ -13,7 +13,8 @@ import pytest
 
 from personal.settings import load
 from personal.ui import doors
-from personal.ui.doors import Doors, PagePolicy
+from personal.ui.doors import Doors
+from personal.ui.policy import PagePolicy
 
 LOCAL = load({})
 SHARED = load({"GRADIO_SERVER_NAME": "0.0.0.0"})

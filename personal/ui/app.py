@@ -24,11 +24,12 @@ from personal.ui import preferences, render, theme, traces
 from personal.ui.chat import Chat
 from personal.ui.concepts import Concepts
 from personal.ui.desk import Desk, Screen, html
-from personal.ui.doors import UPLOAD, PagePolicy, outermost
+from personal.ui.doors import UPLOAD, outermost
 from personal.ui.evaluate import Evaluate
 from personal.ui.events import SLOTS
 from personal.ui.ordered import OrderedBlocks
 from personal.ui.places import hidden
+from personal.ui.policy import PagePolicy
 from personal.ui.sessions import Session, Sessions
 from personal.ui.uploads import Uploads
 from personal.ui.visitors import Visitors
