@@ -13,6 +13,7 @@ from personal.errors import ModelError
 from personal.generate import speech
 from personal.generate.events import LARGEST
 from personal.generate.prompt import lay_out
+from personal.generate.switching import Stage
 from tests.conftest import open_assistant
 from tests.test_remote import Server, chunk, listen, refusal, refuses, remote, says, warm  # noqa: F401
 
@@ -110,7 +111,7 @@ def test_thoughts_that_were_shown_are_taken_back_when_they_turn_out_to_be_though
         handler.end()
 
     server.answers = [answer]
-    with open_assistant(tmp_path / "data", remote(server)) as assistant:
+    with open_assistant(tmp_path / "data", Stage(remote(server))) as assistant:
         events = []
         for event in assistant.answer("local", [Turn("Who?")]):
             events.append(event)
@@ -210,6 +211,13 @@ def test_an_answer_without_anything_visible_says_which_kind_it_is(server, answer
 def test_an_answer_beside_a_tool_call_or_a_refusal_counts(server):
     server.answers = [says("It is <bo>.", before=[call(), chunk(refusal=None)])]
     assert answered(remote(server)) == "It is <bo>."
+
+
+def test_one_silent_answer_among_those_of_an_evaluation_is_empty_and_logged(server, caplog):
+    server.answers = [says("It is <bo>."), says(before=[chunk(refusal="I cannot say.")])]
+    asked = [lay_out([Turn("Who?")], avatars={}, sees=True)] * 3
+    assert sorted(remote(server, model="llava").answers(asked, max_new_tokens=9)) == ["", "", "It is <bo>."]
+    assert "I cannot say." in caplog.text
 
 
 def test_a_stopped_answer_that_is_still_thinking_is_no_error(server):
@@ -380,7 +388,7 @@ def test_a_server_that_lists_no_models_answers_with_the_one_wished_for(server):
 
 def test_the_assistant_says_why_an_answer_is_empty(server, tmp_path):
     server.answers = [says(before=[chunk(refusal="I cannot say who that is.")])]
-    with open_assistant(tmp_path / "data", remote(server)) as assistant:
+    with open_assistant(tmp_path / "data", Stage(remote(server))) as assistant:
         with pytest.raises(ModelError, match="I cannot say who that is"):
             list(assistant.answer("local", [Turn("Who?")]))
         server.answers = [says("It is <bo>.")]

@@ -7,6 +7,7 @@ lives on an event loop in a thread of its own, where a request can be cancelled 
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 import time
@@ -57,6 +58,13 @@ UNLISTED = (404, 405, 501)
 """How servers that answer without telling with what refuse the question for their models."""
 AT_ONCE = 4
 """Questions of an evaluation that a server is asked together: enough that it can batch them, few enough for most."""
+
+
+log = logging.getLogger(__name__)
+
+
+class NothingSaid(ModelError):
+    """An answer that came to its end and shows nothing."""
 
 
 class RemoteGenerator:
@@ -180,17 +188,23 @@ class RemoteGenerator:
             raise failed
         if heard and not speech.visible:
             heard.thought = heard.thought or speech.reasoned
-            raise ModelError(f"{self.name} {heard.why_silent(self._key)}")
+            raise NothingSaid(f"{self.name} {heard.why_silent(self._key)}")
 
     def answers(self, asked: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[str]:
-        """Answer conversations, AT_ONCE of them at a time. Raises ModelError, for all, where one is not answered."""
+        """Answer conversations, AT_ONCE of them at a time; "" and a warning where nothing is said.
+
+        Raises ModelError, for all, where one is refused or breaks off.
+        """
 
         def answer(messages: Sequence[Message]) -> str:
             said: list[str] = []
-            for piece in self.stream(messages, max_new_tokens=max_new_tokens, stop=threading.Event()):
-                if piece.retracts:
-                    said.clear()
-                said.append(piece.text)
+            try:
+                for piece in self.stream(messages, max_new_tokens=max_new_tokens, stop=threading.Event()):
+                    if piece.retracts:
+                        said.clear()
+                    said.append(piece.text)
+            except NothingSaid as error:  # one question of many: it counts as not answered
+                log.warning("%s", error)
             return "".join(said)
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
