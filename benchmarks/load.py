@@ -76,6 +76,7 @@ class Tally:
     answers: int = 0
     writes: int = 0
     pictures: dict[bytes, int] = field(default_factory=dict)
+    secrets: set[str] = field(default_factory=set)
 
 
 class Visitor:
@@ -84,6 +85,7 @@ class Visitor:
     def __init__(self, number: int, address: str, tally: Tally, think_s: float) -> None:
         self.number, self.tally, self.think_s = number, tally, think_s
         self.secret = f"v{number:02d}x{secrets.token_hex(5)}"
+        tally.secrets.add(self.secret)
         self.client = httpx.AsyncClient(base_url=address, timeout=300, trust_env=False)
         self.random = random.Random(number)
         self.pixels = np.random.default_rng(number)
@@ -97,7 +99,8 @@ class Visitor:
         self.tally.responses += 1
         if status >= 500:
             self.tally.server_errors.append(f"{status}: {text[:200]}")
-        for secret in set(SECRET.findall(text)) - {self.secret}:
+        others = self.tally.secrets - {self.secret}  # a small model may garble a secret into one that nobody has
+        for secret in others.intersection(SECRET.findall(text)):
             self.tally.leaks.append(f"visitor {self.number} was sent the words of {secret}")
         for picture in PICTURE.findall(text):
             digest = hashlib.sha256(picture.encode()).digest()[:12]

@@ -144,3 +144,5 @@ def test_the_benchmark_notices_what_it_looks_for():
     two.check(500, f"{one.secret} {picture}")
     assert len(tally.leaks) == 2
     assert tally.server_errors
+    two.check(200, f"{two.secret} and v01x0123456789, which nobody has")
+    assert len(tally.leaks) == 2
