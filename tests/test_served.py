@@ -177,3 +177,26 @@ def test_gradios_own_client_can_still_talk_to_the_app(app):
 
     client = Client(app[0], verbose=False)
     assert re.search("endpoints: 0", str(client.view_api(print_info=False, return_format="str")))
+
+
+def test_a_named_endpoint_can_be_called_by_gradios_client_and_by_hand(tmp_path):
+    import gradio as gr
+    from gradio_client import Client
+
+    from personal.settings import load
+    from personal.ui.doors import outermost
+
+    with gr.Blocks() as small:
+        box = gr.Textbox()
+        box.submit(lambda text: text.upper(), box, box, api_name="shout")
+    _, url, _ = small.launch(
+        prevent_thread_lock=True, quiet=True, app_kwargs={"lifespan": outermost(load({}))}, server_name="127.0.0.1"
+    )
+    try:
+        assert httpx.get(url + "monitoring", trust_env=False).status_code == 404
+        assert Client(url, verbose=False).predict("bo", api_name="/shout") == "BO"
+        asked = httpx.post(url + "gradio_api/call/shout", json={"data": ["mia"]}, trust_env=False)
+        answer = httpx.get(url + f"gradio_api/call/shout/{asked.json()['event_id']}", trust_env=False, timeout=30)
+        assert '"MIA"' in answer.text
+    finally:
+        small.close()
