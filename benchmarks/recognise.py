@@ -1,8 +1,10 @@
 """Recognition in drawn scenes: `python -m benchmarks.recognise DREAMBOOTH FLICKR8K [--only PART] [--json OUT]`.
 
 Mosaics: subjects pasted on photos of strangers, the pasted rectangle being the truth. All subjects are registered.
-Those of one half are asked about at a threshold chosen on the other half, both ways, and at the shipped one. Hard
-conditions and an ablation, each beside the plain baseline: whole photos and windows as the trunk sees them.
+Those of one half are asked about at a threshold chosen on the other half, both ways, and as the app decides. Hard
+conditions and an ablation, each beside the plain baseline: whole photos and windows as the trunk sees them. Names that
+are sure count, and beside them those that are sure or maybe; of the baseline, and where a threshold is asked for, those
+from that similarity on.
 """
 
 from __future__ import annotations
@@ -12,13 +14,11 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
@@ -30,15 +30,17 @@ from personal.evaluate.layouts.identified import read_folder
 from personal.images import open_photo, read_photo
 from personal.learn.photos import Photos
 from personal.remember.index import Index
-from personal.retrieve import retriever, score
+from personal.retrieve.config import CONFIG
 from personal.retrieve.encoder import Encoder
-from personal.retrieve.regions import LARGE, coverage, cut, pool, pool_whole
+from personal.retrieve.regions import cut, pairwise_iou, pool_whole
 from personal.retrieve.retriever import Retriever
 from personal.tiny.assemble import encoder_dir
 
 CANVASES = ((1024, 768), (768, 1024), (900, 900), (1024, 683))
 LOW, HIGH, TOGETHER = 0.05, 0.30, 0.80
 FALSE = 0.03
+LOWEST = 0.45
+"""Similarity from which the baseline's matches are looked at."""
 TRIES = 60
 OWNER = "bench"
 
@@ -183,7 +185,6 @@ PARTS = (
     "middle",
     "far away",
     "strangers",
-    "small windows",
     "closer look",
     "wider boxes",
     "closer boxes",
@@ -191,7 +192,14 @@ PARTS = (
     "rivals",
     "many concepts",
 )
-ALL = frozenset(PARTS)
+CHANGES: dict[str, dict[str, float]] = {
+    "closer look": {"second_pass": -9.0},
+    "wider boxes": {"wider": -9.0},
+    "parts fall": {"part": 9.0},
+    "rivals": {"confuser": -9.0},
+    "many concepts": {"gallery_size_penalty": 0.0},
+}
+"""What each part is in the config, where it is in there."""
 
 
 class Bench:
@@ -201,7 +209,10 @@ class Bench:
         self.without = without
         plain = Plain(encoder, without)
         self.index = Index(plain.id, plain.dimension, folder=home / str(abs(hash(plain.id))))
-        self.retriever = Retriever(plain, self.index, cache_size=4000)
+        changes: dict[str, Any] = {}
+        for part in without & CHANGES.keys():
+            changes |= CHANGES[part]
+        self.retriever = Retriever(plain, self.index, config=replace(CONFIG, cached_photos=4000, **changes))
         self.concepts: list[Concept] = []
 
     def register(self, references: Mapping[str, Sequence[Photo]]) -> None:
@@ -216,76 +227,75 @@ class Bench:
             entries += [Entry(name, p.sha256, v) for p, v in zip(photos, vectors, strict=True)]
         self.index.put(OWNER, entries)
 
-    def look(self, photo: Photo, *, threshold: float, top_k: int = 20) -> list[Match]:
+    def look(self, photo: Photo, *, threshold: float | None = None, top_k: int = 20) -> list[Match]:
         """Look as the app does, with the parts that are left."""
-        with self._left():
-            return self.retriever.look(OWNER, photo, self.concepts, threshold=threshold, top_k=top_k)
+        return self.retriever.look(OWNER, photo, self.concepts, threshold=threshold, top_k=top_k)
 
     def rank(self, photo: Photo) -> list[Match]:
         """Rank all as the app does, with the parts that are left."""
-        with self._left():
-            return self.retriever.rank(OWNER, photo, self.concepts)
+        return self.retriever.rank(OWNER, photo, self.concepts)
 
-    @contextmanager
-    def _left(self) -> Iterator[None]:
-        changes: dict[str, Any] = {
-            "closer look": {"DOUBT": -9.0},
-            "small windows": {"pool": lambda dense, *_: pool(dense, LARGE)},
-            "wider boxes": {"WIDER": -9.0},
-            "parts fall": {"PART": 9.0},
-            "rivals": {"RIVAL": -9.0},
-            "many concepts": {"CROWD": 0.0},
-        }
-        left_out = [changes[part] for part in changes if part in self.without]
-        with ExitStack() as stack:
-            for change in left_out:
-                stack.enter_context(patch.multiple(score if "RIVAL" in change else retriever, **change))
-            yield
-
-    def outcomes(self, scenes: Sequence[Scene], low: float) -> list[Outcome]:
-        """Look at every scene at a low threshold; higher ones are told from the same matches."""
+    def outcomes(self, scenes: Sequence[Scene], low: float | None = None) -> list[Outcome]:
+        """Look at every scene, as the app decides or down to a low threshold; higher ones are told from that."""
         return [Outcome(scene, self.look(scene.photo, threshold=low)) for scene in scenes]
 
 
-def counts(outcomes: Sequence[Outcome], threshold: float, top_k: int = 4) -> tuple[int, int, int]:
+Said = Callable[[Match], bool]
+
+
+def above(threshold: float) -> Said:
+    """Count names from a similarity on."""
+    return lambda match: (match.similarity or 0) >= threshold
+
+
+def sure(match: Match) -> bool:
+    """Count the names that the app says."""
+    return match.said
+
+
+def maybe(match: Match) -> bool:
+    """Count the names that the app says or asks about."""
+    return match.certainty != "silent"
+
+
+def counts(outcomes: Sequence[Outcome], said: Said, top_k: int = 4) -> tuple[int, int, int]:
     """Count names said rightly, said wrongly, and not said."""
     right = wrong = missed = 0
     for outcome in outcomes:
-        said = {m.concept.name for m in outcome.matches if (m.similarity or 0) >= threshold}
-        said = set([m.concept.name for m in outcome.matches if m.concept.name in said][:top_k])
-        right += len(said & set(outcome.scene.truth))
-        wrong += len(said - set(outcome.scene.truth))
-        missed += len(set(outcome.scene.truth) - said)
+        names = set([m.concept.name for m in outcome.matches if said(m)][:top_k])
+        right += len(names & set(outcome.scene.truth))
+        wrong += len(names - set(outcome.scene.truth))
+        missed += len(set(outcome.scene.truth) - names)
     return right, wrong, missed
 
 
-def f1(outcomes: Sequence[Outcome], threshold: float) -> float:
+def f1(outcomes: Sequence[Outcome], said: Said) -> float:
     """Compute F1 over names."""
-    right, wrong, missed = counts(outcomes, threshold)
+    right, wrong, missed = counts(outcomes, said)
     return 2 * right / max(2 * right + wrong + missed, 1)
 
 
-def overlap(outcomes: Sequence[Outcome], threshold: float) -> float:
+def overlap(outcomes: Sequence[Outcome], said: Said) -> float:
     """Return the mean intersection over union of the boxes of names said rightly."""
     every = [
-        float(coverage((m.box or (0, 0, 1, 1), outcome.scene.truth[m.concept.name]))[0, 1])
+        float(pairwise_iou((m.box or (0, 0, 1, 1), outcome.scene.truth[m.concept.name]))[0, 1])
         for outcome in outcomes
         for m in outcome.matches
-        if m.concept.name in outcome.scene.truth and (m.similarity or 0) >= threshold
+        if m.concept.name in outcome.scene.truth and said(m)
     ]
     return float(np.mean(every)) if every else float("nan")
 
 
-def claimed(outcomes: Sequence[Outcome], threshold: float) -> float:
+def claimed(outcomes: Sequence[Outcome], said: Said) -> float:
     """Return the share of scenes in which anybody is named."""
-    return float(np.mean([any((m.similarity or 0) >= threshold for m in outcome.matches) for outcome in outcomes]))
+    return float(np.mean([any(map(said, outcome.matches)) for outcome in outcomes]))
 
 
 def fitted(outcomes: Sequence[Outcome], empty: Sequence[Outcome], low: float) -> float:
     """Choose the threshold of the best F1 among those that name somebody in at most FALSE of the empty scenes."""
     grid = np.arange(low, 0.95, 0.005)
-    allowed = [t for t in grid if claimed(empty, t) <= FALSE]
-    return float(max(allowed or [grid[-1]], key=lambda t: f1(outcomes, t)))
+    allowed = [t for t in grid if claimed(empty, above(t)) <= FALSE]
+    return float(max(allowed or [grid[-1]], key=lambda t: f1(outcomes, above(t))))
 
 
 # -- measuring ---------------------------------------------------------------------------------------------------
@@ -319,7 +329,7 @@ class Material:
 
 def measure(bench: Bench, material: Material, *, references: int, seeds: int, count: int) -> dict[str, Any]:
     """Measure mosaics of two, three and four, false names on backgrounds alone, and boxes; halves apart."""
-    low = 0.45 if "projection" in bench.without else 0.6
+    low = LOWEST if "projection" in bench.without else None
     halves = material.names[::2], material.names[1::2]
     seen: dict[tuple[int, int], list[Outcome]] = {}
     empty: list[list[Outcome]] = [[], []]
@@ -339,23 +349,26 @@ def measure(bench: Bench, material: Material, *, references: int, seeds: int, co
             scenes = [Scene(read_photo(material.strangers.read(name)), {}) for name in alone]
             empty[side] += bench.outcomes(scenes, low)
     report: dict[str, Any] = {"references": references, "CPU ms": round(1000 * float(np.mean(seconds)))}
-    for title, thresholds in {
-        "fitted": [fitted(list(chain(*(seen[1 - s, n] for n in (2, 3, 4)))), empty[1 - s], low) for s in (0, 1)],
-        "shipped": [bench.retriever.threshold] * 2,
-    }.items():
-        report[title] = {"thresholds": [round(t, 3) for t in thresholds]}
+    ways: dict[str, list[Said]] = {"sure": [sure, sure], "sure or maybe": [maybe, maybe]}
+    if low is not None:
+        every = [list(chain(*(seen[side, n] for n in (2, 3, 4)))) for side in (0, 1)]
+        chosen_on_the_other = [fitted(every[1 - side], empty[1 - side], low) for side in (0, 1)]
+        report["thresholds"] = [round(threshold, 3) for threshold in chosen_on_the_other]
+        ways = {"fitted": [above(threshold) for threshold in chosen_on_the_other]}
+    for title, said in ways.items():
+        row: dict[str, float] = {}
         for subjects in (2, 3, 4):
-            sides = [(seen[side, subjects], thresholds[side]) for side in (0, 1)]
-            sums = np.sum([counts(*side) for side in sides], axis=0)
-            report[title][f"F1 of {subjects}"] = round(float(2 * sums[0] / (2 * sums[0] + sums[1] + sums[2])), 4)
-        every = [(list(chain(*(seen[side, n] for n in (2, 3, 4)))), thresholds[side]) for side in (0, 1)]
-        report[title]["IoU"] = round(float(np.mean([overlap(*side) for side in every])), 4)
-        report[title]["false"] = round(float(np.mean([claimed(empty[s], thresholds[s]) for s in (0, 1)])), 4)
+            sums = np.sum([counts(seen[side, subjects], said[side]) for side in (0, 1)], axis=0)
+            row[f"F1 of {subjects}"] = round(float(2 * sums[0] / (2 * sums[0] + sums[1] + sums[2])), 4)
+        some = [overlap(list(chain(*(seen[side, n] for n in (2, 3, 4)))), said[side]) for side in (0, 1)]
+        row["IoU"] = round(float(np.mean(some)), 4)
+        row["false"] = round(float(np.mean([claimed(empty[side], said[side]) for side in (0, 1)])), 4)
+        report[title] = row
     return report
 
 
 def hard(
-    bench: Bench, material: Material, *, references: int, seeds: int, count: int, threshold: float
+    bench: Bench, material: Material, *, references: int, seeds: int, count: int, threshold: float | None = None
 ) -> dict[str, Any]:
     """Measure subjects that are small, hidden, dark, blurred, turned, among 300 concepts, and five dogs in mosaics."""
     seen: dict[str, list[Outcome]] = {}
@@ -384,13 +397,18 @@ def hard(
         bench.register({**chosen, **others})
         pairs = list(mosaics(random, queries, backgrounds, 2, count, material.names))
         seen.setdefault("300 concepts, two in a mosaic", []).extend(bench.outcomes(pairs, threshold))
-    return {title: round(f1(outcomes, threshold), 4) for title, outcomes in seen.items()}
+    ways: dict[str, Said] = {"sure": sure, "sure or maybe": maybe} if threshold is None else {"said": sure}
+    return {way: {title: round(f1(rows, said), 4) for title, rows in seen.items()} for way, said in ways.items()}
 
 
 def identification(bench: Bench, material: Material, *, references: int, seeds: int) -> dict[str, Any]:
-    """Identify queries of either half: all registered (top-1, wrong names), or three of the half not (AUROC, F1)."""
-    threshold = bench.retriever.threshold
-    rows: dict[str, list[float]] = {"top-1": [], "wrong names": [], "AUROC": [], "F1": []}
+    """Identify queries of all subjects, all registered: top-1, wrong names said and asked about; AUROC of strangers.
+
+    For AUROC three subjects of either half count as unregistered. What strangers are called is measured by
+    `python -m personal.evaluate identify`.
+    """
+    threshold = bench.retriever.threshold if "projection" in bench.without else None
+    rows: dict[str, list[float]] = {"top-1": [], "wrong names": [], "asked besides": [], "AUROC": []}
     for seed in range(seeds):
         chosen, queries = material.draw(seed, references)
         random = np.random.default_rng(4000 + seed)
@@ -402,17 +420,15 @@ def identification(bench: Bench, material: Material, *, references: int, seeds: 
                 for photo in queries[name]:
                     every = bench.rank(photo)
                     rows["top-1"].append(every[0].concept.name == name)
-                    said = {match.concept.name for match in bench.look(photo, threshold=threshold)}
-                    rows["wrong names"].append(len(said - {name}))
+                    found = [match for match in bench.look(photo, threshold=threshold) if match.concept.name != name]
+                    rows["wrong names"].append(sum(match.said for match in found))
+                    rows["asked besides"].append(sum(not match.said for match in found))
                     first = next(m for m in every if m.concept.name not in strangers)
-                    best.append((name, first.concept.name, first.similarity or 0.0))
-            theirs = np.array([s for name, _, s in best if name not in strangers])
-            others = np.array([s for name, _, s in best if name in strangers])
+                    best.append((name, first.similarity or 0.0))
+            theirs = np.array([s for name, s in best if name not in strangers])
+            others = np.array([s for name, s in best if name in strangers])
             ones = np.ones((1, len(theirs))), np.ones((1, len(others)))
             rows["AUROC"].append(float(auroc(theirs, others, *ones)[0]))
-            said = [(name, who) for name, who, s in best if s >= threshold]
-            right = sum(name == who for name, who in said)
-            rows["F1"].append(2 * right / max(len(said) + len(theirs), 1))
     return {"references": references, **{name: round(float(np.mean(values)), 4) for name, values in rows.items()}}
 
 
@@ -426,7 +442,6 @@ def crop(material: Material, random: np.random.Generator, number: int) -> Photo:
 
 def feedback(bench: Bench, material: Material, *, references: int, seeds: int, count: int) -> dict[str, Any]:
     """Say "Not <x>" to all mistakes of one set of mosaics, up to three a subject, and measure another; both ways."""
-    threshold = bench.retriever.threshold
     before, after = np.zeros(3, int), np.zeros(3, int)
     said, of_told = 0, np.zeros(2, int)
     for seed in range(seeds):
@@ -439,20 +454,20 @@ def feedback(bench: Bench, material: Material, *, references: int, seeds: int, c
         ]
         for shown, others in (sets, sets[::-1]):
             bench.register(chosen)
-            outcomes = bench.outcomes(others, threshold)
-            before += counts(outcomes, threshold)
+            outcomes = bench.outcomes(others)
+            before += counts(outcomes, sure)
             told: dict[str, int] = {}
-            for outcome in bench.outcomes(shown, threshold):
-                for match in outcome.matches[:4]:
+            for outcome in bench.outcomes(shown):
+                for match in [match for match in outcome.matches if match.said][:4]:
                     name = match.concept.name
                     if name not in outcome.scene.truth and told.get(name, 0) < 3:
                         told[name] = told.get(name, 0) + 1
-                        picture = clean(cut(open_photo(outcome.scene.photo), match.core or WHOLE))
+                        picture = clean(cut(open_photo(outcome.scene.photo), match.evidence_box or WHOLE))
                         (vectors,) = bench.retriever.embed([picture])
                         bench.index.put(OWNER, [Entry(name, picture.sha256, vectors, negative=True)])
             said += sum(told.values())
-            again = bench.outcomes(others, threshold)
-            after += counts(again, threshold)
+            again = bench.outcomes(others)
+            after += counts(again, sure)
             of_told += [wrongly(outcomes, told), wrongly(again, told)]
     report = {"wrong": [int(before[1]), int(after[1])], "right": [int(before[0]), int(after[0])]}
     return {"negatives": said, **report, "wrong, of those corrected": of_told.tolist()}
@@ -460,7 +475,9 @@ def feedback(bench: Bench, material: Material, *, references: int, seeds: int, c
 
 def wrongly(outcomes: Sequence[Outcome], names: Collection[str]) -> int:
     """Count how often some names are said wrongly."""
-    said = [(match.concept.name, outcome.scene.truth) for outcome in outcomes for match in outcome.matches[:4]]
+    said = [
+        (match.concept.name, outcome.scene.truth) for outcome in outcomes for match in outcome.matches[:4] if match.said
+    ]
     return sum(name in names and name not in truth for name, truth in said)
 
 
@@ -502,8 +519,8 @@ def main() -> None:
             tell(f"identification, {references}", identification(bench(), material, **how_often))
             tell(f"identification, {references}, plain", identification(baseline, material, **how_often))
         if options.only in (None, "hard"):
-            cut = measure(baseline, material, references=3, seeds=1, count=options.count)["fitted"]["thresholds"]
-            tell("hard", hard(bench(), material, references=3, threshold=encoder.threshold, **how))
+            cut = measure(baseline, material, references=3, seeds=1, count=options.count)["thresholds"]
+            tell("hard", hard(bench(), material, references=3, **how))
             tell("hard, plain", hard(baseline, material, references=3, threshold=float(np.mean(cut)), **how))
         if options.only in (None, "feedback"):
             tell("feedback", feedback(bench(), material, references=3, **how))

@@ -83,7 +83,7 @@ def strangers(assistant: Assistant, archive: Path, count: int) -> dict[str, Any]
         members = sorted((m for m in tar.getmembers() if m.isfile()), key=lambda member: member.name)
         drawn = np.random.default_rng(0).choice(len(members), min(count, len(members)), replace=False)
         files = (tar.extractfile(members[i]) for i in drawn)
-        claimed = [bool(assistant.look("draw-0", read_photo(f.read())).matches) for f in files if f is not None]
+        claimed = [bool(assistant.look("draw-0", read_photo(f.read())).said) for f in files if f is not None]
     return {"photos": len(claimed), "claimed": sum(claimed) / len(claimed)}
 
 
@@ -121,7 +121,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,
         compose.build(replace(load(), data_dir=Path(home), chroma_url=""), holder="a benchmark") as assistant,
     ):
-        figures: dict[str, Any] = {"threshold": assistant.default_threshold, **speed(assistant, photos)}
+        figures: dict[str, Any] = {"confidence": assistant.default_confidence, **speed(assistant, photos)}
         figures["pairs"] = pairs(assistant, photos, options.pairs)
         if options.strangers:
             figures["strangers"] = strangers(assistant, options.strangers, 300)

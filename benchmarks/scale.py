@@ -33,8 +33,9 @@ from personal.remember import record
 from personal.remember.index import Index
 from personal.remember.library import Library
 from personal.retrieve import encoder as real
+from personal.retrieve.config import CONFIG
 from personal.retrieve.head import unit
-from personal.retrieve.retriever import ASKED, NEIGHBOURS, Retriever
+from personal.retrieve.retriever import Retriever
 from personal.tiny.assemble import encoder_dir
 
 OWNER = "bench"
@@ -125,8 +126,8 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
     encoder = Drawn(random)
     retriever = Retriever(encoder, index)
     photos = [clean(Image.effect_noise((96, 64), 40 + i)) for i in range(TIMES + 1)]
-    asked = np.concatenate([noisy(random, views[random.integers(len(views), size=ASKED // 2)], 0.9)] * 2)
-    asked[ASKED // 2 :] = unit(random.normal(size=(ASKED // 2, DIMENSION)))
+    asked = np.concatenate([noisy(random, views[random.integers(len(views), size=CONFIG.lookups // 2)], 0.9)] * 2)
+    asked[CONFIG.lookups // 2 :] = unit(random.normal(size=(CONFIG.lookups // 2, DIMENSION)))
 
     def look(photo: Photo) -> None:
         encoder.near = views[random.integers(len(views), size=4)]
@@ -140,7 +141,7 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
     figures = {
         "views": len(keys),
         "look_ms": _each(look, photos),
-        "of_that_query_ms": 1e3 * _timed(lambda: index.query(OWNER, asked, NEIGHBOURS)),
+        "of_that_query_ms": 1e3 * _timed(lambda: index.query(OWNER, asked, CONFIG.neighbours)),
         "register_ms": _each(register, range(2 * TIMES)),
         "named_ms": 1e3 * _timed(lambda: retriever.named("Where did n7 leave the red ball?", known), 3),
         "recall": recall(index, asked, vectors),
@@ -163,12 +164,12 @@ def alone(count: int) -> dict[str, Any]:
 
 def recall(index: Index, asked: Array, vectors: Array) -> float:
     """Tell which share of the nearest vectors of each query is found, by an exact search of all that were put."""
-    found = index.query(OWNER, asked, NEIGHBOURS)
+    found = index.query(OWNER, asked, CONFIG.neighbours)
     every = vectors.reshape(-1, DIMENSION)
     shares = []
     for query, hits in zip(asked, found, strict=True):
-        least = np.partition(every @ query, -NEIGHBOURS)[-NEIGHBOURS]
-        shares.append(sum(hit.similarity >= least - 1e-5 for hit in hits) / NEIGHBOURS)
+        least = np.partition(every @ query, -CONFIG.neighbours)[-CONFIG.neighbours]
+        shares.append(sum(hit.similarity >= least - 1e-5 for hit in hits) / CONFIG.neighbours)
     return statistics.mean(shares)
 
 

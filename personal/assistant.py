@@ -43,7 +43,7 @@ UNDO_S = 600.0
 CAPTION = "Give a caption of the photo."
 """What is asked for a description; personal-tiny was trained on these words."""
 
-DOUBT = (0.35, 0.65)
+DOUBT = (0.2, 0.65)
 """Probabilities between which a match is doubtful: the language model is asked, where it can tell."""
 
 NEAR = 0.05
@@ -368,17 +368,23 @@ class Assistant:
     # -- preferences ---------------------------------------------------------------------------------------------
 
     @property
-    def default_threshold(self) -> float:
-        """The similarity from which a name is said unless the owner wishes otherwise."""
-        return self.retriever.threshold if self._threshold is None else self._threshold
+    def threshold(self) -> float | None:
+        """The similarity from which a name is said, where the settings give one: it takes the place of confidence."""
+        return self._threshold
+
+    @property
+    def default_confidence(self) -> float:
+        """The probability from which a name is said unless the owner wishes otherwise."""
+        return self.retriever.confidence
 
     def preferences(self, owner: str) -> Preferences:
-        """Tell how sure an owner wants the app to be; what they never set comes from the settings and the encoder."""
+        """Return when a name is said to an owner; what they never set comes from the settings and the retriever.
+
+        A threshold is there where the owner or the settings have set one, and the owner wishes no confidence.
+        """
         wishes = self.library.preferences(owner)
-        return Preferences(
-            threshold=self.default_threshold if wishes.threshold is None else wishes.threshold,
-            top_k=wishes.top_k or self._top_k,
-        )
+        threshold = self._threshold if wishes.threshold is None and wishes.confidence is None else wishes.threshold
+        return Preferences(threshold, wishes.top_k or self._top_k, wishes.confidence or self.default_confidence)
 
     # -- retrieve ------------------------------------------------------------------------------------------------
 
@@ -395,19 +401,25 @@ class Assistant:
     ) -> Look:
         """Find which of the owner's concepts a photo and a question concern; no language model is asked.
 
-        `threshold` (-1..1) and `top_k` (from 1) default to the owner's preferences; `rejected` are concept ids not to
-        be claimed. What was seen comes first, best first, then what was only named. Raises ImageError, StoreError, and
-        ModelError where a detector fails.
+        With `threshold` (-1..1) every match from that similarity on is sure. Without, and for `top_k` (from 1), the
+        owner's preferences count; `rejected` are concept ids not to be claimed. What was seen comes first, best first,
+        then what was only named. Raises ImageError, StoreError, and ModelError where a detector fails.
         """
         began = time.perf_counter()
         self._keep_up(owner)
         concepts = self.library.concepts(owner)
         wishes = self.preferences(owner)
-        threshold = wishes.threshold if threshold is None else threshold
         matches: list[Match] = []
-        if photo is not None and concepts and threshold is not None:
-            at_most = top_k or wishes.top_k or self._top_k
-            matches = self.retriever.look(owner, photo, concepts, threshold=threshold, top_k=at_most, rejected=rejected)
+        if photo is not None and concepts:
+            matches = self.retriever.look(
+                owner,
+                photo,
+                concepts,
+                top_k=top_k or wishes.top_k or self._top_k,
+                threshold=wishes.threshold if threshold is None else threshold,
+                confidence=wishes.confidence,
+                rejected=rejected,
+            )
         if names and question:
             seen = {match.concept.id for match in matches}
             matches += [m for m in self.retriever.named(question, concepts) if m.concept.id not in seen]
@@ -487,7 +499,7 @@ class Assistant:
             yield event
         yield Answer(
             text="".join(pieces).strip(),
-            matches=look.matches,
+            matches=look.said,
             model=self.generator.name,
             tokens=tokens,
             retrieve_s=look.seconds,
@@ -543,14 +555,14 @@ class Assistant:
                     out = rejected.get(photo.sha256, frozenset())
                     found = yield from self._verified(owner, photo, found, out, self.verify, stop)
                     turned_down += found.turned_down
-                    if names and found.turned_down:
-                        found = self._named_too(owner, last.question, found)
+                if names and (found.turned_down or len(found.said) < len(found.matches)):
+                    found = self._named_too(owner, last.question, found)
                 already = {(m.concept.id, m.photo) for m in matches}
                 matches += [m for m in found.matches if (m.concept.id, m.photo) not in already]
-            seen = {m.concept.id for m in matches if m.reason == "seen"}
+            seen = {m.concept.id for m in matches if m.reason == "seen" and m.said}
             matches = [m for m in matches if m.reason == "seen" or m.concept.id not in seen]
         look = Look(tuple(matches), time.perf_counter() - began, tuple(turned_down))
-        told = [*self._as_known_now(owner, earlier), replace(last, matches=look.matches)]
+        told = [*self._as_known_now(owner, earlier), replace(last, matches=look.said)]
         if names and memory:
             known = self.library.concepts(owner)
             told = [replace(turn, question=self.retriever.bracketed(turn.question, known)) for turn in told]
@@ -617,7 +629,7 @@ class Assistant:
                 owner=owner,
             )
             if said.confirmed is not False:
-                kept.append(said)
+                kept.append(replace(said, certainty="sure") if said.confirmed else said)
                 claimed.add(said.concept.id)
             if said.confirmed is False or said.concept.id != match.concept.id:
                 turned_down.append(replace(match, confirmed=False))
@@ -633,10 +645,10 @@ class Assistant:
         return replace(rival, box=match.box) if own - rival.similarity <= NEAR else None
 
     def _named_too(self, owner: str, question: str, look: Look) -> Look:
-        """Tell of concepts that were turned down, but are named in the question, that they were named."""
-        denied = {match.concept.id for match in look.turned_down} - {match.concept.id for match in look.matches}
+        """Add what the question names to a look that saw it but does not say so: unsure, or turned down."""
+        unsaid = {m.concept.id for m in (*look.matches, *look.turned_down)} - {m.concept.id for m in look.said}
         named = self.retriever.named(question, self.library.concepts(owner))
-        return replace(look, matches=(*look.matches, *(match for match in named if match.concept.id in denied)))
+        return replace(look, matches=(*look.matches, *(match for match in named if match.concept.id in unsaid)))
 
     def _as_known_now(self, owner: str, turns: Sequence[Turn]) -> list[Turn]:
         """Bring earlier turns up to date: an edited concept speaks with its new record, a forgotten one is gone."""

@@ -236,6 +236,7 @@ def _as_match(match: Match) -> dict[str, Any]:
         "similarity": None if match.similarity is None else round(match.similarity, 4),
         "box": None if match.box is None else [round(v, 4) for v in match.box],
         "reason": match.reason,
+        "certainty": match.certainty,
     }
 
 
@@ -257,7 +258,8 @@ def _look(options: argparse.Namespace, knobs: settings.Settings) -> int:
         if not result["matches"]:
             return "Nobody and nothing you registered was recognised."
         return "\n".join(
-            f"<{m['name']}>\t" + ("named" if m["similarity"] is None else f"{m['similarity']:.2f}\t{m['box']}")
+            f"<{m['name']}>{'?' * (m['certainty'] == 'maybe')}\t"
+            + ("named" if m["similarity"] is None else f"{m['similarity']:.2f}\t{m['box']}")
             for m in result["matches"]
         )
 

@@ -13,6 +13,9 @@ Box = tuple[float, float, float, float]
 
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
+Certainty = Literal["sure", "maybe", "silent"]
+"""What is done with a name: it is said, asked about, or left out."""
+
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Photo:
@@ -117,11 +120,10 @@ class Match:
     """A concept that a photo or a question concerns, with the evidence.
 
     A concept that was only named in the question has neither similarity, box, view nor photo. `probability`, 0..1, is
-    the similarity calibrated, where the retriever can tell. `confirmed` is what the language model made of a doubtful
-    match: True or False, None where it was not asked or could not tell. `raised` is how much more than the threshold
-    is asked of the similarity, where much is remembered or it is known what the concept is not. `core` is the part
-    that the similarity is of: the box is drawn around it. With `by_face` the box is a face, and the similarity is that
-    of faces.
+    that of the match being right, where the retriever is calibrated. A `certainty` of "sure" is said, "maybe" is asked
+    about, and "silent" is not said: only a ranking has those. `confirmed` is what the language model made of a doubtful
+    match: True or False, None where it was not asked or could not tell. `evidence_box` is the part that the similarity
+    is of: the box is drawn around it. With `by_face` the box is a face, and the similarity is that of faces.
     """
 
     concept: Concept
@@ -133,8 +135,13 @@ class Match:
     probability: float | None = None
     confirmed: bool | None = None
     by_face: bool = False
-    raised: float = 0.0
-    core: Box | None = None
+    certainty: Certainty = "sure"
+    evidence_box: Box | None = None
+
+    @property
+    def said(self) -> bool:
+        """Whether answers call the concept by its name: the match is sure, and the language model did not deny it."""
+        return self.certainty == "sure" and self.confirmed is not False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +159,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What retrieval found in one photo (or question): matches, best first, and the seconds it took.
+    """What retrieval found in one photo (or question): matches, best first, maybes too, and the seconds it took.
 
     `turned_down` are doubtful matches that the language model denied: nobody is told of them as found.
     """
@@ -160,6 +167,11 @@ class Look:
     matches: tuple[Match, ...]
     seconds: float
     turned_down: tuple[Match, ...] = ()
+
+    @property
+    def said(self) -> tuple[Match, ...]:
+        """The matches that answers call by their names."""
+        return tuple(match for match in self.matches if match.said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,13 +229,15 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """An owner's wishes: similarity from which a name is said, -1..1, and concepts a photo at most, 1..20.
+    """An owner's wishes: when a name is said, and concepts a photo at most, 1..20.
 
-    None means: as the settings and the encoder say.
+    `confidence` is the probability from which a name is said, 0..1; a `threshold`, the similarity, -1..1, takes its
+    place where it is set. None means: as the settings and the retriever say.
     """
 
     threshold: float | None = None
     top_k: int | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

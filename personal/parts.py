@@ -110,7 +110,10 @@ class Retriever(Protocol):
     @property
     def threshold(self) -> float: ...
     @property
+    def confidence(self) -> float: ...
+    @property
     def alike(self) -> float: ...
+    def calibrated(self, owner: str) -> bool: ...
     def embed(self, photos: Sequence[Photo]) -> Iterable[Vectors]: ...
     def look(
         self,
@@ -118,8 +121,9 @@ class Retriever(Protocol):
         photo: Photo,
         concepts: Sequence[Concept],
         *,
-        threshold: float,
         top_k: int,
+        threshold: float | None = None,
+        confidence: float | None = None,
         rejected: Set[str] = frozenset(),
     ) -> list[Match]: ...
     def rank(
@@ -131,6 +135,8 @@ class Retriever(Protocol):
         *,
         without: Set[str] = frozenset(),
         threshold: float | None = None,
+        confidence: float | None = None,
+        faces: bool = False,
     ) -> list[Match]: ...
     def regions(self, photo: Photo) -> Any: ...
     def calibrate(self, owner: str, concepts: Sequence[Concept]) -> None: ...

@@ -153,6 +153,43 @@ def test_what_was_seen_is_not_named_a_second_time(assistant):
     assert [m.reason for m in assistant.look(ME, picture(RED), "Is <bo> here?").matches] == ["seen"]
 
 
+@pytest.fixture
+def unsure(assistant):
+    """An Assistant that remembers bo and is never sure of what it sees."""
+    assistant.remember(ME, "bo", [picture(RED)], info="Afraid of thunder.")
+    look = assistant.retriever.look
+    assistant.retriever.look = lambda *a, **o: [replace(m, certainty="maybe") for m in look(*a, **o)]
+    return assistant
+
+
+def test_the_model_is_not_told_of_what_is_not_sure(unsure, generator):
+    look, *_, said = answer(unsure, Turn("Who is here?", (picture(RED, size=(90, 90)),)))
+    assert [(m.concept.name, m.certainty) for m in look.matches] == [("bo", "maybe")]
+    assert look.said == said.matches == ()
+    assert "thunder" not in texts(generator.asked[-1])
+    assert "<bo>" not in texts(generator.asked[-1])
+
+
+def test_who_is_named_is_told_though_seeing_it_is_not_sure(unsure, generator):
+    look, *_, said = answer(unsure, Turn("Is bo here?", (picture(RED, size=(90, 90)),)))
+    assert [(m.reason, m.certainty) for m in look.matches] == [("seen", "maybe"), ("named", "sure")]
+    assert [m.reason for m in said.matches] == ["named"]
+    assert "thunder" in texts(generator.asked[-1])
+    assert "Not recognised in the photo." in texts(generator.asked[-1])
+
+
+def test_the_owners_confidence_reaches_recognition_and_a_threshold_takes_its_place(assistant):
+    assistant.remember(ME, "bo", [picture(RED)])
+    wished = []
+    look = assistant.retriever.look
+    assistant.retriever.look = lambda *a, **o: wished.append((o["threshold"], o["confidence"])) or look(*a, **o)
+    assistant.look(ME, picture(RED))
+    assistant.library.prefer(ME, Preferences(confidence=0.8))
+    assistant.look(ME, picture(RED))
+    assistant.look(ME, picture(RED), threshold=0.7)
+    assert wished == [(None, assistant.default_confidence), (None, 0.8), (0.7, 0.8)]
+
+
 def test_preferences_decide_and_a_call_can_overrule_them(assistant):
     assistant.remember(ME, "bo", [picture(RED)])
     orange = picture((220, 90, 30))
@@ -160,7 +197,7 @@ def test_preferences_decide_and_a_call_can_overrule_them(assistant):
     assert names(assistant.look(ME, orange, threshold=0.5)) == ["bo"]
     assistant.library.prefer(ME, Preferences(threshold=0.5, top_k=1))
     assert names(assistant.look(ME, orange)) == ["bo"]
-    assert assistant.preferences(YOU).threshold == assistant.default_threshold
+    assert assistant.preferences(YOU).threshold is None
 
 
 def test_a_rejected_concept_is_not_claimed(assistant):
@@ -588,7 +625,7 @@ def test_a_match_that_the_model_denies_is_told_as_turned_down_and_never_reaches_
     assert "Not recognised in the photo." in texts(assistant.generator.asked[-1])
 
 
-@pytest.mark.parametrize("probability", [None, 0.1, 0.34, 0.66, 0.99])
+@pytest.mark.parametrize("probability", [None, 0.1, 0.19, 0.66, 0.99])
 def test_where_there_is_no_doubt_the_model_is_asked_nothing_more(judged, probability):
     assistant = judged("no", probability=probability)
     assistant.remember(ME, "bo", [picture(RED)], attributes=["red collar"])

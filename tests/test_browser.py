@@ -483,15 +483,15 @@ def test_erasing_everything_wants_the_word_typed(tmp_path, chromium):
         page = visit(chromium.new_context(), address)
         create(page, "soon gone", *[SAMPLES / file for file in samples()["concepts"][0]["views"]])
         tab(page, "Settings")
-        threshold = page.locator("#threshold input[type=number]")
-        default = threshold.input_value()
-        page.locator("#threshold input[type=range]").press("ArrowRight")
+        confidence = page.locator("#confidence input[type=number]")
+        default = confidence.input_value()
+        page.locator("#confidence input[type=range]").press("ArrowRight")
         for half_typed in ("", "0", "0.8"):
-            threshold.fill(half_typed)
+            confidence.fill(half_typed)
             page.wait_for_timeout(300)
         page.locator("#reset").click()
         page.wait_for_function(
-            "value => document.querySelector('#threshold input[type=number]').value === value", arg=default
+            "value => document.querySelector('#confidence input[type=number]').value === value", arg=default
         )
         page.locator("#reindex").click()
         page.locator("#toast", has_text="All photos were learned again").wait_for()

@@ -15,7 +15,7 @@ from PIL import Image
 from personal.errors import ModelError
 from personal.retrieve import detector as module
 from personal.retrieve.detector import GENERIC, LEAST, MOST_PROMPTS, MOST_PROPOSALS, SAME, Detector, Proposal
-from personal.retrieve.regions import coverage
+from personal.retrieve.regions import pairwise_iou
 
 WIDTH = 32
 THIN = {"hidden_size": WIDTH, "intermediate_size": WIDTH, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -208,7 +208,7 @@ def check(proposals: list[Proposal], categories: set[str]) -> None:
         assert 0 <= y0 < y1 <= 1
         assert 0 < proposal.score <= 1
     if proposals:
-        shared = coverage(tuple(proposal.box for proposal in proposals))
+        shared = pairwise_iou(tuple(proposal.box for proposal in proposals))
         assert (shared[~np.eye(len(proposals), dtype=bool)] <= SAME).all()
 
 

@@ -65,7 +65,7 @@ def test_a_view_unlike_everything_gets_no_name_at_the_owners_own_threshold(assis
     found = checked(assistant)
     assert found.confusion[cherry.id, None] == 1
     ((silent, times),) = found.mistaken
-    assert (silent.outcome, times, silent.threshold) == ("silent", 1, assistant.default_threshold)
+    assert (silent.outcome, times) == ("silent", 1)
     assistant.library.prefer(ME, Preferences(threshold=-1.0))
     assert checked(assistant).count("silent") == 0
 
@@ -122,14 +122,14 @@ def test_what_is_damaged_or_forgotten_meanwhile_is_passed_over(assistant, tmp_pa
     assert found.total == 4
 
 
-def test_a_photo_that_a_raised_bar_keeps_unnamed_is_silent(assistant, monkeypatch):
+def test_a_photo_whose_name_would_only_be_asked_about_counts_as_silent(assistant, monkeypatch):
     remember(assistant, "cherry", RED, near(RED, 3))
     remember(assistant, "leaf", GREEN, near(GREEN, 3))
     rank = assistant.retriever.rank
 
-    def raised(*a, **o):
-        return [replace(m, raised=0.5 if m.concept.name == "cherry" else 0.0) for m in rank(*a, **o)]
+    def unsure(*a, **o):
+        return [replace(m, certainty="maybe") if m.concept.name == "cherry" else m for m in rank(*a, **o)]
 
-    monkeypatch.setattr(assistant.retriever, "rank", raised)
+    monkeypatch.setattr(assistant.retriever, "rank", unsure)
     found = checked(assistant)
     assert {one.concept.name: one.outcome for one in found.tried} == {"cherry": "silent", "leaf": "right"}

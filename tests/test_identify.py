@@ -73,11 +73,11 @@ def test_the_figures_count_as_defined():
     seen = [
         Seen("bo", True, "bo", 0.9),  # right name
         Seen("bo", True, "mo", 0.8),  # wrong name
-        Seen("mo", True, "mo", 0.4),  # silence, though highest is right
+        Seen("mo", True, "mo", 0.4, certainty="maybe"),  # no name, though highest is right
         Seen("xi", False, "mo", 0.7),  # a stranger named
-        Seen("xi", False, "bo", 0.1),  # a stranger passed over
+        Seen("xi", False, "bo", 0.1, certainty="silent"),  # a stranger passed over
     ]
-    row = figures(seen, 0.5, open_set=True)
+    row = figures(seen, open_set=True)
     assert row["top1"] == pytest.approx(2 / 3)
     assert row["f1"] == pytest.approx(2 * 1 / (3 + 3)), "three names said, three photos of those known"
     assert row["auroc"] == pytest.approx(5 / 6)
@@ -102,12 +102,12 @@ def test_photos_asked_about_in_many_seeds_make_nothing_surer():
     def row(right):
         return [Seen("bo", True, "bo" if i < right else "mo", 0.5, photo=picture((9, 9, 9), dot=i)) for i in range(20)]
 
-    once, often = (measured([row(15)] * seeds, 0.0, open_set=False) for seeds in (1, 50))
+    once, often = (measured([row(15)] * seeds, open_set=False) for seeds in (1, 50))
     assert once["top1"] == often["top1"] == 0.75
     assert once["intervals"]["top1"] == often["intervals"]["top1"]
     low, high = once["intervals"]["top1"]
     assert 0.5 <= low < 0.7 < 0.8 < high <= 0.95
-    sure = measured([row(20)], 0.0, open_set=False)
+    sure = measured([row(20)], open_set=False)
     assert sure["intervals"]["top1"] == (1, 1)
     assert (sure["auroc"], sure["f1"], sure["top2"]) == (None, None, None)
 
@@ -115,10 +115,10 @@ def test_photos_asked_about_in_many_seeds_make_nothing_surer():
 @pytest.mark.filterwarnings("error")
 def test_what_there_is_no_query_for_has_no_figure():
     known = [Seen("bo", True, "bo", 0.9), Seen("mo", True, "bo", 0.8)]
-    report = measured([known, known], 0.5, open_set=True)
+    report = measured([known, known], open_set=True)
     assert (report["top1"], report["auroc"], report["top2"]) == (0.5, None, None)
     assert set(report["intervals"]) == {"top1", "f1"}
-    assert measured([[Seen("xi", False, "bo", 0.9)]], 0.5, open_set=True)["top1"] is None
+    assert measured([[Seen("xi", False, "bo", 0.9)]], open_set=True)["top1"] is None
     json.dumps(report, allow_nan=False)
 
 
@@ -126,7 +126,7 @@ def test_a_seed_in_which_nobody_ranked_second_leaves_the_others_theirs():
     with_second = [Seen("bo", True, "mo", 0.9, "bo"), Seen("mo", True, "mo", 0.8, "bo")]
     without = [Seen("bo", True, "bo", 0.9), Seen("mo", True, "mo", 0.8)]
     for seeds in ([with_second, without], [without, with_second]):
-        report = measured(seeds, 0.5, open_set=False)
+        report = measured(seeds, open_set=False)
         assert report["top2"] == 1
         assert report["intervals"]["top2"] == (1, 1)
 
@@ -176,16 +176,20 @@ def test_raps_retriever_finds_in_a_crop_what_the_whole_photo_hides():
     assert crops.box[2] <= 0.5
 
 
-def test_what_a_large_library_asks_more_counts(assistant, folder, monkeypatch):
+def test_a_name_that_is_not_sure_is_not_said(assistant, folder, monkeypatch):
     photos = read_folder(folder, 1)
     before = identify(assistant, photos, references=1, seeds=1, unregistered=1)
     assistant.erase("seed-0")
     rank = assistant.retriever.rank
-    monkeypatch.setattr(assistant.retriever, "rank", lambda *a: [replace(m, raised=1.0) for m in rank(*a)])
+    monkeypatch.setattr(
+        assistant.retriever, "rank", lambda *a, **o: [replace(m, certainty="maybe") for m in rank(*a, **o)]
+    )
     after = identify(assistant, photos, references=1, seeds=1, unregistered=1)
     assert before.report["f1"] > 0
     assert after.report["f1"] == 0
     assert {said for _, said in after.confusion} == {"—"}
+    assert after.report["open_set"]["sure"]["missed"]["rate"] == 1
+    assert after.report["open_set"]["sure_or_maybe"]["missed"]["rate"] < 1
 
 
 def test_mistakes_say_what_was_said_and_what_is_right(assistant, folder):
@@ -196,7 +200,7 @@ def test_mistakes_say_what_was_said_and_what_is_right(assistant, folder):
     assert {m.asked for m in mistakes} == {"Who is it?"}
     for mistake in mistakes:
         assert mistake.said != mistake.right
-        assert mistake.sure >= assistant.default_threshold or mistake.said.startswith("nobody")
+        assert mistake.sure >= assistant.retriever.threshold or mistake.said.startswith("nobody")
         assert mistake.photo.jpeg
 
 

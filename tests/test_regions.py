@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from personal.retrieve.regions import areas, centre, coverage, crops, cut, pool, pool_box, pool_whole, windows
+from personal.retrieve.regions import areas, centre, crops, cut, pairwise_iou, pool, pool_box, pool_whole, windows
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(16, 16), (32, 16), (16, 32), (21, 16), (1, 1), (3, 1), (32, 2)])
@@ -51,7 +51,7 @@ def test_the_whole_is_the_first_region_and_a_box_pools_the_cells_it_touches():
 
 
 def test_coverage_is_intersection_over_union():
-    overlap = coverage(((0, 0, 1, 1), (0, 0, 0.5, 1), (0.5, 0, 1, 1), (0.25, 0, 0.75, 1)))
+    overlap = pairwise_iou(((0, 0, 1, 1), (0, 0, 0.5, 1), (0.5, 0, 1, 1), (0.25, 0, 0.75, 1)))
     np.testing.assert_allclose(np.diag(overlap), 1)
     assert overlap[0, 1] == pytest.approx(0.5)
     assert overlap[1, 2] == 0

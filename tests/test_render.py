@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from personal.concepts import Answer, Concept, Match, Photo, Progress, Turn, View
+from personal.concepts import Answer, Concept, Match, Photo, Preferences, Progress, Turn, View
 from personal.images import read_photo
 from personal.ui import render
 from personal.ui.sessions import Conversation, Entry
@@ -103,7 +103,9 @@ def test_hostile_text_does_nothing_wherever_it_stands(text):
     talk.draft = [picture((1, 2, 3))]
     pieces = [
         render.log(talk, known(thing)),
-        render.panel(talk, {thing.id: picture()}, {thing.avatar: picture()}, threshold=0.5, any_concepts=True),
+        render.panel(
+            talk, {thing.id: picture()}, {thing.avatar: picture()}, wishes=Preferences(0.5), any_concepts=True
+        ),
         render.toast(text, undo=True),
         render.problem(text),
         render.opening(Progress(text), text),
@@ -126,7 +128,9 @@ def test_hostile_text_does_nothing_wherever_it_stands(text):
 def test_a_hostile_name_is_escaped_in_attributes_too():
     thing = concept(name="x\" onmouseover='alert(1)")
     talk = conversation(seen(thing))
-    html = render.panel(talk, {thing.id: picture()}, {thing.avatar: picture()}, threshold=0.5, any_concepts=True)
+    html = render.panel(
+        talk, {thing.id: picture()}, {thing.avatar: picture()}, wishes=Preferences(0.5), any_concepts=True
+    )
     html += render.look_alikes(thing, [(thing, picture(), picture((0, 0, 9)))])
     html += render.negatives(thing, [picture()])
     html += render.cards([thing], {}, {thing.id: [thing.name]}, total=1, chosen=None, everything=True)
@@ -139,7 +143,7 @@ def test_the_panel_places_a_named_box_and_says_why():
     thing = concept()
     talk = conversation(seen(thing))
     html = render.panel(
-        talk, {thing.id: picture()}, {thing.avatar: picture((0, 0, 9))}, threshold=0.61, any_concepts=True
+        talk, {thing.id: picture()}, {thing.avatar: picture((0, 0, 9))}, wishes=Preferences(0.61), any_concepts=True
     )
     assert "left:10.00%;top:20.00%;width:40.00%;height:70.00%" in html
     assert "0.87" in html
@@ -150,7 +154,7 @@ def test_the_panel_places_a_named_box_and_says_why():
 def test_a_named_concept_has_no_box_and_no_reason_to_show():
     thing = concept()
     talk = conversation(Match(thing, "named"))
-    html = render.panel(talk, {}, {}, threshold=0.5, any_concepts=True)
+    html = render.panel(talk, {}, {}, wishes=Preferences(0.5), any_concepts=True)
     assert 'class="box' not in html
     assert "Why?" not in html
     assert "named in your question" in render.used(talk.entries[0].answer, talk)
@@ -158,8 +162,8 @@ def test_a_named_concept_has_no_box_and_no_reason_to_show():
 
 def test_nothing_matched_is_said_and_differs_from_nothing_remembered():
     talk = conversation()
-    assert "Nobody and nothing of yours" in render.panel(talk, {}, {}, threshold=0.5, any_concepts=True)
-    assert "Nothing is remembered yet" in render.panel(talk, {}, {}, threshold=0.5, any_concepts=False)
+    assert "Nobody and nothing of yours" in render.panel(talk, {}, {}, wishes=Preferences(0.5), any_concepts=True)
+    assert "Nothing is remembered yet" in render.panel(talk, {}, {}, wishes=Preferences(0.5), any_concepts=False)
 
 
 def test_an_answer_shows_what_it_used_and_how_long_it_took():
@@ -212,11 +216,11 @@ def test_what_the_model_cannot_do_is_said():
 
 @pytest.mark.parametrize(
     ("probability", "words"),
-    [(0.99, "very sure"), (0.87, "quite sure"), (0.7, "fairly sure"), (0.5, "in doubt"), (0.1, "hardly likely")],
+    [(0.99, "very sure"), (0.87, "quite sure"), (0.7, "fairly sure"), (0.5, "unsure"), (0.1, "unlikely")],
 )
 def test_how_sure_it_is_is_said_in_words_beside_the_similarity(probability, words):
     match = replace(seen(concept()), probability=probability)
-    html = render.panel(conversation(match), {}, {match.view: picture()}, threshold=0.5, any_concepts=True)
+    html = render.panel(conversation(match), {}, {match.view: picture()}, wishes=Preferences(0.5), any_concepts=True)
     assert f"{words}, similarity 0.87" in html
     assert f"seen, {words}, similarity 0.87" == render.how(match)
     assert "language model" not in html
@@ -225,14 +229,28 @@ def test_how_sure_it_is_is_said_in_words_beside_the_similarity(probability, word
 def test_why_tells_what_the_language_model_said_of_a_doubtful_match():
     for confirmed, said in ((True, "It said: this is bo."), (False, "It said: this is not bo.")):
         match = replace(seen(concept()), probability=0.5, confirmed=confirmed)
-        html = render.panel(conversation(match), {}, {match.view: picture()}, threshold=0.5, any_concepts=True)
+        html = render.panel(
+            conversation(match), {}, {match.view: picture()}, wishes=Preferences(0.5), any_concepts=True
+        )
         assert said in html
+
+
+def test_a_maybe_is_a_question_with_two_answers_and_no_name_in_the_photos_text():
+    match = replace(seen(concept()), probability=0.4, certainty="maybe")
+    html = render.panel(conversation(match), {}, {}, wishes=Preferences(confidence=0.6), any_concepts=True)
+    assert "Is this <bdi>bo</bdi>?" in html
+    assert ">Is bo</button>" in html
+    assert html.count('data-act="not"') == 2, "in the question and in the menu"
+    assert '<button class="box c' in html
+    assert " maybe" in html
+    assert 'alt="Photo with bo"' not in html
+    assert render.kept([match]) == ()
 
 
 def test_what_was_turned_down_has_no_box_and_stands_in_the_evidence():
     bo, cup = concept(), concept("cup", number=2)
     talk = conversation(replace(seen(bo), confirmed=True), replace(seen(cup), confirmed=False))
-    html = render.panel(talk, {}, {}, threshold=0.5, any_concepts=True)
+    html = render.panel(talk, {}, {}, wishes=Preferences(0.5), any_concepts=True)
     assert html.count('<button class="box') == 1
     assert 'alt="Photo with bo"' in html
     assert "says: no" in html

@@ -12,10 +12,13 @@ from PIL import Image
 from personal.concepts import WHOLE, Concept, Entry, View
 from personal.images import read_photo
 from personal.remember.index import Index
-from personal.retrieve.calibrate import Calibration
+from personal.retrieve.assign import assign_greedily
+from personal.retrieve.calibrate import Calibration, platt
+from personal.retrieve.config import CONFIG
 from personal.retrieve.names import bracketed, find_names
-from personal.retrieve.regions import areas, shared
-from personal.retrieve.retriever import CROWD, Retriever, claim, widen
+from personal.retrieve.refine import expand_boxes
+from personal.retrieve.regions import areas, intersection_area
+from personal.retrieve.retriever import Retriever
 
 COLOURS = {"red": (230, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 230), "yellow": (230, 220, 20)}
 
@@ -146,13 +149,13 @@ def test_a_look_alike_gets_no_name_from_the_region_of_the_better_match(home, tmp
 def test_regions_are_shared_out_best_first_and_speak_for_one_concept_only():
     similarity = np.array([[0.7, 0.2], [0.9, 0.85], [0.6, 0.8]], np.float32)
     apart = np.eye(3, dtype=bool)
-    assert claim(similarity, apart, 0.5) == [(1, 0), (2, 1)]
-    assert claim(similarity, apart, 0.85) == [(1, 0)]
-    assert claim(similarity, apart, 0.95) == []
+    assert assign_greedily(similarity, apart, 0.5) == [(1, 0), (2, 1)]
+    assert assign_greedily(similarity, apart, 0.85) == [(1, 0)]
+    assert assign_greedily(similarity, apart, 0.95) == []
     overlapping = apart.copy()
     overlapping[1, 2] = True
-    assert claim(similarity, overlapping, 0.5) == [(1, 0)]
-    assert claim(np.full((2, 2), -np.inf, np.float32), apart[:2, :2], -1) == []
+    assert assign_greedily(similarity, overlapping, 0.5) == [(1, 0)]
+    assert assign_greedily(np.full((2, 2), -np.inf, np.float32), apart[:2, :2], -1) == []
 
 
 def test_the_whole_photo_is_no_box_where_its_parts_tell_two_concepts_apart(home):
@@ -168,14 +171,14 @@ def test_the_whole_photo_is_no_box_where_its_parts_tell_two_concepts_apart(home)
 def test_a_claim_is_drawn_as_wide_as_it_stays_alike_and_alone():
     boxes = [WHOLE, (0, 0, 0.2, 0.2), (0, 0, 0.4, 0.4), (0, 0, 0.6, 0.6), (0, 0, 0.9, 0.9), (0.7, 0.7, 0.9, 0.9)]
     alike = np.array([[0.9, 0.9, 0.88, 0.89, 0.89, 0.5], [0.5, 0.5, 0.5, 0.5, 0.5, 0.9]], np.float32).T
-    assert widen(alike, boxes, [(1, 0)]) == [4], "of all but the whole photo the largest"
-    assert widen(alike, boxes, [(1, 0), (5, 1)]) == [3, 5], "not so wide that it holds the other"
+    assert expand_boxes(alike, boxes, [(1, 0)], CONFIG) == [4], "of all but the whole photo the largest"
+    assert expand_boxes(alike, boxes, [(1, 0), (5, 1)], CONFIG) == [3, 5], "not so wide that it holds the other"
     less, others = alike.copy(), alike.copy()
     less[3:5, 0] = 0.8
-    assert widen(less, boxes, [(1, 0)]) == [2], "not where it is less like the concept"
+    assert expand_boxes(less, boxes, [(1, 0)], CONFIG) == [2], "not where it is less like the concept"
     others[3:5, 1] = 0.95
-    assert widen(others, boxes, [(1, 0)]) == [2], "not where it is more like another"
-    assert widen(alike, boxes, [(0, 0)]) == [0]
+    assert expand_boxes(others, boxes, [(1, 0)], CONFIG) == [2], "not where it is more like another"
+    assert expand_boxes(alike, boxes, [(0, 0)], CONFIG) == [0]
 
 
 def test_ranking_begins_with_what_looking_claims_first(home):
@@ -183,7 +186,7 @@ def test_ranking_begins_with_what_looking_claims_first(home):
     photo = painted("green", (120, 120, 230))
     ranked, claimed = retriever.rank("me", photo, concepts)[0], look(home, photo)[0]
     assert ranked == replace(claimed, box=ranked.box)
-    assert shared([ranked.box], [claimed.box]) >= 0.9 * areas([ranked.box])
+    assert intersection_area([ranked.box], [claimed.box]) >= 0.9 * areas([ranked.box])
 
 
 def test_ranking_a_box_compares_that_part_alone(home):
@@ -216,7 +219,7 @@ def test_one_photo_is_encoded_once_until_the_cache_is_cleared(home, encoder):
 
 
 def test_embedding_keeps_order_takes_repeats_and_survives_a_small_cache(encoder):
-    retriever = Retriever(encoder, None, cache_size=1)
+    retriever = Retriever(encoder, None, config=replace(CONFIG, cached_photos=1))
     red, blue = painted("red"), painted("blue")
     first, second, third = retriever.embed([red, blue, red])
     np.testing.assert_allclose(first, third, atol=1e-6)
@@ -307,12 +310,9 @@ def test_what_a_concept_is_not_is_not_claimed_where_it_is_nearer_than_every_view
     assert [m.concept.name for m in look(home, painted("red"))] == ["red"]
 
 
-def test_a_name_can_be_said_however_many_concepts_there_are(home, monkeypatch):
-    _, concepts = home
-    monkeypatch.setattr("personal.retrieve.retriever.FITTED_WITH", len(concepts) / 1e9)
-    found = look(home, painted("red"), threshold=0.95)
-    assert [match.concept.name for match in found] == ["red"]
-    assert 0 < found[0].raised < 0.05
+def test_a_name_can_be_said_however_many_concepts_there_are(home):
+    home[0]._config = replace(CONFIG, gallery_size=3 / 1e9)
+    assert [match.concept.name for match in look(home, painted("red"), threshold=0.95)] == ["red"]
 
 
 def test_ranking_can_leave_views_out(home):
@@ -413,28 +413,58 @@ def test_a_claim_that_fell_makes_no_other_fall(home, monkeypatch):
     assert {match.concept.name for match in look(home, photo)} == found
 
 
-def test_what_is_known_not_to_be_a_concept_raises_its_bar_and_nobody_elses(home):
+def test_a_correction_makes_that_concept_less_probable_at_once_and_no_other(home):
     retriever, concepts = home
-    retriever._encoder.calibration = Calibration(60, 0.9)
-    try:
-        photo = painted((200, 90, 90))
-        before = {match.concept.name: match.raised for match in look(home, painted("red", "green"))}
-        assert set(before.values()) == {0}
-        cut = painted((205, 85, 85))
-        retriever._index.put("me", [Entry("id-red", cut.sha256, retriever.embed([cut])[0], negative=True)])
-        after = {match.concept.name: match.raised for match in look(home, painted("red", "green"))}
-        assert after["red"] > 0.005
-        assert after["green"] == 0
-        ranked = {match.concept.name: match.raised for match in retriever.rank("me", photo, concepts)}
-        assert ranked["green"] == 0
-    finally:
-        del retriever._encoder.calibration
+    retriever._encoder.calibration = Calibration(20, 10, 0, -19)
+    photo = painted((210, 90, 90), "green")
+
+    def probabilities():
+        return {match.concept.name: match.probability for match in retriever.rank("me", photo, concepts)}
+
+    before = probabilities()
+    cut = painted((90, 110, 170))
+    retriever._index.put("me", [Entry("id-red", cut.sha256, retriever.embed([cut])[0], negative=True)])
+    after = probabilities()
+    assert after["red"] < before["red"] - 0.05
+    assert after["green"] == before["green"]
 
 
-def test_the_more_is_remembered_the_more_alike_a_thing_must_look(home, monkeypatch):
-    photo, known = painted("red", "green"), len(home[1])
-    assert {match.raised for match in look(home, photo)} == {0}
-    monkeypatch.setattr("personal.retrieve.retriever.FITTED_WITH", known / 2)
-    assert [match.raised for match in look(home, photo)] == [pytest.approx(CROWD * np.log(2))] * 2
-    monkeypatch.setattr("personal.retrieve.retriever.FITTED_WITH", 3 * known)
-    assert {match.raised for match in look(home, photo)} == {0}, "few are no reason to ask for less"
+def test_a_match_is_sure_maybe_or_silent_by_its_probability(home):
+    retriever, concepts = home
+    retriever._encoder.calibration = platt(40, 0.83)
+    photo = painted((200, 120, 120))
+    ((similarity, probability),) = [(m.similarity, m.probability) for m in retriever.rank("me", photo, concepts[:1])]
+    assert probability == pytest.approx(platt(40, 0.83).probability(similarity), abs=1e-6)
+    for confidence, certainty in ((probability - 0.01, "sure"), (min(0.99, probability + 0.2), "maybe")):
+        found = retriever.look("me", photo, concepts[:1], top_k=4, confidence=confidence)
+        assert [match.certainty for match in found] == [certainty]
+    assert retriever.look("me", painted("blue"), concepts[:1], top_k=4) == []
+
+
+def test_with_a_threshold_every_match_from_it_on_is_sure(home):
+    retriever, concepts = home
+    retriever._encoder.calibration = platt(40, 0.999)
+    photo = painted((200, 120, 120))
+    (match,) = look(home, photo, threshold=0.8)
+    assert match.probability < 0.2
+    assert match.certainty == "sure"
+    assert retriever.look("me", photo, concepts, top_k=4) == []
+
+
+def test_where_nothing_tells_a_probability_the_threshold_decides(home):
+    retriever, concepts = home
+    assert not retriever.calibrated("me")
+    assert [m.certainty for m in retriever.look("me", painted("red"), concepts, top_k=4)] == ["sure"]
+    assert retriever.look("me", painted((128, 128, 128)), concepts, top_k=4) == []
+
+
+def test_the_more_is_remembered_the_more_similar_a_thing_must_be(home):
+    retriever, concepts = home
+    photo = painted((200, 120, 120))
+    (match,) = retriever.look("me", photo, concepts, threshold=0.8, top_k=4)
+    just_below = match.similarity - 0.01
+    assert retriever.look("me", photo, concepts, threshold=just_below, top_k=4)
+    retriever._config = replace(CONFIG, gallery_size=1)
+    assert retriever.look("me", photo, concepts, threshold=just_below, top_k=4) == []
+    retriever._config = replace(CONFIG, gallery_size=100)
+    assert retriever.look("me", photo, concepts, threshold=match.similarity + 0.01, top_k=4) == []

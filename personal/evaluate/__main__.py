@@ -56,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     _folder(identify, references=1, seeds=20)
     identify.add_argument("--unregistered", type=_at_least(0), default=0, metavar="N", help="concepts left out (0)")
     identify.add_argument(
+        "--same-kinds",
+        action="store_true",
+        help="leave out a quarter of each kind that categories.json tells: strangers like one's own",
+    )
+    identify.add_argument(
         "--no-baselines",
         action="store_true",
         help="leave out whole photos and RAP's retriever",

@@ -184,7 +184,7 @@ def _replies(assistant: Assistant, questions: Sequence[Question], places: Sequen
 def _reply(look: Look, text: str) -> Reply:
     matches = [
         {"name": m.concept.name, "similarity": m.similarity and round(m.similarity, 4), "box": m.box and list(m.box)}
-        for m in look.matches
+        for m in look.said
     ]
     return {"answer": text, "matches": matches}
 

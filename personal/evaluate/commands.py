@@ -98,7 +98,7 @@ def _settings(
                 pass
         if knobs.llm_url:  # a server's description says where it is, and how it was last found
             computed = f"server {hashlib.sha256(knobs.llm_url.encode()).hexdigest()[:12]}"
-        made = {"computed": computed, "threshold": assistant.default_threshold}
+        made = {"computed": computed, "threshold": assistant.threshold, "confidence": assistant.default_confidence}
         made |= {"answered_by": assistant.generator.name} if answering else {}
     return {
         **{name: str(value) if isinstance(value, Path) else value for name, value in asked.items()},
@@ -323,20 +323,27 @@ def identify(options: argparse.Namespace) -> Shown:
     from personal.evaluate import identify as protocol
     from personal.evaluate.baselines import Majority
     from personal.evaluate.confusion import draw_confusion
+    from personal.evaluate.openset import draw_trade_off
 
     folder = _folder(options)
-    how = {name: getattr(options, name) for name in ("references", "seeds", "unregistered")}
+    how = {name: getattr(options, name) for name in ("references", "seeds", "unregistered", "same_kinds")}
     with _opened() as assistant:
         compared: list[protocol.Ranker] = [Majority()]
         if not options.no_baselines:
             compared = [*_retrievers(assistant), *compared]
         result = protocol.identify(assistant, folder, **how, baselines=compared, watch=_watch)
-        threshold = result.report["threshold"]
-        title = f"{options.references} references, {options.seeds} seeds, threshold {threshold:.2f}, percent"
-        notes, table = _written(options, result.summary(), assistant, per_seed=result.report["per_seed"])
+        title = f"{options.references} references, {options.seeds} seeds"
+        notes, table = _written(
+            options,
+            result.summary(),
+            assistant,
+            **{key: result.report[key] for key in ("per_seed", "open_set") if key in result.report},
+        )
         picture = options.json.with_suffix(".png")
         try:
-            draw_confusion(result.confusion, title, picture)
+            draw_confusion(result.confusion, f"{title}, percent", picture)
+            if result.decided:
+                draw_trade_off({"all": result.decided}, title, picture.with_suffix(".det.png"))
         except (OSError, ValueError) as error:  # a full disk, or more concepts than a picture has room for
             return [*notes, f"{picture} could not be drawn: {error}"], table
         return notes, table

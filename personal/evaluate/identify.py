@@ -1,8 +1,9 @@
 """Identification on a folder, `DIR/<concept>/<photo>`: who is it, and is it anybody we know?
 
 Per seed, K photos of each concept are registered under an owner of its own and all others are asked about; some
-concepts may stay unregistered. A query's score is its best similarity over views and regions. References never serve
-as queries. Knows nothing of how concepts are recognised: it asks the Assistant.
+concepts may stay unregistered: any, or a quarter of each kind. A query's score is its best similarity over views and
+regions; whether a name is said is the app's own decision. References never serve as queries. Knows nothing of how
+concepts are recognised: it asks the Assistant.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from personal.concepts import Box, Photo
+from personal.concepts import Box, Certainty, Photo
 from personal.errors import PersonalError
+from personal.evaluate import openset
 from personal.evaluate.asking import CACHED, DRAWS, Report, Watch, register, unwatched
 from personal.evaluate.sheet import Mistake
 
@@ -44,13 +46,15 @@ class Ranker(Protocol):
 class Ranked:
     """What ranked highest for a photo, with which similarity, in which part of it, and what ranked next.
 
-    What is asked of it beyond the threshold, as in a large library, is taken off its similarity.
+    `certainty` is what the app would do with the name, `probability` that of its being right, where that is known.
     """
 
     name: str
     similarity: float
     second: str = ""
     box: Box | None = None
+    certainty: Certainty = "sure"
+    probability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,14 @@ class Folder:
     """Photos by concept, sorted by file name; what was left out and why, in words; file names by the photo's sha256.
 
     Where a layout says which photos are `asked` about, references are drawn from `photos` and these are the queries.
+    `kinds` tells what kind of thing each concept is, where a file beside the photos does.
     """
 
     photos: Drawn
     notes: tuple[str, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
     asked: Drawn = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -82,15 +88,26 @@ class Seen:
     second: str = ""
     photo: Photo | None = None
     box: Box | None = None
+    certainty: Certainty = "sure"
+    probability: float | None = None
+
+    @property
+    def said(self) -> bool:
+        """Whether the app says the name."""
+        return self.certainty == "sure"
 
 
 @dataclass
 class Result:
-    """The figures as the report's JSON holds them, and `confusion`: (truth, said) → how often at the threshold."""
+    """The figures as the report's JSON holds them, and `confusion`: (truth, said) → how often.
+
+    `decided` are the queries as open-set figures know them.
+    """
 
     report: dict[str, Any]
     confusion: Counter[tuple[str, str]] = field(default_factory=Counter)
     mistakes: list[Mistake] = field(default_factory=list)
+    decided: list[openset.Decided] = field(default_factory=list)
 
     def summary(self) -> Report:
         """Lay the figures out as every protocol's are."""
@@ -108,19 +125,21 @@ def identify(
     references: int = 1,
     seeds: int = 20,
     unregistered: int = 0,
+    same_kinds: bool = False,
     baselines: Sequence[Ranker] = (),
     watch: Watch = unwatched,
 ) -> Result:
     """Measure identification over seeds 0..N-1 (NumPy's default generator), and `baselines` on the same photos.
 
-    Raises PersonalError where `unregistered` leaves nobody to register.
+    With `same_kinds` a quarter of each kind stays unregistered, of those with two concepts or more. Raises
+    PersonalError where `unregistered` leaves nobody to register, and where no kinds are known.
     """
     size = len(folder.photos)
     if unregistered >= size:
         raise PersonalError(f"{unregistered} of {size} concepts cannot stay unregistered: leave one or more.")
-    threshold, open_set = assistant.default_threshold, unregistered > 0
+    open_set = unregistered > 0 or same_kinds
     assistant.retriever.cache_size = min(folder.size, CACHED)
-    drawn = [draw(folder, references, unregistered, seed) for seed in range(seeds)]
+    drawn = [draw(folder, references, unregistered, seed, same_kinds=same_kinds) for seed in range(seeds)]
     asked = [
         (seed, truth, photo)
         for seed, (_, queries) in enumerate(drawn)
@@ -136,22 +155,32 @@ def identify(
             if seed != known:
                 ranker.register(seed, chosen)
             best = ranker.rank(photo)
-            found = Seen(truth, truth in chosen, best.name, best.similarity, best.second, photo, best.box)
+            found = Seen(
+                truth,
+                truth in chosen,
+                best.name,
+                best.similarity,
+                best.second,
+                photo,
+                best.box,
+                best.certainty,
+                best.probability,
+            )
             seen[ranker.name][seed].append(found)
         known = seed
     ours = seen.pop(Ours.name)
     report = {
-        **measured(ours, threshold, open_set=open_set),
-        "threshold": threshold,
+        **measured(ours, open_set=open_set),
+        "threshold": assistant.default_confidence if assistant.threshold is None else assistant.threshold,
         "concepts": size,
         "references": references,
         "seeds": seeds,
         "unregistered": unregistered,
+        "same_kinds": same_kinds,
         "notes": list(folder.notes),
     }
-    never = float("-inf")
     report["baselines"] = {
-        name: {key: value for key, value in measured(rows, never, open_set=open_set).items() if key != "per_seed"}
+        name: {key: value for key, value in measured(rows, open_set=open_set).items() if key != "per_seed"}
         for name, rows in seen.items()
     }
     report["answers"] = [
@@ -162,24 +191,36 @@ def identify(
             "registered": query.registered,
             "answer": query.name,
             "similarity": round(query.similarity, 4),
+            "probability": query.probability and round(query.probability, 4),
+            "certainty": query.certainty,
         }
         for seed, queries in enumerate(ours)
         for query in queries
     ]
     every = [query for queries in ours for query in queries]
-    confusion = Counter((query.truth, query.name if query.similarity >= threshold else UNNAMED) for query in every)
-    return Result(report, confusion, [m for query in every if (m := _mistake(query, threshold, open_set=open_set))])
+    decided = [_decided(query, folder) for query in every] if open_set else []
+    if open_set:
+        report["open_set"] = openset.figures(decided)
+        report |= openset.headline(report["open_set"])
+        report["open_set"]["by_kind"] = openset.by_kind(decided) if folder.kinds else {}
+    confusion = Counter((query.truth, query.name if query.said else UNNAMED) for query in every)
+    return Result(report, confusion, [m for query in every if (m := _mistake(query, open_set=open_set))], decided)
 
 
-def draw(folder: Folder, references: int, unregistered: int, seed: int) -> tuple[Drawn, Drawn]:
+def draw(
+    folder: Folder, references: int, unregistered: int, seed: int, *, same_kinds: bool = False
+) -> tuple[Drawn, Drawn]:
     """Draw one seed's references of the registered concepts, and the queries of all, both by concept.
 
-    Where the layout has a split, all photos of a concept are taken that has fewer than `references`.
+    With `same_kinds` a quarter of each kind is left unregistered, one at least, instead of `unregistered`. Where the
+    layout has a split, all photos of a concept are taken that has fewer than `references`.
     """
     photos = folder.photos
     random = np.random.default_rng(seed)
     names = sorted(photos)
     strangers = set(random.choice(names, unregistered, replace=False)) if unregistered else set()
+    for some in _kinds(folder) if same_kinds else ():
+        strangers |= set(random.choice(some, max(1, round(len(some) / 4)), replace=False))
     chosen: Drawn = {}
     queries: Drawn = {}
     for name in names:
@@ -192,13 +233,27 @@ def draw(folder: Folder, references: int, unregistered: int, seed: int) -> tuple
     return chosen, queries
 
 
-def measured(seen: Sequence[Sequence[Seen]], threshold: float, *, open_set: bool) -> dict[str, Any]:
+def _kinds(folder: Folder) -> list[list[str]]:
+    """List the concepts of each kind that has two or more. Raises PersonalError where none has."""
+    by_kind: dict[str, list[str]] = {}
+    for name in sorted(folder.photos):
+        by_kind.setdefault(folder.kinds.get(name, name), []).append(name)
+    several = [names for names in by_kind.values() if len(names) > 1]
+    if not several:
+        raise PersonalError(
+            "No two concepts are known to be of one kind: a categories.json beside the photos tells each one's kind, "
+            '{"bo": "dog", "mo": "dog"}.'
+        )
+    return several
+
+
+def measured(seen: Sequence[Sequence[Seen]], *, open_set: bool) -> dict[str, Any]:
     """Compute the figures of every seed, their means, and 95 % intervals of these.
 
     The intervals are the percentile bootstrap's over photos: one that was asked about in several seeds is drawn or left
     out in all of them together.
     """
-    per_seed = [{"seed": seed, **figures(queries, threshold, open_set=open_set)} for seed, queries in enumerate(seen)]
+    per_seed = [{"seed": seed, **figures(queries, open_set=open_set)} for seed, queries in enumerate(seen)]
     report: dict[str, Any] = {
         **{name: _mean([row[name] for row in per_seed]) for name in ("top1", "auroc", "f1", "top2")},
         "queries": sum(map(len, seen)),
@@ -211,7 +266,7 @@ def measured(seen: Sequence[Sequence[Seen]], threshold: float, *, open_set: bool
     drawn = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), size=DRAWS).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         rows = [
-            _weighted(queries, threshold, drawn[:, [places[key] for key in row]], open_set=open_set)
+            _weighted(queries, drawn[:, [places[key] for key in row]], open_set=open_set)
             for queries, row in zip(seen, keys, strict=True)
         ]
         for name in dict.fromkeys(name for row in rows for name in row):
@@ -223,19 +278,19 @@ def measured(seen: Sequence[Sequence[Seen]], threshold: float, *, open_set: bool
     return report
 
 
-def figures(seen: Sequence[Seen], threshold: float, *, open_set: bool) -> dict[str, Any]:
+def figures(seen: Sequence[Seen], *, open_set: bool) -> dict[str, Any]:
     """Compute one seed's `top1`, `top2` (first or second), `auroc` and `f1`; the last two are None unless `open_set`.
 
     So is `top2` where nobody ranked second, and whatever there was no query for.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = _weighted(seen, threshold, np.ones((1, len(seen))), open_set=open_set)
+        found = _weighted(seen, np.ones((1, len(seen))), open_set=open_set)
     row: dict[str, Any] = dict.fromkeys(("top1", "auroc", "f1", "top2"))
     row |= {name: float(value[0]) for name, value in found.items() if np.isfinite(value[0])}
     return {**row, "queries": len(seen)}
 
 
-def _weighted(seen: Sequence[Seen], threshold: float, weights: Array, *, open_set: bool) -> dict[str, Array]:
+def _weighted(seen: Sequence[Seen], weights: Array, *, open_set: bool) -> dict[str, Array]:
     """Compute a seed's figures, each (draws,), where a query counts as often as `weights`, (draws, queries), say."""
     known = np.array([query.registered for query in seen], bool)
     right = np.array([query.registered and query.name == query.truth for query in seen], bool)
@@ -245,7 +300,7 @@ def _weighted(seen: Sequence[Seen], threshold: float, weights: Array, *, open_se
     if any(query.second for query in seen):
         found["top2"] = weights @ near / (weights @ known)
     if open_set:
-        said = similarity >= threshold
+        said = np.array([query.said for query in seen], bool)
         found["auroc"] = auroc(similarity[known], similarity[~known], weights[:, known], weights[:, ~known])
         found["f1"] = 2 * (weights @ (right & said)) / np.maximum(weights @ said + weights @ known, 1)
     return found
@@ -276,25 +331,40 @@ class Ours:
         register(self._assistant, self._owner, chosen)
 
     def rank(self, photo: Photo) -> Ranked:
-        """Ask for the best two, whatever the threshold."""
+        """Ask for the best two, whether their names would be said or not."""
         best, *others = self._assistant.rank(self._owner, photo)
         second = others[0].concept.name if others else ""
-        return Ranked(best.concept.name, (best.similarity or 0.0) - best.raised, second, best.box)
+        similarity = best.similarity or 0.0
+        return Ranked(best.concept.name, similarity, second, best.box, best.certainty, best.probability)
 
 
-def _mistake(query: Seen, threshold: float, *, open_set: bool) -> Mistake | None:
+def _decided(query: Seen, folder: Folder) -> openset.Decided:
+    score = query.similarity if query.probability is None else query.probability
+    return openset.Decided(
+        query.photo.sha256 if query.photo else query,
+        folder.kinds.get(query.truth, query.truth),
+        query.registered,
+        query.registered and query.name == query.truth,
+        score,
+        query.certainty,
+        query.probability,
+    )
+
+
+def _mistake(query: Seen, *, open_set: bool) -> Mistake | None:
     """Tell what was wrong: another's name, a stranger's, or silence about somebody known, which an open set forbids."""
-    said = query.similarity >= threshold or not open_set
+    said = query.said or not open_set
     if (said and query.registered and query.name == query.truth) or not (said or query.registered):
         return None
     right = f"<{query.truth}>" if query.registered else f"nobody: <{query.truth}> is not registered"
-    words = f"<{query.name}>" if said else f"nobody: <{query.name}> is below {threshold:.2f}"
+    words = f"<{query.name}>" if said else f"nobody: <{query.name}> is {query.certainty}"
     boxes = ((query.box, query.name),) if query.box else ()
     return Mistake(query.photo, "Who is it?", words, right, query.similarity, boxes)
 
 
 def _figures(report: Mapping[str, Any]) -> dict[str, float | int | None]:
-    return {name: value for name, value in report.items() if value is None or isinstance(value, float | int)}
+    plain = {name: value for name, value in report.items() if not isinstance(value, bool)}
+    return {name: value for name, value in plain.items() if value is None or isinstance(value, float | int)}
 
 
 def _photo_of(query: Seen, place: int) -> str:

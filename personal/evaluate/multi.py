@@ -177,7 +177,7 @@ def _look(
     assistant: Assistant, owner: str, photo: Photo, threshold: float | None, top_k: int | None = None
 ) -> list[Hit]:
     found = assistant.look(owner, photo, threshold=threshold, top_k=top_k, names=False)
-    return [(match.concept.name, match.similarity or 0.0, match.box) for match in found.matches]
+    return [(match.concept.name, match.similarity or 0.0, match.box) for match in found.said]
 
 
 def _named(item: Item, hits: Iterable[Hit]) -> dict[str, Any]:

@@ -28,19 +28,18 @@ OUTCOMES: tuple[Outcome, ...] = ("right", "wrong", "silent")
 class Tried:
     """A view that was asked about: the concept whose it is, what ranked first, and that concept's own rank.
 
-    `own` is None where nothing is left of the concept to compare with. `threshold` is the owner's.
+    `own` is None where nothing is left of the concept to compare with.
     """
 
     concept: Concept
     photo: Photo
     best: Match
     own: Match | None
-    threshold: float
 
     @property
     def outcome(self) -> Outcome:
         """Tell whether the right name would be said, a wrong one, or none."""
-        if not self.best.by_face and (self.best.similarity or 0.0) < self.threshold + self.best.raised:
+        if not self.best.said:
             return "silent"
         return "right" if self.best.concept.id == self.concept.id else "wrong"
 
@@ -82,12 +81,12 @@ class Checked:
 
 
 def check(assistant: Assistant, owner: str, *, stop: threading.Event | None = None) -> Iterator[Progress | Checked]:
-    """Try an owner's views one by one, at their own threshold; the last thing yielded is what came of it.
+    """Try an owner's views one by one, as sure as they wish; the last thing yielded is what came of it.
 
     The first views of all concepts come first, so that a check which is stopped tells something of each. A view that
     cannot be read, or that was forgotten meanwhile, is passed over.
     """
-    threshold = assistant.preferences(owner).threshold or 0.0
+    wishes = assistant.preferences(owner)
     concepts = assistant.concepts(owner)
     several = [concept for concept in concepts if len(concept.views) > 1]
     rounds = zip_longest(*([(concept, view.sha256) for view in concept.views] for concept in several))
@@ -102,13 +101,19 @@ def check(assistant: Assistant, owner: str, *, stop: threading.Event | None = No
         try:
             photo = assistant.library.photo(owner, concept.id, view)
             ranked = assistant.retriever.rank(
-                owner, photo, assistant.concepts(owner), without={view}, threshold=threshold
+                owner,
+                photo,
+                assistant.concepts(owner),
+                without={view},
+                threshold=wishes.threshold,
+                confidence=wishes.confidence,
+                faces=True,
             )
         except PersonalError:  # damaged, or forgotten meanwhile: the Concepts tab and `doctor` tell of it
             continue
         if ranked:
             own = next((match for match in ranked if match.concept.id == concept.id), None)
-            tried.append(Tried(concept, photo, ranked[0], own, threshold))
+            tried.append(Tried(concept, photo, ranked[0], own))
     single = tuple(concept for concept in concepts if len(concept.views) == 1)
     yield Checked(tuple(tried), single, len(views), halted)
 

@@ -25,7 +25,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from filelock import FileLock
@@ -347,8 +347,7 @@ class Library:
             raise ConceptError(f"This cannot be kept: {error}.") from error
         with self._writing(owner):
             disk.make_dir(self._owner(owner))
-            value = {"threshold": preferences.threshold, "top_k": preferences.top_k}
-            disk.write_json(self._owner(owner) / "preferences.json", value)
+            disk.write_json(self._owner(owner) / "preferences.json", asdict(preferences))
 
     def mend(self) -> None:
         """Finish erasures and remove what an interrupted write left. What is damaged otherwise is left alone."""

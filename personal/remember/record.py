@@ -105,7 +105,7 @@ def read_preferences(path: Path) -> Preferences:
         return Preferences()
     record = json.loads(path.read_bytes())
     try:
-        return checked(Preferences(record["threshold"], record["top_k"]))
+        return checked(Preferences(record["threshold"], record["top_k"], record.get("confidence")))
     except (KeyError, TypeError) as error:
         raise ValueError(f"something is missing or of the wrong kind ({error})") from error
 
@@ -114,6 +114,8 @@ def checked(wishes: Preferences) -> Preferences:
     """Return the wishes, or raise a ValueError where they are out of range."""
     if wishes.threshold is not None and not -1.0 <= wishes.threshold <= 1.0:
         raise ValueError("the threshold must be from -1 to 1")
+    if wishes.confidence is not None and not 0.0 < wishes.confidence < 1.0:
+        raise ValueError("the confidence must be between 0 and 1")
     if wishes.top_k is not None and not (type(wishes.top_k) is int and 1 <= wishes.top_k <= 20):
         raise ValueError("top_k must be a whole number from 1 to 20")
     return wishes

@@ -1,4 +1,4 @@
-"""From similarity to probability: a logistic curve (Platt, 1999), for an encoder, a library, or one concept in it."""
+"""From what is measured of a match to a probability: logistic regression (Platt, 1999), for an encoder or a library."""
 
 from __future__ import annotations
 
@@ -10,28 +10,47 @@ from numpy.typing import NDArray
 
 from personal.concepts import WHOLE, Stored
 from personal.retrieve.regions import Regions
-from personal.retrieve.score import prepare, score
+from personal.retrieve.score import build_gallery, score
 
 Array = NDArray[np.float64]
 
 ENOUGH = 8
 """Right and wrong similarities, of each so many, from which a curve is fitted."""
-SPREAD = 0.03
-"""Standard deviation of the middle among concepts: how far one's own views and negatives may move it."""
 STEEP, STEPS = 30.0, 50
 """The slope that a fit starts from and is drawn to, and its steps at most."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """`probability` is 1/2 at the similarity `middle`, and changes there by `slope` / 4 for each unit of similarity."""
+    """Weights of a match's similarity and margin (per unit of cosine) and of ln(references), and the bias.
 
-    slope: float
-    middle: float
+    The margin is how far the next best concept, or what this one is known not to be, lies below in the same region.
+    """
 
-    def probability(self, similarity: float) -> float:
-        """Return the chance, 0..1, that something so similar is the concept."""
-        return float(1 / (1 + np.exp(-np.clip(self.slope * (similarity - self.middle), -30, 30))))
+    similarity: float
+    margin: float
+    references: float
+    bias: float
+
+    def probability(self, similarity: float, margin: float = 0.0, references: int = 1) -> float:
+        """Return the chance, 0..1, that a match is right."""
+        weighed = self.similarity * similarity + self.margin * margin + self.references * float(np.log(references))
+        return float(1 / (1 + np.exp(-np.clip(weighed + self.bias, -30, 30))))
+
+    def similarity_at(self, probability: float, margin: float = 0.0, references: int = 1) -> float:
+        """Return the similarity at which a match has a probability, strictly between 0 and 1."""
+        rest = self.margin * margin + self.references * float(np.log(references)) + self.bias
+        return (logit(probability) - rest) / self.similarity
+
+
+def logit(probability: float) -> float:
+    """Return the natural logarithm of the odds."""
+    return float(np.log(probability / (1 - probability)))
+
+
+def platt(slope: float, middle: float) -> Calibration:
+    """Return the curve of similarity alone that is 1/2 at `middle`."""
+    return Calibration(slope, 0.0, 0.0, -slope * middle)
 
 
 def fit(right: Sequence[float], wrong: Sequence[float]) -> Calibration | None:
@@ -63,43 +82,24 @@ def fit(right: Sequence[float], wrong: Sequence[float]) -> Calibration | None:
         if np.abs(step).max() < 1e-6:
             break
     slope = max(1.0, float(line[0]))
-    return Calibration(slope, float(np.clip(between - line[1] / slope, -1, 1)))
+    return platt(slope, float(np.clip(between - line[1] / slope, -1, 1)))
 
 
 def of_library(stored: Sequence[Sequence[Stored]]) -> Calibration | None:
     """Fit the curve to a library: each view against its concept's other views, and against all other concepts."""
-    pairs = [own_and_others(stored, i) for i in range(len(stored))]
-    return fit([s for right, _ in pairs for s in right], [s for _, wrong in pairs for s in wrong])
+    right: list[float] = []
+    wrong: list[float] = []
+    views = [[one for one in concept if not one.negative] for concept in stored]
+    for i, own in enumerate(views):
+        for j, view in enumerate(own if len(own) > 1 else []):
+            right += _similarity([view], own[:j] + own[j + 1 :])
+        others = [one for other in views[:i] + views[i + 1 :] for one in other]
+        others += [one for one in stored[i] if one.negative]
+        wrong += _similarity(others, own) if others and own else []
+    return fit(right, wrong)
 
 
-def own_and_others(stored: Sequence[Sequence[Stored]], concept: int) -> tuple[list[float], list[float]]:
-    """Compare a concept's views with its other views, and what it is not with all of them: similarities of each."""
-    views = [one for one in stored[concept] if not one.negative]
-    right = []
-    if len(views) > 1:
-        for i, view in enumerate(views):
-            right += _likeness([view], [one for j, one in enumerate(views) if j != i])
-    others = [one for i, of_one in enumerate(stored) if i != concept for one in of_one if not one.negative]
-    others += [one for one in stored[concept] if one.negative]
-    return right, (_likeness(others, views) if others and views else [])
-
-
-def of_concept(calibration: Calibration, right: Sequence[float], wrong: Sequence[float]) -> Calibration:
-    """Move the middle to where a concept's own similarities want it, as far as they outweigh what holds for all."""
-    x = np.array([*right, *wrong])
-    truth = np.repeat([1.0, 0.0], [len(right), len(wrong)])
-    middle, slope = calibration.middle, calibration.slope
-    for _ in range(STEPS if len(x) else 0):
-        p = 1 / (1 + np.exp(-np.clip(slope * (x - middle), -30, 30)))
-        gradient = slope * (truth - p).sum() + (middle - calibration.middle) / SPREAD**2
-        step = gradient / (slope**2 * (p * (1 - p)).sum() + SPREAD**-2)
-        middle = float(np.clip(middle - np.clip(step, -SPREAD, SPREAD), -1, 1))
-        if abs(step) < 1e-6:
-            break
-    return Calibration(slope, middle)
-
-
-def _likeness(pictures: Sequence[Stored], views: Sequence[Stored]) -> list[float]:
+def _similarity(pictures: Sequence[Stored], views: Sequence[Stored]) -> list[float]:
     """Compare whole pictures with a concept's views."""
     regions = Regions((WHOLE,) * len(pictures), np.stack([one.vectors[0] for one in pictures]))
-    return [float(similarity) for similarity in score(regions, prepare([views])).similarity[:, 0]]
+    return [float(similarity) for similarity in score(regions, build_gallery([views])).similarity[:, 0]]

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal.concepts import Box, Progress
 from personal.errors import ModelError
-from personal.retrieve.regions import coverage
+from personal.retrieve.regions import pairwise_iou
 from personal.threads import in_foreground, in_thread
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _distinct(found: Sequence[Proposal]) -> list[Proposal]:
     ranked = sorted(found, key=lambda proposal: -proposal.score)[:CONSIDERED]
     if not ranked:
         return []
-    shared = coverage(tuple(proposal.box for proposal in ranked))
+    shared = pairwise_iou(tuple(proposal.box for proposal in ranked))
     kept: list[int] = []
     for row in range(len(ranked)):
         if (shared[row, kept] <= SAME).all():

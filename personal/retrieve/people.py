@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from personal.concepts import Box, Concept, Entry, Key, Match, Photo, Progress, Stored
 from personal.images import open_photo
+from personal.retrieve.assign import assign_greedily
+from personal.retrieve.config import CONFIG
 from personal.retrieve.faces import Faces, subject
 from personal.retrieve.recent import Recent
 from personal.retrieve.regions import Regions
-from personal.retrieve.retriever import CACHED_PHOTOS, claim
 
 
 class Index(Protocol):
@@ -37,7 +38,7 @@ class People:
     def __init__(self, faces: Faces, index: Index) -> None:
         self._faces = faces
         self._index = index
-        self._found: Recent[Regions] = Recent(CACHED_PHOTOS)
+        self._found: Recent[Regions] = Recent(CONFIG.cached_photos)
 
     @property
     def loaded(self) -> bool:
@@ -106,7 +107,7 @@ class People:
         similarity: NDArray[np.float32] = np.stack([one.max(axis=1) for one in likeness], axis=1)
         bar = self._faces.threshold + strictness * (1 - self._faces.threshold)
         by_face = []
-        for face, column in claim(similarity, np.eye(len(found.boxes), dtype=bool), bar):
+        for face, column in assign_greedily(similarity, np.eye(len(found.boxes), dtype=bool), bar):
             person = people[column]
             view = stored[person.id][int(likeness[column][face].argmax())].view
             alike, box = float(similarity[face, column]), found.boxes[face]

@@ -115,7 +115,7 @@ def cut(image: Image, box: Box) -> Image:
     return image.crop((x0, y0, max(x0 + 1, round(box[2] * image.width)), max(y0 + 1, round(box[3] * image.height))))
 
 
-def shared(boxes: Sequence[Box], others: Sequence[Box]) -> NDArray[np.float32]:
+def intersection_area(boxes: Sequence[Box], others: Sequence[Box]) -> NDArray[np.float32]:
     """Return what every box shares with each of the others, as a share of the photo: (n, m), 0..1."""
     x0, y0, x1, y1 = np.asarray(boxes, dtype=np.float32).reshape(-1, 4).T
     left, top, right, bottom = np.asarray(others, dtype=np.float32).reshape(-1, 4).T
@@ -123,9 +123,9 @@ def shared(boxes: Sequence[Box], others: Sequence[Box]) -> NDArray[np.float32]:
     return np.asarray(wide * np.maximum(np.minimum.outer(y1, bottom) - np.maximum.outer(y0, top), 0))
 
 
-def coverage(boxes: Sequence[Box]) -> NDArray[np.float32]:
+def pairwise_iou(boxes: Sequence[Box]) -> NDArray[np.float32]:
     """Return the overlap of every two boxes, intersection over union: (n, n), 0..1."""
-    both, size = shared(boxes, boxes), areas(boxes).astype(np.float32)
+    both, size = intersection_area(boxes, boxes), areas(boxes).astype(np.float32)
     return np.asarray(both / (np.add.outer(size, size) - both))
 
 

@@ -1,57 +1,36 @@
 """Photos and questions → Matches: regions of the photo against the owner's views, and names in the question.
 
-Is given the encoder and the index. Looks once at every photo, and closer where the first look left doubts. Holds what
-was seen in the photos looked at last, so that looking, ranking and asking about one photo encode it once.
+Is given the encoder and the index. The pipeline: features → scores → assignment → boxes → calibration → faces, with a
+second pass over a finer map where the first left doubts. Holds the features of the photos seen last, so that looking,
+ranking and asking about one photo encode it once.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from personal.concepts import Box, Concept, Hit, Match, Photo, Stored
+from personal.concepts import Box, Certainty, Concept, Hit, Match, Photo, Stored
 from personal.images import open_photo
-from personal.retrieve.calibrate import Calibration, of_concept, of_library, own_and_others
+from personal.retrieve.assign import Assignment, assign_parts_first
+from personal.retrieve.calibrate import Calibration, logit, of_library
+from personal.retrieve.config import CONFIG, RecognitionConfig
 from personal.retrieve.names import bracketed, find_names
 from personal.retrieve.recent import Recent
-from personal.retrieve.regions import SMALL, Regions, areas, coverage, crops, cut, pool, pool_box, shared
-from personal.retrieve.score import Known, Scores, prepare, score
+from personal.retrieve.refine import refine_boxes
+from personal.retrieve.regions import SMALL, Regions, crops, cut, pairwise_iou, pool, pool_box
+from personal.retrieve.score import Gallery, ScoredRegions, build_gallery, score
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Array = NDArray[np.float32]
-
-OVERLAP = 0.3
-"""Regions that share more than this (intersection over union) with a claimed one cannot be claimed by another."""
-DOUBT = 0.1
-"""A photo is looked at more closely where an unclaimed concept is at most this much below the threshold."""
-WIDER, SLACK = 0.03, 0.2
-"""Similarity that a claim may lose by being drawn wider, and then by being drawn closer."""
-AROUND, PART, WEAKER = 0.9, 0.25, 0.04
-"""A region is around another of which it holds so much; a box is a part of another in which more than so much lies; to
-a claim that was so much weaker none falls."""
-CROWD, FITTED_WITH = 0.024, 20
-"""So much more similarity is asked each time that there are e times the concepts that thresholds are fitted with: the
-more there are, the more often one of them looks like something by chance."""
-ROOM = 0.5
-"""How much of what lies between the threshold and 1 is asked more at most, so that a name can still be said."""
-ALIKE = 0.08
-"""So much above the threshold, views of two concepts are hard to tell apart: of DreamBooth's subjects two pairs are, at
-.87 and .90, all others are below .79."""
-FEW = 400
-"""Views up to which all of an owner's concepts are compared with every region."""
-ASKED, NEIGHBOURS = 32, 8
-"""Beyond that: regions that are looked up in the index, and vectors that each of them finds."""
-CACHED_PHOTOS = 32
-SEVERAL, LEARNT_FROM = 2, 100
-"""Views beyond which a concept's own say how sure a match is; concepts that a library is learnt from at most."""
 
 
 class Encoder(Protocol):
@@ -108,8 +87,8 @@ class Index(Protocol):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A photo as it was looked at: its regions, and the map they were pooled from, where there is one."""
+class PhotoFeatures:
+    """The regions of a photo, and the map that they were pooled from, where there is one."""
 
     regions: Regions
     dense: Array | None
@@ -117,23 +96,19 @@ class Seen:
 
 @dataclass(frozen=True)
 class Compared:
-    """A photo's regions beside the concepts that they were compared with, and what is stored of those.
+    """A photo's regions, scored against the concepts of a gallery; `penalty` is the gallery size penalty, cosine."""
 
-    `corrected` are the curves of those concepts of which negatives are known, by their place. `raised`, (concepts,), is
-    how much more than the threshold is asked of each; `thresholds` are both together.
-    """
-
-    seen: Seen
+    features: PhotoFeatures
     concepts: tuple[Concept, ...]
-    known: Known
-    corrected: Mapping[int, Calibration]
-    threshold: float
-    raised: Array
-    scores: Scores
+    gallery: Gallery
+    scores: ScoredRegions
+    penalty: float
 
-    @property
-    def thresholds(self) -> Array:
-        return self.threshold + self.raised
+    def assigned(self, threshold: float | Array, config: RecognitionConfig) -> list[Assignment]:
+        """Assign regions to concepts from a similarity on, one for all concepts or (concepts,)."""
+        similarity = np.where(self.scores.rejected[:, None], -np.inf, self.scores.similarity)
+        overlapping = pairwise_iou(self.features.regions.boxes) > config.nms_iou
+        return assign_parts_first(similarity, overlapping, np.asarray(threshold + self.penalty, np.float32))
 
 
 class Retriever:
@@ -149,25 +124,31 @@ class Retriever:
         *,
         detector: Detector | None = None,
         people: People | None = None,
-        cache_size: int = CACHED_PHOTOS,
+        config: RecognitionConfig = CONFIG,
     ) -> None:
         self._encoder = encoder
         self._index = index
         self._detector = detector
         self._people = people
+        self._config = config
         self._calibrations: dict[str, Calibration] = {}
-        self._views: Recent[Array] = Recent(cache_size)
-        self._seen: Recent[Seen] = Recent(2 * cache_size)
+        self._views: Recent[Array] = Recent(config.cached_photos)
+        self._seen: Recent[PhotoFeatures] = Recent(2 * config.cached_photos)
 
     @property
     def threshold(self) -> float:
-        """The similarity, -1..1, from which the encoder's makers would say a name."""
+        """The similarity, -1..1, from which a name is said where nothing tells its probability."""
         return self._encoder.threshold
+
+    @property
+    def confidence(self) -> float:
+        """The probability, 0..1, from which a name is said."""
+        return self._config.sure
 
     @property
     def alike(self) -> float:
         """The similarity, -1..1, from which views of two concepts are hard to tell apart."""
-        return self.threshold + ALIKE
+        return self.threshold + self._config.confusable
 
     @property
     def cache_size(self) -> int:
@@ -203,8 +184,12 @@ class Retriever:
         return found
 
     def regions(self, photo: Photo) -> Regions:
-        """Return a photo's regions as a first look sees them, the whole of it first; a detector is not asked."""
+        """Return a photo's regions as a first pass sees them, the whole of it first; a detector is not asked."""
         return self._look_at(photo).regions
+
+    def calibrated(self, owner: str) -> bool:
+        """Return whether matches have a probability: the encoder's calibration, or one learnt from the library."""
+        return self._calibration(owner) is not None
 
     def look(
         self,
@@ -212,28 +197,46 @@ class Retriever:
         photo: Photo,
         concepts: Sequence[Concept],
         *,
-        threshold: float,
         top_k: int,
+        threshold: float | None = None,
+        confidence: float | None = None,
         rejected: Set[str] = frozenset(),
     ) -> list[Match]:
-        """Find the concepts in a photo, best first: one match each, similarity at least `threshold`, at most `top_k`.
+        """Find the concepts in a photo, the most similar first: one match each, at most `top_k`.
 
-        Regions are shared out by `claim`. The whole photo takes part only where its windows do not tell two concepts
-        apart, since it holds what they hold. Of people who are known by the face, faces in the photo have the last
-        word. Concepts whose id is in `rejected` are not considered; those of which negatives are known must be more
-        like themselves. Raises ImageError, StoreError, and ModelError where the detector fails; so does `rank`.
+        A match is sure from the probability `confidence` on (`self.confidence` by default), and a maybe down to where
+        the odds are as much worse as the defaults' are. With `threshold` (-1..1), or where nothing tells a probability,
+        every match from that similarity on is sure. Of people who are known by the face, faces in the photo have the
+        last word. Concepts whose id is in `rejected` are not considered. Raises ImageError, StoreError, and ModelError
+        where the detector fails; so does `rank`.
         """
-        if rejected:
-            concepts = [concept for concept in concepts if concept.id not in rejected]
+        concepts = [concept for concept in concepts if concept.id not in rejected]
         if not concepts:
             return []
-        compared = self._compare(owner, photo, concepts, threshold)
-        claims, boxes = self._drawn(compared, _shared_out(compared))
+        config, calibration = self._config, self._calibration(owner)
+        compared = self._compare(owner, photo, concepts, self.threshold if threshold is None else threshold)
+        if threshold is None and calibration:
+            maybe = _maybe(config.sure if confidence is None else confidence, config)
+            bars = [
+                calibration.similarity_at(maybe, config.margin_cap, max(1, compared.gallery.references(column)))
+                for column in range(len(compared.concepts))
+            ]
+            assigned = compared.assigned(np.array(bars, np.float32), config)
+        else:
+            assigned = compared.assigned(self.threshold if threshold is None else threshold, config)
+        boxes = [compared.features.regions.boxes[region] for region, _ in assigned]
+        if compared.features.dense is not None and assigned:
+            regions, dense = compared.features.regions.boxes, compared.features.dense
+            similarity = compared.scores.similarity
+            assigned, boxes = refine_boxes(
+                similarity, regions, assigned, dense, compared.gallery, self._encoder, config
+            )
         found = [
-            replace(self._sure(owner, compared, region, concept, photo), box=box)
-            for (region, concept), box in zip(claims, boxes, strict=True)
+            replace(match, box=box)
+            for one, box in zip(assigned, boxes, strict=True)
+            if (match := self._match(owner, compared, one, photo, threshold, confidence)).certainty != "silent"
         ]
-        return self._settled(owner, photo, concepts, found, threshold)[:top_k]
+        return self._fuse_faces(owner, photo, concepts, found, threshold, confidence)[:top_k]
 
     def rank(
         self,
@@ -244,25 +247,32 @@ class Retriever:
         *,
         without: Set[str] = frozenset(),
         threshold: float | None = None,
+        confidence: float | None = None,
+        faces: bool = False,
     ) -> list[Match]:
         """Rank the concepts by their best similarity over regions, best first; of a large library the nearest alone.
 
         With `box` that part of the photo alone is compared; `without` are views that do not count. Nobody is left out
-        for want of similarity, and regions may be shared. With `threshold` faces have the last word, as in `look`.
+        for want of similarity, and regions may be shared. With `faces` they have the last word, as in `look`.
         """
         if not concepts:
             return []
         compared = self._compare(owner, photo, concepts, self.threshold, box, without)
         similarity = compared.scores.similarity
         best, highest = similarity.argmax(axis=0), similarity.max(axis=0)
-        order = [column for column in np.argsort(-highest, kind="stable") if highest[column] > -np.inf]
-        ranked = [_match(compared, int(best[column]), int(column), photo) for column in order]
-        return ranked if threshold is None else self._settled(owner, photo, concepts, ranked, threshold, without)
+        ranked = [
+            self._match(owner, compared, (int(best[column]), int(column)), photo, threshold, confidence)
+            for column in np.argsort(-highest, kind="stable")
+            if highest[column] > -np.inf
+        ]
+        if not faces:
+            return ranked
+        return self._fuse_faces(owner, photo, concepts, ranked, threshold, confidence, without)
 
     def calibrate(self, owner: str, concepts: Sequence[Concept]) -> None:
         """Learn from an owner's views what similarity means, where the encoder does not know it."""
         if self._encoder.calibration is None:
-            some = [concept.id for concept in concepts if len(concept.views) > 1][:LEARNT_FROM]
+            some = [concept.id for concept in concepts if len(concept.views) > 1][: self._config.library_concepts]
             learnt = of_library(list(self._index.vectors(owner, some).values()))
             self._calibrations.pop(owner, None)
             self._calibrations |= {owner: learnt} if learnt else {}
@@ -275,19 +285,28 @@ class Retriever:
         """Write the names that a question holds as `<name>`."""
         return bracketed(question, [concept.name for concept in concepts])
 
-    def _settled(
+    def _calibration(self, owner: str) -> Calibration | None:
+        return self._encoder.calibration or self._calibrations.get(owner)
+
+    def _fuse_faces(
         self,
         owner: str,
         photo: Photo,
         concepts: Sequence[Concept],
         found: list[Match],
-        threshold: float,
+        threshold: float | None,
+        confidence: float | None,
         without: Set[str] = frozenset(),
     ) -> list[Match]:
-        """Let the faces in a photo have their say, as strict as `threshold` is beside the encoder's own."""
+        """Give faces in a photo the last word, the stricter the higher the threshold or the confidence."""
         if not self._people:
             return found
-        strictness = (threshold - self.threshold) / (1 - self.threshold)
+        strictness = 0.0
+        if threshold is not None:
+            strictness = (threshold - self.threshold) / (1 - self.threshold)
+        elif confidence is not None:
+            sure = self._config.sure
+            strictness = self._config.face_strictness * (confidence - sure) / (1 - sure)
         return self._people.settle(owner, photo, concepts, found, strictness, without)
 
     def _compare(
@@ -299,189 +318,110 @@ class Retriever:
         box: Box | None = None,
         without: Set[str] = frozenset(),
     ) -> Compared:
-        """Compare the regions of a photo, or one box of it, with the concepts; look closer where that leaves doubts."""
-        seen = self._look_at(photo, concepts) if box is None else self._look_at_box(photo, box)
-        near = self._near(owner, seen, concepts)
+        """Score the regions of a photo, or one box of it; add those of a finer map where concepts are in doubt."""
+        features = self._look_at(photo, concepts) if box is None else self._look_at_box(photo, box)
+        near = self._prefilter(owner, features, concepts)
         stored = self._index.vectors(owner, [concept.id for concept in near])
         counted = [[one for one in stored[concept.id] if one.view not in without] for concept in near]
-        known = prepare(counted, self._encoder.common)
-        curve = self._curve(owner)
-        corrected = self._corrected(curve, counted)
-        raised = np.full(len(near), CROWD * math.log(max(1.0, len(concepts) / FITTED_WITH)), np.float32)
-        for column, own in corrected.items():
-            raised[column] += max(0.0, own.middle - curve.middle) if curve else 0.0
-        raised = np.minimum(raised, np.float32(ROOM * (1 - threshold)))
-        scores = score(seen.regions, known)
-        first = Compared(seen, tuple(near), known, corrected, threshold, raised, scores)
-        if box is not None or seen.dense is None or not _in_doubt(first):
+        gallery = build_gallery(counted, self._encoder.common, self._config)
+        penalty = self._config.gallery_size_penalty * math.log(max(1.0, len(concepts) / self._config.gallery_size))
+        penalty = min(penalty, self._config.gallery_size_most * max(0.0, 1 - threshold))
+        scores = score(features.regions, gallery, self._config)
+        first = Compared(features, tuple(near), gallery, scores, penalty)
+        if box is not None or features.dense is None or not self._needs_second_pass(first, threshold):
             return first
-        closer = self._look_at(photo, closer=True).regions
-        both = Regions(
-            seen.regions.boxes + closer.boxes[1:], np.concatenate([seen.regions.vectors, closer.vectors[1:]])
+        finer = self._look_at(photo, fine=True).regions
+        more = Regions(finer.boxes[1:], finer.vectors[1:])
+        both = Regions(features.regions.boxes + more.boxes, np.concatenate([features.regions.vectors, more.vectors]))
+        scores = scores.joined(score(more, gallery, self._config))
+        return replace(first, features=replace(features, regions=both), scores=scores)
+
+    def _needs_second_pass(self, compared: Compared, threshold: float) -> bool:
+        """Return whether a concept that got no region is nearly above the threshold somewhere."""
+        assigned = {concept for _, concept in compared.assigned(threshold, self._config)}
+        best = compared.scores.similarity.max(axis=0, initial=-np.inf)
+        near = best > threshold + compared.penalty - self._config.second_pass
+        return any(near[concept] for concept in range(len(best)) if concept not in assigned)
+
+    def _match(
+        self,
+        owner: str,
+        compared: Compared,
+        assigned: Assignment,
+        photo: Photo,
+        threshold: float | None,
+        confidence: float | None,
+    ) -> Match:
+        """Make a match with its probability, where that can be told, and its certainty."""
+        region, column = assigned
+        config, calibration = self._config, self._calibration(owner)
+        similarity = float(compared.scores.similarity[region, column])
+        probability = None
+        if calibration:
+            margin = compared.scores.margin(region, column, config.margin_cap)
+            references = max(1, compared.gallery.references(column))
+            probability = calibration.probability(similarity - compared.penalty, margin, references)
+        certainty: Certainty
+        if threshold is not None or probability is None:
+            bar = self.threshold if threshold is None else threshold
+            certainty = "sure" if similarity >= bar + compared.penalty else "silent"
+        else:
+            sure = config.sure if confidence is None else confidence
+            certainty = "sure" if probability >= sure else "maybe" if probability >= _maybe(sure, config) else "silent"
+        return Match(
+            compared.concepts[column],
+            "seen",
+            min(1.0, similarity),  # resembling the cohort less than usual adds a little
+            compared.features.regions.boxes[region],
+            compared.scores.view(region, column),
+            photo.sha256,
+            probability=probability,
+            certainty=certainty,
+            evidence_box=compared.features.regions.boxes[region],
         )
-        more = score(Regions(closer.boxes[1:], closer.vectors[1:]), known)
-        return replace(first, seen=replace(seen, regions=both), scores=first.scores.joined(more))
 
-    def _sure(self, owner: str, compared: Compared, region: int, column: int, photo: Photo) -> Match:
-        """Make a match that tells its probability, by the encoder's or the owner's curve and by what is known of it."""
-        match = _match(compared, region, column, photo)
-        curve = self._curve(owner)
-        if curve is None:
-            return match
-        if column in compared.corrected:
-            curve = compared.corrected[column]
-        elif len(compared.known.stored[column]) > SEVERAL:
-            curve = of_concept(curve, *own_and_others(compared.known.stored, column))
-        return replace(match, probability=curve.probability(match.similarity or 0.0))
-
-    def _curve(self, owner: str) -> Calibration | None:
-        """Return the curve that holds for all of an owner's concepts, where there is one."""
-        return self._encoder.calibration or self._calibrations.get(owner)
-
-    def _corrected(self, curve: Calibration | None, stored: Sequence[Sequence[Stored]]) -> dict[int, Calibration]:
-        """Learn the curves of the concepts of which negatives are known."""
-        if curve is None:
-            return {}
-        columns = [i for i, of_one in enumerate(stored) if any(one.negative for one in of_one)]
-        return {i: of_concept(curve, *own_and_others(stored, i)) for i in columns}
-
-    def _near(self, owner: str, seen: Seen, concepts: Sequence[Concept]) -> Sequence[Concept]:
+    def _prefilter(self, owner: str, features: PhotoFeatures, concepts: Sequence[Concept]) -> Sequence[Concept]:
         """Leave out of a large library the concepts of which nothing is near any region."""
-        if len(concepts) <= FEW and sum(len(concept.views) for concept in concepts) <= FEW:
+        most = self._config.exhaustive
+        if len(concepts) <= most and sum(len(concept.views) for concept in concepts) <= most:
             return concepts
-        vectors = seen.regions.vectors
-        asked = vectors[:: -(-len(vectors) // ASKED)]
-        hits = (hit for hits in self._index.query(owner, asked, NEIGHBOURS, negatives=False) for hit in hits)
-        near = {hit.concept_id for hit in hits}
+        vectors = features.regions.vectors
+        asked = vectors[:: -(-len(vectors) // self._config.lookups)]
+        hits = self._index.query(owner, asked, self._config.neighbours, negatives=False)
+        near = {hit.concept_id for some in hits for hit in some}
         return [concept for concept in concepts if concept.id in near]
 
-    def _drawn(self, compared: Compared, claims: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], list[Box]]:
-        """Draw boxes around what is claimed: wider first, then closer, as long as they stay like the concept.
-
-        A part of a thing may look more like its look-alike than the whole does. So a claim falls where its box is a
-        part of another's, or that of it, and looks more like that one, unless its own region looked much more so.
-        """
-        regions, similarity, dense = compared.seen.regions, compared.scores.similarity, compared.seen.dense
-        if dense is None or not claims:
-            return claims, [regions.boxes[region] for region, _ in claims]
-        wide = widen(similarity, regions.boxes, claims)
-        boxes = [regions.boxes[region] for region in wide]
-        tight = [_as_box(box) for box in self._encoder.tighten(dense, np.asarray(boxes, np.float32))]
-        held = Regions(tuple(tight), self._encoder.project(pool_box(dense, *tight)))
-        concepts = [concept for _, concept in claims]
-        closer = score(held, compared.known).similarity[:, concepts]
-        claimed = similarity[wide][:, concepts]
-        strong = np.array([similarity[claim] for claim in claims])
-        for i in range(len(claims)):
-            if closer[i, i] >= claimed[i, i] - SLACK:
-                boxes[i], claimed[i] = tight[i], closer[i]
-        size = areas(boxes)
-        parts = shared(boxes, boxes) > PART * np.minimum.outer(size, size)
-        kept = list(range(len(claims)))
-        for i in range(len(claims)):
-            stronger = parts[i] & (claimed[i] > claimed[i, i]) & (strong > strong[i] - WEAKER)
-            if stronger[kept].any():
-                kept.remove(i)
-        return [claims[i] for i in kept], [boxes[i] for i in kept]
-
-    def _look_at(self, photo: Photo, concepts: Sequence[Concept] = (), *, closer: bool = False) -> Seen:
+    def _look_at(self, photo: Photo, concepts: Sequence[Concept] = (), *, fine: bool = False) -> PhotoFeatures:
         categories = [c for c, _ in Counter(c.category for c in concepts).most_common()] if self._detector else []
-        key = "\0".join([photo.sha256, "closer" if closer else "", *categories])
+        key = "\0".join([photo.sha256, "fine" if fine else "", *categories])
         held = self._seen.get(key)
         if held is None:
             image = open_photo(photo)
             found = self._detector.propose(image, categories) if self._detector and categories else []
-            held = self._encode(image, [one.box for one in found], closer=closer)
+            held = self._encode(image, [one.box for one in found], fine=fine)
             self._seen.put(key, held)
         return held
 
-    def _encode(self, image: Image, boxes: Sequence[Box], *, closer: bool) -> Seen:
+    def _encode(self, image: Image, boxes: Sequence[Box], *, fine: bool) -> PhotoFeatures:
         """Encode a photo's windows and more boxes: pooled from one map where there is one, else crop by crop."""
-        dense = self._encoder.dense(image, fine=closer)
+        dense = self._encoder.dense(image, fine=fine)
         if dense is None:
             places, pieces = crops(image)
             vectors = self._encoder.embed([*pieces, *(cut(image, box) for box in boxes)])
-            return Seen(Regions((*places, *boxes), vectors), None)
-        pooled = pool(dense, SMALL) if closer else pool(dense)
+            return PhotoFeatures(Regions((*places, *boxes), vectors), None)
+        pooled = pool(dense, SMALL) if fine else pool(dense)
         vectors = np.concatenate([pooled.vectors, pool_box(dense, *boxes)]) if boxes else pooled.vectors
         regions = Regions((*pooled.boxes, *boxes), self._encoder.project(vectors))
-        return Seen(regions, None if closer else dense.astype(np.float16))
+        return PhotoFeatures(regions, None if fine else dense.astype(np.float16))
 
-    def _look_at_box(self, photo: Photo, box: Box) -> Seen:
+    def _look_at_box(self, photo: Photo, box: Box) -> PhotoFeatures:
         image = open_photo(photo)
         dense = self._encoder.dense(image)
-        if dense is None:
-            return Seen(Regions((box,), self._encoder.embed([cut(image, box)])), None)
-        return Seen(Regions((box,), self._encoder.project(pool_box(dense, box))), None)
+        vectors = self._encoder.embed([cut(image, box)]) if dense is None else pool_box(dense, box)
+        return PhotoFeatures(Regions((box,), vectors if dense is None else self._encoder.project(vectors)), None)
 
 
-def _match(compared: Compared, region: int, column: int, photo: Photo) -> Match:
-    similarity = min(1.0, float(compared.scores.similarity[region, column]))  # looking like no stranger adds a little
-    box = compared.seen.regions.boxes[region]
-    view = compared.scores.view(region, column)
-    raised = float(compared.raised[column])
-    return Match(compared.concepts[column], "seen", similarity, box, view, photo.sha256, raised=raised, core=box)
-
-
-def _shared_out(compared: Compared) -> list[tuple[int, int]]:
-    """Share the regions out, the whole photo only where its parts tell less than two concepts."""
-    similarity = np.where(compared.scores.silent[:, None], -np.inf, compared.scores.similarity)
-    if not similarity.size:
-        return []
-    taken = coverage(compared.seen.regions.boxes) > OVERLAP
-    taken[:, 0] = True
-    parts = similarity.copy()
-    parts[0] = -np.inf
-    claims = claim(parts, taken, compared.thresholds)
-    return claims if len(claims) > 1 else claim(similarity, taken, compared.thresholds)
-
-
-def _in_doubt(compared: Compared) -> bool:
-    """Tell whether a concept that got no region is nearly above its threshold somewhere."""
-    claimed = {concept for _, concept in _shared_out(compared)}
-    best = compared.scores.similarity.max(axis=0, initial=-np.inf)
-    near = best > compared.thresholds - DOUBT
-    return any(near[concept] for concept in range(len(best)) if concept not in claimed)
-
-
-def _as_box(sides: Array) -> Box:
-    x0, y0, x1, y1 = (float(side) for side in sides)
-    return x0, y0, x1, y1
-
-
-def claim(similarity: Array, taken: NDArray[np.bool_], threshold: float | Array) -> list[tuple[int, int]]:
-    """Share regions out among concepts: (region, concept) pairs, best first, one for each concept.
-
-    `similarity` is (regions, concepts), -inf where unknown; `taken[r]` marks the regions that a claim on `r` takes. The
-    most similar pair goes first, as long as it reaches `threshold`, which is one for all or (concepts,). A region
-    speaks for its most similar concept only, so that a look-alike gains nothing from it.
-    """
-    best = similarity.max(axis=1, keepdims=True)
-    left = np.where((similarity >= best) & (similarity >= threshold), similarity, -np.inf)
-    claims: list[tuple[int, int]] = []
-    while left.max() > -np.inf:
-        region, concept = divmod(int(left.argmax()), left.shape[1])
-        claims.append((region, concept))
-        left[:, concept] = -np.inf
-        left[taken[region]] = -np.inf
-    return claims
-
-
-def widen(similarity: Array, boxes: Sequence[Box], claims: Sequence[tuple[int, int]]) -> list[int]:
-    """Find the largest region around each claimed one that is nearly as like the concept, and holds no other claim.
-
-    What is most like a dog is its face, but the dog is meant. `similarity` and `claims` are those of `claim`, `boxes`
-    the regions, the whole photo first: that is no such region.
-    """
-    own, size = [boxes[region] for region, _ in claims], areas(boxes)
-    around = shared(own, boxes) >= AROUND * areas(own)[:, None]
-    corners, middles = np.array(boxes), np.array([[(x0 + x1) / 2, (y0 + y1) / 2] for x0, y0, x1, y1 in own])[:, None]
-    holds = ((corners[:, :2] < middles) & (middles < corners[:, 2:])).all(axis=2)
-    found = []
-    for i, (region, concept) in enumerate(claims):
-        like = similarity[:, concept]
-        fit = around[i] & (like >= like[region] - WIDER) & (like >= similarity.max(axis=1))
-        fit &= ~np.delete(holds, i, axis=0).any(axis=0)
-        fit[0], fit[region] = False, True
-        found.append(int(max(np.flatnonzero(fit), key=lambda one: (size[one], like[one]))))
-    return found
+def _maybe(sure: float, config: RecognitionConfig) -> float:
+    """Return the probability from which a name is asked about, where it is said from `sure` on."""
+    odds = logit(min(max(sure, 1e-6), 1 - 1e-6)) - logit(config.sure) + logit(config.maybe)
+    return 1 / (1 + math.exp(-odds))

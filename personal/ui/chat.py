@@ -282,7 +282,7 @@ class Chat:
         yield self.draw(session)
 
     def _looked(self, talk: Conversation, entry: Entry, look: Look) -> None:
-        entry.turn = replace(entry.turn, matches=look.matches)
+        entry.turn = replace(entry.turn, matches=look.said)
         for match in look.matches:
             talk.colour(match.concept.id)
         for photo in entry.turn.photos:

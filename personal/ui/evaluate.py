@@ -191,12 +191,11 @@ def _summary(found: Checked) -> str:
         stopped = f'<p class="note">{render.plural(missed, "photo")} could not be looked at.</p>'
     outcomes = Counter(one.outcome for one in found.tried)
     parts = "".join(f'<i class="{name}" style="flex-grow:{outcomes[name]}"></i>' for name in OUTCOMES if outcomes[name])
-    threshold = found.tried[0].threshold
     return (
         f'<p class="sum" role="status">{summary(found)}</p><div class="shares" aria-hidden="true">{parts}</div>'
         f"{stopped}"
-        f'<details class="used"><summary>How sure is sure?</summary><p>A name is said from a similarity of '
-        f"{threshold:.2f} on (the threshold). Settings has it as “How sure before it says a name”.</p></details>"
+        '<details class="used"><summary>How sure is sure?</summary><p>A name counts as said here where it is said of a '
+        "photo: Settings has it as “Confidence needed”.</p></details>"
     )
 
 

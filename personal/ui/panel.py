@@ -74,7 +74,7 @@ class Panel:
             talk,
             {m.concept.id: self._desk.picture(session, m.concept.id, m.concept.avatar) for m in matches},
             {m.view: self._desk.picture(session, m.concept.id, m.view) for m in matches if m.view},
-            threshold=assistant.preferences(session.owner).threshold or 0.0,
+            wishes=assistant.preferences(session.owner),
             any_concepts=bool(concepts),
         )
         return {self.photo: shown, self.namer: gr.Column(visible=talk.marked is not None)}
@@ -135,7 +135,7 @@ class Panel:
             return {self._desk.toast: render.toast(said, undo=True)}
         held = self._held(session, concept, concept.negatives)
         try:
-            after = self._desk.assistant.disown(session.owner, concept.id, photo, match.core or match.box)
+            after = self._desk.assistant.disown(session.owner, concept.id, photo, match.evidence_box or match.box)
         except PersonalError as error:
             return {self.notice: render.problem(str(error))}
         session.undo = lambda: self._own(session, talk, photo, concept, after, held)

@@ -19,8 +19,9 @@ from personal.ui.sessions import Conversation, Session
 WORD = "erase"
 
 
-WITHIN = """(threshold, top_k) =>
-  [Math.min(0.95, Math.max(0.3, threshold)), Math.min(20, Math.max(1, Math.round(top_k)))]"""
+CONFIDENCE = "Lower: more names, more mistakes. Higher: only sure ones. Below it, names are asked about."
+WITHIN = """(confidence, top_k) =>
+  [Math.min(0.95, Math.max(0.3, confidence)), Math.min(20, Math.max(1, Math.round(top_k)))]"""
 """Keeps what is half typed into a slider's field within what it offers."""
 
 
@@ -35,18 +36,15 @@ class Settings:
         with gr.Column(elem_classes="settings"):
             self.notice = html(elem_id="settings-notice")
             html("<h2>Recognition</h2>")
-            self.threshold = gr.Slider(
+            self.confidence = gr.Slider(
                 0.3,
                 0.95,
                 step=0.01,
-                label="How sure before it says a name",
-                info="Further left: more names, more mistakes. Further right: only what it is sure of. "
-                "(The similarity threshold.)",
-                elem_id="threshold",
+                label="Confidence needed",
+                info=CONFIDENCE,
+                elem_id="confidence",
             )
-            self.top_k = gr.Slider(
-                1, 20, step=1, label="How many names a photo can have at most", info="(top-k)", elem_id="top-k"
-            )
+            self.top_k = gr.Slider(1, 20, step=1, label="Maximum names per photo", info="(top-k)", elem_id="top-k")
             self.reset = gr.Button("Back to the defaults", size="sm", elem_id="reset")
             self.models.build()
             html("<h2>What else is running</h2>")
@@ -65,14 +63,14 @@ class Settings:
                 )
                 self.erase = gr.Button("Erase everything", variant="stop", interactive=False, elem_id="erase")
 
-        self.drawn = [self.threshold, self.top_k, self.running, self.stored, *self.models.drawn]
+        self.drawn = [self.confidence, self.top_k, self.running, self.stored, *self.models.drawn]
         """What `draw` may return."""
 
     def wire(self, whole_screen: list[Any]) -> None:
         """Connect the handlers; erasing redraws `whole_screen`."""
         desk = self._desk
         mine = [
-            self.threshold,
+            self.confidence,
             self.top_k,
             self.running,
             self.stored,
@@ -83,9 +81,9 @@ class Settings:
         ]
         mine += [desk.toast, *self.models.drawn]
         quiet: dict[str, Any] = {"outputs": mine, "show_progress": "hidden", "api_visibility": "private"}
-        for slider in (self.threshold, self.top_k):
+        for slider in (self.confidence, self.top_k):
             for change in (slider.release, slider.input):
-                change(self.prefer, [self.threshold, self.top_k], **quiet, js=WITHIN)
+                change(self.prefer, [self.confidence, self.top_k], **quiet, js=WITHIN)
         self.reset.click(self.defaults, None, **quiet)
         self.reindex.click(self.learn_again, None, **quiet)
         self.word.change(self.arm, self.word, **quiet)
@@ -96,13 +94,17 @@ class Settings:
         """Everything the tab shows."""
         assistant = self._desk.assistant
         wishes = assistant.preferences(session.owner)
-        default = f"Default: {assistant.default_threshold:.2f}. "
+        said = f"Default: {assistant.default_confidence:.2f}. {CONFIDENCE}"
+        if wishes.threshold is not None:
+            said += f" A similarity threshold of {wishes.threshold:.2f} counts until you move this."
+        elif not assistant.retriever.calibrated(session.owner):
+            said += (
+                " It does not count yet: this encoder's similarities become probabilities once several concepts have "
+                "two photos or more. Until then a name is said from a similarity of "
+                f"{assistant.retriever.threshold:.2f} on."
+            )
         return {
-            self.threshold: gr.Slider(
-                value=wishes.threshold,
-                info=default + "Further left: more names, more mistakes. Further right: only what it is sure of. "
-                "(The similarity threshold.)",
-            ),
+            self.confidence: gr.Slider(value=wishes.confidence, info=said),
             self.top_k: gr.Slider(value=wishes.top_k, info=f"Default: {self._desk.settings.top_k}. (top-k)"),
             self.running: render.facts(self._running()),
             self.stored: render.facts(self._stored(session)),
@@ -129,11 +131,11 @@ class Settings:
         return rows
 
     @words
-    def prefer(self, threshold: float, top_k: float, request: gr.Request) -> Screen:
+    def prefer(self, confidence: float, top_k: float, request: gr.Request) -> Screen:
         session = self._desk.session(request)
-        if not -1 <= threshold <= 1 or not 1 <= top_k <= 20:
+        if not 0 < confidence < 1 or not 1 <= top_k <= 20:
             raise PersonalError("That is outside what the sliders offer; nothing was changed.")
-        self._desk.assistant.library.prefer(session.owner, Preferences(round(threshold, 4), int(top_k)))
+        self._desk.assistant.library.prefer(session.owner, Preferences(None, int(top_k), round(confidence, 4)))
         return {self.notice: ""}
 
     @words

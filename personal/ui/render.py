@@ -17,7 +17,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 from personal.assistant import DOUBT
-from personal.concepts import Answer, Box, Concept, Match, Photo, Progress, Waiting
+from personal.concepts import Answer, Box, Concept, Match, Photo, Preferences, Progress, Waiting
 from personal.folding import folded
 from personal.images import data_url, quality_hints
 from personal.settings import TINY
@@ -33,7 +33,7 @@ _HELD, _HOLDS = "\ue000{}\ue001", re.compile("\ue000(\\d*)\ue001")
 PAGE = 60
 """Cards shown before "show all"."""
 
-SURE = ((0.95, "very sure"), (0.8, "quite sure"), (DOUBT[1], "fairly sure"), (DOUBT[0], "in doubt"))
+SURE = ((0.95, "very sure"), (0.8, "quite sure"), (DOUBT[1], "fairly sure"), (DOUBT[0], "unsure"))
 """Probabilities from which a match is called that."""
 
 
@@ -176,8 +176,8 @@ def answer_html(conversation: Conversation, number: int, entry: Entry, concepts:
 
 
 def kept(matches: Sequence[Match]) -> tuple[Match, ...]:
-    """The matches that the language model did not turn down."""
-    return tuple(match for match in matches if match.confirmed is not False)
+    """The matches that are called by their names: sure ones that the language model did not turn down."""
+    return tuple(match for match in matches if match.said)
 
 
 def used(answer: Answer, conversation: Conversation) -> str:
@@ -218,7 +218,7 @@ def sure(match: Match) -> str:
     similarity = f"similarity {match.similarity:.2f}"
     if match.probability is None:
         return similarity
-    words = next((words for least, words in SURE if match.probability >= least), "hardly likely")
+    words = next((words for least, words in SURE if match.probability >= least), "unlikely")
     return f"{words}, {similarity}"
 
 
@@ -264,7 +264,7 @@ def panel(
     avatars: Mapping[str, Photo | None],
     views: Mapping[str, Photo | None],
     *,
-    threshold: float,
+    wishes: Preferences,
     any_concepts: bool,
 ) -> str:
     """The photo with a box a match, and the matches with their evidence.
@@ -275,9 +275,13 @@ def panel(
     if photo is None:
         return EMPTY_PANEL
     matches = conversation.looks.get(photo.sha256, ())
-    boxes = "".join(_box(match, conversation.colour(match.concept.id)) for match in kept(matches) if match.box)
+    boxes = "".join(
+        _box(match, conversation.colour(match.concept.id))
+        for match in matches
+        if match.box and match.confirmed is not False
+    )
     mark = _marked(conversation.marked) if conversation.marked else ""
-    rows = "".join(_match(match, conversation, avatars, views, threshold) for match in matches)
+    rows = "".join(_match(match, conversation, avatars, views, wishes) for match in matches)
     if not rows:
         hint = (
             "Nobody and nothing of yours was recognised here."
@@ -319,10 +323,13 @@ def _place(box: Box) -> str:
 def _box(match: Match, colour: int) -> str:
     assert match.box is not None
     name = escape(match.concept.name)
+    maybe = match.certainty == "maybe"
+    how = "perhaps" if maybe else "recognised as"
     return (
-        f'<button class="box c{colour}" style="{_place(match.box)}" data-concept="{match.concept.id}" '
-        f'{act("mark", box=json.dumps(match.box))} aria-label="Say who this is (recognised as {name})">'
-        f'<span dir="auto">{name}</span></button>'
+        f'<button class="box c{colour}{" maybe" if maybe else ""}" style="{_place(match.box)}" '
+        f'data-concept="{match.concept.id}" {act("mark", box=json.dumps(match.box))} '
+        f'aria-label="Say who this is ({how} {name})">'
+        f'<span dir="auto">{name}{"?" if maybe else ""}</span></button>'
     )
 
 
@@ -335,7 +342,7 @@ def _match(
     conversation: Conversation,
     avatars: Mapping[str, Photo | None],
     views: Mapping[str, Photo | None],
-    threshold: float,
+    wishes: Preferences,
 ) -> str:
     concept = match.concept
     name = escape(concept.name)
@@ -353,14 +360,22 @@ def _match(
             f'<img src="{data_url(crop, 200, match.box)}" alt="What was seen here">'
             f'<img src="{data_url(reference, 200)}" alt="The photo of {name} it resembles most">'
             f"</div><p>This part of the photo resembles that photo of {name}: <b>{sure(match)}</b>. "
-            f"{_bar(match, threshold)}{_verdict(match)}</p></details>"
+            f"{_bar(match, wishes)}{_verdict(match)}</p></details>"
         )
     denied = match.confirmed is False
+    maybe = match.certainty == "maybe" and not denied
+    asked = (
+        f'<p class="ask"><button {act("is", concept=concept.id, box=json.dumps(match.box))}>Is {name}</button>'
+        f"<button {act('not', concept=concept.id)}>Not {name}</button></p>"
+        if maybe
+        else ""
+    )
+    title = f"<b>Is this <bdi>{name}</bdi>?</b>" if maybe else f'<b dir="auto">{name}</b>'
     about = "A closer look by the language model says: no." if denied else concept.info or concept.category
     return (
-        f'<li class="match{" denied" if denied else ""}" data-concept="{concept.id}">{face}'
+        f'<li class="match{" denied" if denied else " maybe" if maybe else ""}" data-concept="{concept.id}">{face}'
         f'<i class="dot c{conversation.colour(concept.id)}"></i>'
-        f'<div class="who"><b dir="auto">{name}</b>{similarity}<p dir="auto">{escape(about)}</p></div>'
+        f'<div class="who">{title}{similarity}<p dir="auto">{escape(about)}</p>{asked}</div>'
         f'<details class="menu"><summary aria-label="More about {name}">⋯</summary><div>'
         f"<button {act('open', concept=concept.id)}>Open {name}</button>"
         f"<button {act('not', concept=concept.id)}>Not {name}</button>"
@@ -473,12 +488,11 @@ def views_strip(concept: Concept, photos: Sequence[Photo]) -> str:
     return strip(rows)
 
 
-def _bar(match: Match, threshold: float) -> str:
-    """Say from where on a name is said, and why from further up than Settings tell."""
-    bar = f"A name is said from the threshold {threshold + match.raised:.2f} on"
-    name = escape(match.concept.name)
-    why = f"more is asked where much is remembered, or where it is known what {name} is not"
-    return f"{bar}: {why}." if match.raised >= 0.005 else f"{bar}."
+def _bar(match: Match, wishes: Preferences) -> str:
+    """Say from where on a name is said."""
+    if wishes.threshold is not None or match.probability is None:
+        return "" if wishes.threshold is None else f"A name is said from the threshold {wishes.threshold:.2f} on."
+    return f"Probability {match.probability:.0%}; a name is said from {wishes.confidence or 0.0:.0%} on."
 
 
 def negatives(concept: Concept, photos: Sequence[Photo]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from personal.errors import PersonalError
@@ -33,4 +34,17 @@ def as_folder(dataset: Dataset, references: int) -> Folder:
     pools = {name: pool for name, pool in known.items() if pool and (dataset.split or len(pool) > references)}
     if len(pools) < 2 or not any(shown.values()):
         raise PersonalError(f"{dataset.folder} has no two concepts with photos of them alone, which this asks about.")
-    return Folder(pools, dataset.notes, files, {name: shown[name] for name in pools} if dataset.split else {})
+    asked = {name: shown[name] for name in pools} if dataset.split else {}
+    return Folder(pools, dataset.notes, files, asked, read_kinds(dataset.folder))
+
+
+def read_kinds(folder: Path) -> dict[str, str]:
+    """Read what kind of thing each concept is, {name: kind} or {name: {"category": kind}}; nothing where no file is."""
+    for path in (folder / "categories.json", folder / "concepts.json"):
+        if path.is_file():
+            try:
+                told = json.loads(path.read_text("utf-8")).items()
+                return {name: str(kind["category"] if isinstance(kind, dict) else kind) for name, kind in told}
+            except (ValueError, KeyError, AttributeError) as error:
+                raise PersonalError(f'{path} should tell each concept\'s kind, {{"bo": "dog"}}: {error}.') from error
+    return {}
