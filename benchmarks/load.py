@@ -2,7 +2,7 @@
 
     python -m benchmarks.load --minutes 5                      # a fast fake model behind PERSONAL_LLM_URL
     python -m benchmarks.load --minutes 5 --model personal-tiny
-    python -m benchmarks.load --minutes 1 --hog 24             # visitor 0 does nothing but ask 24 questions at once
+    python -m benchmarks.load --minutes 1 --hog 24             # visitor 0 also asks 24 questions at once
 
 The app is a process of its own, as `make run` starts it, bound so that every visitor is a guest; the visitors speak to
 it as the page does (`benchmarks.page`). Names, infos and questions carry their visitor's secret and every picture is
@@ -248,22 +248,14 @@ class Visitor:
             self.tally.lost.append(f"the export of visitor {self.number} holds {found} and not {self.kept}")
 
     async def flood(self, questions: int) -> None:
-        """Ask many questions at once, each in a conversation of its own; `wait_s` is then until the whole answer."""
-
-        async def ask(number: int) -> None:
-            question, began = f"What is there {self.secret}f{number}", time.perf_counter()
-            await self.page.fire("ask", "submit", {"text": question, "files": []})
-            if "questions waiting" in (notice := self.page.read("notice")):
-                self.tally.refused.append(re.sub("<[^>]*>", "", notice))
-            else:
-                self.tally.waits.setdefault(self.number, []).append(time.perf_counter() - began)
-
+        """Ask many questions at once, each in a conversation of its own."""
         asking = []
-        for number in range(questions):
+        for _ in range(questions):
             await self.page.fire("New", "click")
-            asking.append(asyncio.create_task(ask(number)))
+            await self.look()
+            asking.append(asyncio.create_task(self.ask()))
             await asyncio.sleep(0.1)
-        await asyncio.gather(*asking)
+        await asyncio.gather(*asking, return_exceptions=True)
 
     async def stay(self, until: float) -> None:
         """Do one thing after another until the time is over."""
@@ -390,7 +382,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
         watching = asyncio.create_task(memory.watch())
         began = time.monotonic()
         until = began + 60 * options.minutes
-        work = [visitor.stay(until) for visitor in visitors[bool(options.hog) :]]
+        work = [visitor.stay(until) for visitor in visitors]
         if options.hog:
             work.append(visitors[0].flood(options.hog))
         await asyncio.gather(*work)
@@ -455,7 +447,7 @@ def main() -> None:
     parser.add_argument("--visitors", type=int, default=20)
     parser.add_argument("--model", default=FAKE, help=f"{FAKE}, {TINY}, or what PERSONAL_MODEL takes")
     parser.add_argument("--think", type=float, default=1.0, help="mean seconds between two things that a visitor does")
-    parser.add_argument("--hog", type=int, default=0, help="questions that visitor 0 asks at once")
+    parser.add_argument("--hog", type=int, default=0, help="questions that visitor 0 asks at once besides")
     parser.add_argument("--warmup", type=float, default=0.4, help="part of the time after which memory must be flat")
     parser.add_argument("--host", default="127.0.0.2", help="not 127.0.0.1: there everybody is the same owner")
     parser.add_argument("--json", type=Path)

@@ -93,6 +93,7 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
         from personal.images import labelled
         from personal.remember.index import Index
         from personal.retrieve.encoder import Encoder
+        from personal.retrieve.notes import find_evidence
         from personal.retrieve.retriever import Retriever
         from personal.tiny.assemble import encoder_dir
 
@@ -124,6 +125,7 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
             top_k=settings.top_k,
             verify=verify,
             people=people,
+            find_evidence=partial(find_evidence, embed=encoder.sentences) if encoder.reads_sentences else None,
         )
         for owner in concepts.owners():
             concepts.empty_trash(owner)  # undoing a forget ends with the process

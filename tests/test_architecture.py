@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LEVELS = {
     0: {
+        "findings",
+        "questions",
         "concepts",
         "parts",
         "errors",
@@ -93,7 +95,13 @@ def test_no_import_points_up():
 
 def test_the_assistant_imports_none_of_its_parts():
     taken = {name for name in imports(ROOT / "personal" / "assistant.py") if name.startswith("personal")}
-    assert taken == {"personal.concepts", "personal.errors", "personal.images", "personal.parts"}
+    assert taken == {
+        "personal.concepts",
+        "personal.errors",
+        "personal.findings",
+        "personal.images",
+        "personal.parts",
+    }
 
 
 def test_the_nouns_import_nothing_third_party():

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.browser
 def chromium():
     from playwright.sync_api import expect, sync_playwright
 
-    expect.set_options(timeout=120_000)
+    expect.set_options(timeout=30_000)
     path = find()
     assert path, ADVICE
     with sync_playwright() as playwright:
@@ -59,7 +59,7 @@ def served(data_dir, **environment):
         )
         try:
             address = f"http://127.0.0.1:{port}/"
-            deadline = time.monotonic() + 300
+            deadline = time.monotonic() + 120
             while True:
                 assert app.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
@@ -82,7 +82,7 @@ def app(tmp_path_factory):
 
 def visit(context, address):
     page = context.new_page()
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(30_000)
     page.goto(address)
     page.locator("#main #ask textarea").wait_for(timeout=120_000)
     assert not page.locator("#dropped, #download").locator("visible=true").count()
@@ -120,7 +120,7 @@ def ask(page, question):
     box = page.locator("#ask textarea")
     box.fill(question)
     box.press("Enter")
-    page.wait_for_function("n => document.querySelectorAll('#log .said.it').length > n", arg=said, timeout=120_000)
+    page.wait_for_function("n => document.querySelectorAll('#log .said.it').length > n", arg=said, timeout=60_000)
     return page.locator("#log .said.it").last
 
 
@@ -202,7 +202,7 @@ def test_the_whole_story(app, chromium, tmp_path):
 
     # Reload: the concept and the conversation are still there.
     page.reload()
-    page.locator("#log .said.you", has_text="What is he doing?").wait_for(timeout=120_000)
+    page.locator("#log .said.you", has_text="What is he doing?").wait_for(timeout=60_000)
     page.locator("#panel .box", has_text="môchi").wait_for()
     tab(page, "Concepts")
     card(page, "môchi").click()
@@ -246,7 +246,7 @@ def test_a_description_is_drafted_for_the_user_to_edit(seeing, tmp_path, chromiu
         info = page.get_by_label("What to know (optional)")
         info.fill("Mine.")
         page.locator("#new-describe").click()
-        expect(info).to_have_value(re.compile(r"^Mine\.\n\S"), timeout=120_000)
+        expect(info).to_have_value(re.compile(r"^Mine\.\n\S"), timeout=60_000)
         page.locator("#new-describe:enabled").wait_for()
         page.locator("#new-name textarea, #new-name input").fill("drafted")
         page.locator("#create").click()
@@ -257,7 +257,7 @@ def test_a_description_is_drafted_for_the_user_to_edit(seeing, tmp_path, chromiu
         expect(field).to_have_value(re.compile(r"^Mine\."))
         saved = field.input_value()
         page.locator("#edit-describe").click()
-        expect(field).to_have_value(re.compile(f"^{re.escape(saved)}\n\\S"), timeout=120_000)
+        expect(field).to_have_value(re.compile(f"^{re.escape(saved)}\n\\S"), timeout=60_000)
         page.keyboard.press("Escape")
         page.locator("#edit-describe:enabled").wait_for()
         card(page, "drafted").click()
@@ -403,7 +403,7 @@ def ask_edited(page, question):
     page.locator("#ask textarea").fill(question)
     page.locator("#ask textarea").press("Enter")
     page.locator("#log .said.you", has_text=question).wait_for()
-    page.locator("#log .said.it .words").wait_for(timeout=120_000)
+    page.locator("#log .said.it .words").wait_for(timeout=60_000)
     return page.locator("#log .said.it").last
 
 
@@ -427,7 +427,7 @@ def test_two_visitors_never_see_each_others_things(tmp_path, chromium):
 
         # A reload keeps the visitor; the other still sees nothing.
         first.reload()
-        first.locator("#panel .box", has_text="my secret dog").wait_for(timeout=120_000)
+        first.locator("#panel .box", has_text="my secret dog").wait_for(timeout=60_000)
         second.reload()
         tab(second, "Concepts")
         second.locator("#cards [data-act=samples]").wait_for()
@@ -436,7 +436,7 @@ def test_two_visitors_never_see_each_others_things(tmp_path, chromium):
         # When the visitor leaves, what was theirs is erased from the disk.
         assert b"my secret dog" in everything(data)
         one.close()
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 60
         while b"my secret dog" in everything(data) and time.monotonic() < deadline:
             time.sleep(0.5)
         assert b"my secret dog" not in everything(data)

@@ -45,7 +45,7 @@ def test_a_person_is_ticked_known_by_the_face_and_unticked(tmp_path, chromium): 
         assert tick.is_checked()
         tick.uncheck()
         page.locator("#keep").click()
-        deadline = time.monotonic() + 120  # the toast may still be the one from before
+        deadline = time.monotonic() + 60  # the toast may still be the one from before
         while ticks(tmp_path / "data") != [False] and time.monotonic() < deadline:
             time.sleep(0.2)
         assert ticks(tmp_path / "data") == [False]

@@ -105,7 +105,7 @@ def held(data: Path, name: str) -> bool:
 
 
 def erased(data: Path, name: str) -> bool:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 60
     while held(data, name) and time.monotonic() < deadline:
         time.sleep(0.3)
     return not held(data, name)
@@ -153,7 +153,7 @@ def test_guests_who_drop_the_same_photo_at_once_all_see_it(guests, chromium):  #
     for page in pages:
         upload(page, "#ask", SAMPLES / samples()["photos"][0]["file"])
     for page in pages:
-        page.locator("#panel .stage img").wait_for(timeout=120_000)
+        page.locator("#panel .stage img").wait_for(timeout=60_000)
         page.context.close()
 
 
@@ -222,7 +222,7 @@ def test_a_browser_that_keeps_no_cookies_is_a_visitor_with_what_is_theirs(guests
         page.locator("#panel .box", has_text="crumbless").wait_for()
         other.close()
         page.reload()
-        page.locator("#panel .box", has_text="crumbless").wait_for(timeout=120_000)
+        page.locator("#panel .box", has_text="crumbless").wait_for(timeout=60_000)
         time.sleep(IDLE_S)
         assert held(data, "crumbless")
         page.context.close()

@@ -79,7 +79,7 @@ def test_not_bo_lasts_and_can_be_undone(page):
     tab(page, "Chat")
     turn_down(page, "bo")
     page.reload()
-    page.locator("#panel .stage").wait_for(timeout=120_000)
+    page.locator("#panel .stage").wait_for(timeout=60_000)
     page.wait_for_timeout(1000)  # a page that was just loaded is drawn twice
     times = 1
     drop_anew(page, STRANGERS)
@@ -127,7 +127,7 @@ def test_look_alikes_are_told_on_their_cards_and_shown_side_by_side(page, tmp_pa
     # It is told after a reload, and no more once the other is forgotten.
     page.reload()
     tab(page, "Concepts")
-    page.locator("#cards .alike", has_text="from butin").wait_for(timeout=120_000)
+    page.locator("#cards .alike", has_text="from butin").wait_for(timeout=60_000)
     open_card(page, "butin")
     page.locator("#forget").click()
     expect(page.locator("#cards .alike")).to_have_count(0)

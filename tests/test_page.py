@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from personal.assistant import KNOWN
 from personal.errors import StoreError
 from personal.evaluate.own import check
 from personal.generate import verify
-from personal.ui.chat import RECOGNITION
 from personal.ui.sessions import COOKIE
 from tests.conftest import BLUE, GREEN, RED, open_assistant, picture
 from tests.test_bad_input import Browser, event, png
@@ -166,7 +166,7 @@ def test_what_is_searched_and_all_that_is_shown_outlive_other_clicks(browser, mo
 def test_who_is_here_tells_of_all_photos_of_a_question(browser, drop):
     drop(RED, GREEN)
     browser.chat.ask_who(browser.request)
-    assert said(browser) == "<bo> and <mia>."
+    assert said(browser) == "<bo> is in photo 1. <mia> is in photo 2."
     assert len(browser.session.conversation.entries[0].turn.photos) == 2
 
 
@@ -175,12 +175,12 @@ def test_an_edited_question_is_about_its_own_photo(browser, drop):
     browser.chat.ask_who(browser.request)
     drop(GREEN)
     browser.chat.ask_who(browser.request)
-    assert (said(browser, 0), said(browser, 1)) == ("<bo>.", "<mia>.")
+    assert (said(browser, 0), said(browser, 1)) == ("<bo> is in this photo.", "<mia> is in this photo.")
     list(browser.chat.on_log(event(act="edit", entry="0"), browser.request))
     list(browser.chat.ask("who is here", browser.request))
     talk = browser.session.conversation
     assert len(talk.entries) == 1
-    assert said(browser) == "<bo>."
+    assert said(browser) == "<bo> is in this photo."
     assert talk.active == talk.entries[0].turn.photos[0].sha256
 
 
@@ -213,7 +213,7 @@ def test_questions_about_an_earlier_photo_in_the_panel_come_with_it(browser, dro
     list(browser.chat.on_log(event(act="photo", photo=blue.sha256), browser.request))
     browser.chat.ask_who(browser.request)
     assert talk.entries[-1].turn.photos == (blue,)
-    assert said(browser).startswith("Nobody")
+    assert said(browser).startswith("I don't recognise")
 
 
 def test_who_is_here_asked_again_or_after_not_bo_is_recognition_again(browser, drop):
@@ -221,10 +221,10 @@ def test_who_is_here_asked_again_or_after_not_bo_is_recognition_again(browser, d
     browser.chat.ask_who(browser.request)
     list(browser.chat.on_log(event(act="again"), browser.request))
     answer = browser.session.conversation.entries[-1].answer
-    assert (answer.text, answer.model) == ("<bo>.", RECOGNITION)
+    assert (answer.text, answer.model) == ("<bo> is in this photo.", KNOWN)
     bo = browser.desk.assistant.library.lookup(ME, "bo")
     list(browser.chat.panel.on_click(event(act="not", concept=bo.id), browser.request))
-    assert said(browser).startswith("Nobody")
+    assert said(browser).startswith("I don't recognise")
 
 
 def test_who_is_here_that_failed_is_tried_again_by_recognition(browser, drop, monkeypatch):
@@ -235,7 +235,7 @@ def test_who_is_here_that_failed_is_tried_again_by_recognition(browser, drop, mo
     entry = browser.session.conversation.entries[-1]
     assert (entry.error, entry.answer) == ("damaged", None)
     list(browser.chat.on_log(event(act="again"), browser.request))
-    assert (entry.error, said(browser)) == ("", "<bo>.")
+    assert (entry.error, said(browser)) == ("", "<bo> is in this photo.")
 
 
 # -- several conversations ---------------------------------------------------------------------------------------------

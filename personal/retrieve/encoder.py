@@ -45,6 +45,7 @@ UNFITTED_THRESHOLD = 0.8
 """The same for every other model: a cautious start, to be set by PERSONAL_THRESHOLD or in the app."""
 
 CROPS_AT_ONCE = 16
+SENTENCES_AT_ONCE = 64
 
 
 class Encoder:
@@ -64,6 +65,7 @@ class Encoder:
         self._model: Any = None
         self._preprocess: Callable[[Image], Any] | None = None
         self._cell = 0
+        self._tokenizer: Any = None
 
     @property
     def maps(self) -> bool:
@@ -135,6 +137,34 @@ class Encoder:
         The photo's short side is brought to SHORT_SIDE pixels before, where it is to be `fine` to FINE.
         """
         return in_foreground(lambda: self._seen(image, FINE if fine else SHORT_SIDE)) if self.maps else None
+
+    @property
+    def reads_sentences(self) -> bool:
+        """Tell if the text tower is a sentence encoder: a transformers model whose tokens are pooled by their mean."""
+        return type(getattr(getattr(self._model, "text", None), "pooler", None)).__name__ == "MeanPooler"
+
+    def sentences(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed texts with the sentence encoder, before its projection: (n, dimension), unit length."""
+        return in_thread(lambda: self._embed_sentences(list(texts)))
+
+    def _embed_sentences(self, texts: list[str]) -> NDArray[np.float32]:
+        import numpy as np
+        import open_clip
+        import torch
+
+        if self._tokenizer is None:
+            self._tokenizer = open_clip.get_tokenizer(address(self.source)[0])
+        text, padding = self._model.text, self._model.text.config.pad_token_id
+        parts = []
+        for start in range(0, len(texts), SENTENCES_AT_ONCE):
+            ids = self._tokenizer(texts[start : start + SENTENCES_AT_ONCE]).to(self.device)
+            mask = (ids != padding).long()
+            longest = int(mask.sum(dim=1).max())
+            ids, mask = ids[:, :longest], mask[:, :longest]
+            with torch.inference_mode():
+                pooled = text.pooler(text.transformer(input_ids=ids, attention_mask=mask), mask)
+            parts.append(torch.nn.functional.normalize(pooled.float(), dim=-1).cpu().numpy())
+        return np.concatenate(parts)
 
     def project(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn what was pooled from a map (n, channels) into vectors (n, dimension), unit length."""

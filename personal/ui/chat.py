@@ -15,8 +15,10 @@ from typing import Any
 
 import gradio as gr
 
+from personal.assistant import KNOWN
 from personal.concepts import Answer, Concept, Look, Match, Photo, Turn, Waiting
 from personal.errors import PersonalError
+from personal.findings import gather
 from personal.generate.fair_queue import PENDING_MAX
 from personal.ui import render, samples
 from personal.ui.desk import Desk, Screen, html, streaming_words, words
@@ -26,7 +28,6 @@ from personal.ui.sessions import Conversation, Entry, Session
 DRAW_EVERY_S = 0.08
 DOUBLE_CLICK_S = 0.7
 WHO = "Who is here?"
-RECOGNITION = "recognition"
 QUESTION_MAX = 4000
 DRAFT_PHOTOS, DRAFT_BYTES = 20, 50 * 2**20
 """Photos that can wait for one question, in number and in bytes."""
@@ -311,14 +312,16 @@ class Chat:
         """Answer an entry by what is recognised in its photos."""
         entry.error = ""
         try:
-            looks = [self.panel.look(session, talk, photo) for photo in self._seen_with(talk, entry)]
+            photos = self._seen_with(talk, entry)
+            looks = [self.panel.look(session, talk, photo) for photo in photos]
         except PersonalError as error:
             entry.error = str(error)
             return
         every, seconds = tuple(match for look in looks for match in look.matches), sum(look.seconds for look in looks)
         matches = render.kept(every)
-        said = _enumerate(matches)
-        entry.answer = Answer(said, every, RECOGNITION, 0, seconds, None, seconds)
+        shown = [(photo, look.matches) for photo, look in zip(photos, looks, strict=True)]
+        said = gather(WHO, shown, ()).answer() or ""
+        entry.answer = Answer(said, every, KNOWN, 0, seconds, None, seconds)
         entry.turn = replace(entry.turn, matches=matches, answer=said)
         for match in matches:
             talk.colour(match.concept.id)
@@ -448,12 +451,3 @@ class Chat:
 
 def _plain(question: str) -> str:
     return question.strip(" ?!.").casefold()
-
-
-def _enumerate(matches: tuple[Match, ...]) -> str:
-    tags = [match.concept.tag for match in matches]
-    if not tags:
-        return "Nobody and nothing of yours, as far as I recognise."
-    if len(tags) == 1:
-        return f"{tags[0]}."
-    return f"{', '.join(tags[:-1])} and {tags[-1]}."

@@ -1,0 +1,92 @@
+"""What a question asks for, as far as recognition and notes can answer it. Pure text; English questions."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Sequence
+
+from personal.concepts import Concept
+
+
+class Intent(enum.Enum):
+    """What a question asks for, as far as findings can answer it."""
+
+    WHO = "who is there"
+    WHERE = "where somebody is"
+    PRESENT = "whether somebody is there"
+    COUNT = "how many of one's own are there"
+    FACT = "what the notes say"
+    SCENE = "what a photo shows"
+    GREETING = "hello"
+    THANKS = "thanks"
+    ABILITIES = "what the app can do"
+
+
+_PHOTO = (
+    r"(?:the|this|that|these|those|my|any of (?:the|these|my))?\s*(?:first|second|third|last)?\s*"
+    r"(?:photo|picture|image|pic)s?"
+)
+_HERE = rf"(?:here|there|(?:in|on) (?:it|them|{_PHOTO})|in {_PHOTO}|visible|present|shown)"
+_SCENE = re.compile(
+    r"\b(doing|happening|going on|wearing|holding|carrying|looking at|standing|sitting|lying|playing|running|eating|"
+    r"background|scene|see|describe|caption|weather|photo|picture|image)\b"
+)
+_GREETING = re.compile(r"(?:hi|hello|hey|hallo|good (?:morning|afternoon|evening|day))(?: there| again| personal)?")
+_THANKS = re.compile(r"(?:many )?thank(?:s| you)(?: very much| a lot| so much)?|cheers|great|cool|nice")
+_ABILITIES = re.compile(
+    r"(?:what|how) can (?:you|i) (?:do|ask|use)(?: you| this| here)?|what do you do|who are you|what are you|help"
+    r"|how does this work|what is this app"
+)
+_WHO = re.compile(
+    r"(?:can you tell me )?(?:who|whom)(?: all)?(?:'s| is| are| was| were| do you| can you| did you)\b.*"
+    r"|what(?:'s| is| are| do you see| can you see)(?: (?:in|on|at|here|there|this|that)\b.*)?"
+    r"|(?:which|what|who)(?: one| ones)? of (?:mine|my \w+(?: \w+)?)\b.*"
+    r"|(?:do|can) you (?:see|recogni[sz]e|know) (?:any|some)(?:one|body|thing)\b.*"
+    r"|(?:is|are) (?:any|some)(?:one|body|thing) (?:of mine|i know|you know|you recogni[sz]e)\b.*"
+)
+_COUNT = re.compile(r"how many (?:of )?(?:(?:my|mine|our|ours)\b)?\s*(.*)")
+_MINE = re.compile(r"\b(?:my|mine|our|ours)\b")
+_WH = re.compile(r"(?:what|which|when|where|why|how|who|whose|whom)\b")
+_NO_KIND = {"is", "are", "was", "were", "do", "can", "in", "on", "of", "things", "concepts", "here", "there"}
+_SUBJECT = "\ue000"
+"""Stands for a named concept in a question that is being read."""
+
+
+def read_intent(question: str, asked: Sequence[Concept], *, photos: bool) -> tuple[Intent, str]:
+    """Return what a question asks for, and for COUNT and WHO of a kind the word for it ("dogs").
+
+    `asked` are the concepts that the question names, written `<name>` in it; `photos` tells whether one is shown.
+    """
+    text = question
+    for concept in asked:
+        text = re.sub(rf"(?:\b(?:the|my|our) )?{re.escape(concept.tag)}", _SUBJECT, text, flags=re.IGNORECASE)
+    text = re.sub(r"\s+", " ", text.casefold().replace("’", "'")).strip(" .!?¡¿,;:")
+    for pattern, intent in ((_GREETING, Intent.GREETING), (_THANKS, Intent.THANKS), (_ABILITIES, Intent.ABILITIES)):
+        if pattern.fullmatch(text):
+            return intent, ""
+    names = rf"{_SUBJECT}(?:(?:,? and |, | or |,? & ){_SUBJECT})*"
+    if re.fullmatch(rf"where(?:'s| is| are) {names}(?: (?:{_HERE}|now|then|exactly|standing|sitting|lying))*", text):
+        return (Intent.WHERE if photos else Intent.FACT), ""
+    if re.fullmatch(
+        rf"(?:is|are|was|were) (?:this |that |these |it |they )?(?:also )?{names}(?: also| too)?"
+        rf"(?: {_HERE}| at (?:the |my |our )?\w+)?"
+        rf"|(?:do|can|did) you (?:see|spot|find|recogni[sz]e) {names}(?: {_HERE})?|{names}",
+        text,
+    ):
+        return (Intent.PRESENT if photos else Intent.FACT), ""
+    if not asked:
+        counted = _COUNT.fullmatch(text)
+        if counted and (_MINE.search(text) or re.search(r"do you (?:know|recogni[sz]e)", text)):
+            return Intent.COUNT, _kind(counted[1])
+        if _WHO.fullmatch(text) and (photos or not _WH.match(text) or _MINE.search(text) or "here" in text.split()):
+            return Intent.WHO, _kind(re.sub(r".*?\b(?:my|mine|our)\b", "", text) if _MINE.search(text) else "")
+    if asked and not _SCENE.search(text) and (_WH.match(text) or not photos):
+        return Intent.FACT, ""
+    return Intent.SCENE, ""
+
+
+def _kind(rest: str) -> str:
+    """Return the noun that a question restricts itself to ("my dogs are here" → "dogs"), or nothing."""
+    word = re.match(r"\s*([a-z]+)", rest)
+    return word[1] if word and word[1] not in _NO_KIND else ""

@@ -1,0 +1,204 @@
+"""What the app knows answers before a model is asked: who, where, how many, is she here, what the notes say."""
+
+from __future__ import annotations
+
+import pytest
+
+from personal.concepts import Concept, Match
+from personal.findings import Evidence, gather, resolve
+from personal.questions import Intent, read_intent
+from tests.conftest import picture
+
+PICNIC, BEACH, STREET = (picture((shade, 90, 90)) for shade in (10, 60, 120))
+
+
+def concept(name, category="", info=""):
+    return Concept(name.casefold(), name, category, info, (), "", "", "")
+
+
+BO = concept("bo", "dog", "<bo> is four years old and loves the beach.")
+CUP = concept("sunny-cup", "mug")
+ROSIE = concept("rosie", "toy van")
+ANNA = concept("Anna", "friend")
+LUNA = concept("Luna", "tabby cat")
+EMOJI = concept("Bo 🐕", "dog")
+
+
+def seen(who, box=(0.1, 0.2, 0.3, 0.6), **more):
+    return Match(who, "seen", 0.9, box, **more)
+
+
+LEFT, CENTRE, RIGHT = (0.05, 0.2, 0.25, 0.6), (0.4, 0.2, 0.6, 0.6), (0.7, 0.2, 0.95, 0.6)
+BOTH = (PICNIC, [seen(BO, LEFT), seen(CUP, RIGHT)])
+
+
+def answer(question, shown=(), asked=(), evidence=()):
+    return gather(question, shown, asked, lambda question, concepts: evidence).answer()
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Who is here?",
+        "Who is at the picnic?",
+        "who's in this photo",
+        "who’s there??",
+        "Who can you see?",
+        "Who do you recognise?",
+        "Who all is in the picture?",
+        "Which of mine are here?",
+        "Can you see anyone I know?",
+    ],
+)
+def test_who_names_all_who_are_there(question):
+    assert answer(question, [BOTH]) == "<bo> and <sunny-cup> are in this photo."
+
+
+def test_who_tells_of_each_photo_and_of_nobody():
+    shown = [BOTH, (BEACH, [seen(BO)]), (STREET, [])]
+    assert answer("Who is in these photos?", shown) == (
+        "<bo> and <sunny-cup> are in photo 1. <bo> is in photo 2. "
+        "I don't recognise anyone or anything of yours in photo 3."
+    )
+    assert answer("Who is here?", [(STREET, [])]) == "I don't recognise anyone or anything of yours in this photo."
+
+
+def test_who_of_a_kind_names_only_that_kind():
+    shown = [(PICNIC, [seen(BO), seen(CUP), seen(LUNA), seen(ANNA)])]
+    assert answer("Which of my pets are in the photo?", shown) == "<bo> and <Luna> are in this photo."
+    assert answer("Which of my dogs are here?", shown) == "<bo> is in this photo."
+
+
+@pytest.mark.parametrize(
+    ("question", "asked", "said"),
+    [
+        ("Where is <bo>?", [BO], "<bo> is on the left of the photo, left of <sunny-cup>."),
+        ("where's <sunny-cup> in this picture?", [CUP], "<sunny-cup> is on the right of the photo, right of <bo>."),
+        ("Where is <rosie>?", [ROSIE], "I don't recognise <rosie> in this photo."),
+        (
+            "Where are <bo> and <rosie>?",
+            [BO, ROSIE],
+            "<bo> is on the left of the photo, left of <sunny-cup>. I don't recognise <rosie> in this photo.",
+        ),
+    ],
+)
+def test_where_is_told_from_the_boxes(question, asked, said):
+    assert answer(question, [BOTH], asked) == said
+
+
+def test_the_foreground_and_a_subject_that_fills_the_photo_are_told():
+    assert "in the foreground" in answer("Where is <bo>?", [(PICNIC, [seen(BO, (0.4, 0.5, 0.7, 1.0))])], [BO])
+    assert answer("Where is <bo>?", [(PICNIC, [seen(BO, (0, 0, 1, 0.9))])], [BO]) == "<bo> is across most of the photo."
+
+
+@pytest.mark.parametrize(
+    ("question", "asked", "said"),
+    [
+        ("Is <bo> here?", [BO], "Yes, <bo> is in this photo."),
+        ("Do you see <bo>?", [BO], "Yes, <bo> is in this photo."),
+        ("Is that <bo>", [BO], "Yes, <bo> is in this photo."),
+        ("Is <rosie> in this photo?", [ROSIE], "No, I don't recognise <rosie> in this photo."),
+        (
+            "Are <bo> and <rosie> here?",
+            [BO, ROSIE],
+            "Yes, <bo> is in this photo. No, I don't recognise <rosie> in this photo.",
+        ),
+    ],
+)
+def test_whether_somebody_is_there_is_answered_from_recognition(question, asked, said):
+    assert answer(question, [BOTH], asked) == said
+
+
+def test_in_several_photos_it_is_told_in_which():
+    shown = [BOTH, (STREET, []), (BEACH, [seen(BO)])]
+    assert answer("Is <bo> in any of these photos?", shown, [BO]) == "Yes, <bo> is in photos 1 and 3."
+
+
+def test_ones_own_are_counted_and_others_are_not():
+    shown = [(PICNIC, [seen(BO), seen(CUP), seen(LUNA)])]
+    assert answer("How many of mine are here?", shown) == (
+        "Three of yours are in this photo: <bo>, <sunny-cup> and <Luna>."
+    )
+    assert answer("How many of my dogs are in the photo?", shown) == "One of your dogs is in this photo: <bo>."
+    assert answer("How many of my cars are here?", shown) == "I recognise none of your cars in this photo."
+    assert answer("How many dogs are here?", shown) is None
+
+
+def test_a_fact_is_quoted_from_the_notes_with_whose_it_is():
+    naps = Evidence(BO, "He always naps after lunch.", 0.9)
+    assert answer("When does <bo> nap?", [BOTH], [BO], [naps]) == "About <bo>: He always naps after lunch."
+    age = Evidence(BO, "<bo> is four years old", 0.9)
+    assert answer("How old is <bo>?", (), [BO], [age]) == "<bo> is four years old."
+
+
+def test_what_the_notes_do_not_tell_is_admitted():
+    weak = Evidence(BO, "<bo> loves the beach.", 0.001)
+    assert answer("Who is <bo>'s vet?", (), [BO], [weak]) == "You haven't told me that about <bo>."
+    close = Evidence(BO, "<bo> naps after lunch.", 0.1)
+    assert answer("When does <bo> sleep?", (), [BO], [close]) == (
+        "Your notes about <bo> don't say that directly. The closest is: <bo> naps after lunch."
+    )
+
+
+@pytest.mark.parametrize(
+    "question", ["What is <bo> doing?", "What is <bo> wearing?", "Describe the photo.", "What is happening?"]
+)
+def test_what_only_the_photo_shows_is_left_to_the_model(question):
+    assert answer(question, [BOTH], [BO] if "<bo>" in question else []) is None
+
+
+def test_of_two_with_the_same_plain_name_the_one_in_the_photo_is_meant():
+    findings = gather("Is <bo> here?", [(PICNIC, [seen(EMOJI)])], [BO])
+    assert findings.asked == (EMOJI,)
+    assert findings.answer() == "Yes, <Bo 🐕> is in this photo."
+
+
+def test_a_match_that_the_model_denied_is_not_there():
+    denied = [(PICNIC, [seen(BO, confirmed=False), seen(CUP, certainty="maybe")])]
+    assert answer("Is <bo> here?", denied, [BO]) == "No, I don't recognise <bo> in this photo."
+    assert [c.name for c in gather("Is <bo> here?", denied, [BO]).absent] == ["bo"]
+
+
+def test_questions_about_a_photo_without_one_ask_for_it():
+    assert answer("Who is here?") == "Add a photo first, then I can tell you who and what of yours is in it."
+
+
+@pytest.mark.parametrize(
+    ("words", "intent"),
+    [
+        ("Hello!", Intent.GREETING),
+        ("good morning", Intent.GREETING),
+        ("thank you so much", Intent.THANKS),
+        ("What can you do?", Intent.ABILITIES),
+        ("who are you?", Intent.ABILITIES),
+        ("Who is my best friend?", Intent.WHO),
+        ("What is the capital of France?", Intent.SCENE),
+        ("Is <bo> happy?", Intent.SCENE),
+        ("What breed is <bo>?", Intent.FACT),
+        ("Who gave us <bo>?", Intent.FACT),
+        ("Where was <bo> born?", Intent.FACT),
+    ],
+)
+def test_a_question_is_read_for_what_it_asks(words, intent):
+    assert read_intent(words, [BO], photos=True)[0] is intent or read_intent(words, [], photos=True)[0] is intent
+
+
+@pytest.mark.parametrize(
+    ("question", "named", "before", "resolved"),
+    [
+        ("How old is <bo>?", [BO], [CUP], "How old is <bo>?"),
+        ("And how old is he?", [], [BO], "And how old is <bo>?"),
+        ("What is her vet called?", [], [LUNA], "What is <Luna>'s vet called?"),
+        ("Where is his bed?", [], [BO], "Where is <bo>'s bed?"),
+        ("What does my dog love?", [], [], "What does <bo> love?"),
+        ("What do my pets love?", [], [], "What do my pets love?"),
+        ("How old is he?", [], [BO, LUNA], "How old is he?"),
+        ("What is happening?", [], [BO], "What is happening?"),
+    ],
+)
+def test_pronouns_and_kinds_stand_for_the_one_concept_they_can_mean(question, named, before, resolved):
+    assert resolve(question, named, before, [BO, CUP, LUNA])[0] == resolved
+
+
+def test_without_a_photo_nothing_is_made_up():
+    assert "Add a photo, or ask about one of them by name." in answer("What is the man doing?")
