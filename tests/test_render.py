@@ -203,7 +203,9 @@ def test_many_cards_are_shown_in_part():
 
 
 def test_a_concept_with_one_photo_is_told_what_would_help():
-    assert "one photo only" in render.cards([concept()], {}, {}, total=1, chosen=None, everything=True)
+    bo = concept()
+    html = render.cards([bo], {bo.id: picture((9, 9, 9))}, {}, total=1, chosen=None, everything=True)
+    assert "one photo only" in html
 
 
 def test_what_the_model_cannot_do_is_said():
@@ -274,7 +276,7 @@ def test_look_alikes_are_named_on_the_card():
         (["butin"], "from <bdi>butin</bdi></span>"),
         (["butin", "x", "y"], "</bdi> and 2 more</span>"),
     ):
-        html = render.cards([bo], {}, {bo.id: names}, total=1, chosen=None, everything=True)
+        html = render.cards([bo], {bo.id: picture((9, 9, 9))}, {bo.id: names}, total=1, chosen=None, everything=True)
         assert words in html
         assert "one photo only" not in html
 
