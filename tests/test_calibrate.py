@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from personal.concepts import Stored
-from personal.retrieve.calibrate import Calibration, fit, of_library, platt
+from personal.retrieve.calibrate import Calibration, Decision, fit, of_library, platt
+from personal.retrieve.config import CONFIG
 
 
 def test_the_curve_is_found_again_in_what_it_made():
@@ -60,3 +61,23 @@ def test_a_library_is_learnt_from_view_against_view():
     known = [[picture(f"{c}-{i}", c + 0.1 * i) for i in range(3)] for c in range(4)]
     found = of_library(known)
     assert found.probability(np.cos(0.1)) > 0.5 > found.probability(np.cos(1.0))
+
+
+@pytest.mark.parametrize("sure", [0.3, CONFIG.sure, 0.9])
+def test_a_maybe_moves_with_the_confidence_and_no_bar_leaves_one_out(sure):
+    decision = Decision(Calibration(19, 17, -0.7, -18), 0.77, sure, True, CONFIG)
+    assert 0 < decision.maybe < decision.sure
+    assert sure != CONFIG.sure or decision.maybe == pytest.approx(CONFIG.maybe)
+    for references, bar in zip((1, 3), decision.bars((1, 3)), strict=True):
+        for margin in (0.0, CONFIG.margin_cap):
+            assert decision.judge(bar - 0.001, margin, references)[1] == "silent"
+        assert decision.judge(bar + 0.001, CONFIG.margin_cap, references)[1] == "maybe"
+
+
+def test_a_higher_confidence_asks_more_of_faces_and_a_threshold_as_much_as_it_always_did():
+    def strictness(threshold, sure, by_probability):
+        return Decision(platt(35, 0.8), threshold, sure, by_probability, CONFIG).strictness(0.77)
+
+    assert strictness(0.77, CONFIG.sure, True) == 0
+    assert strictness(0.77, 0.3, True) < 0 < strictness(0.77, 0.9, True) < CONFIG.face_strictness
+    assert strictness(1.0, CONFIG.sure, False) == pytest.approx(1)

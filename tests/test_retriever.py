@@ -441,6 +441,18 @@ def test_a_match_is_sure_maybe_or_silent_by_its_probability(home):
     assert retriever.look("me", painted("blue"), concepts[:1], top_k=4) == []
 
 
+def test_what_is_sure_comes_before_what_is_asked_about(home):
+    retriever, concepts = home
+    retriever._encoder.calibration = Calibration(10, 30, 0, -10.5)  # a look-alike leaves no margin
+    retriever._index.put("me", [Entry("id-green", (rose := painted((220, 60, 30))).sha256, retriever.embed([rose])[0])])
+    photo = painted("red", (60, 40, 200))
+    found = retriever.look("me", photo, concepts, top_k=4)
+    certainties = [match.certainty for match in found]
+    assert certainties == sorted(certainties, reverse=True), "sure, then maybe"
+    assert "maybe" in certainties
+    assert retriever.look("me", photo, concepts, top_k=1)[0].certainty == "sure"
+
+
 def test_with_a_threshold_every_match_from_it_on_is_sure(home):
     retriever, concepts = home
     retriever._encoder.calibration = platt(40, 0.999)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from personal.concepts import WHOLE, Stored
+from personal.concepts import WHOLE, Certainty, Stored
+from personal.retrieve.config import RecognitionConfig
 from personal.retrieve.regions import Regions
 from personal.retrieve.score import build_gallery, score
 
@@ -34,18 +35,56 @@ class Calibration:
 
     def probability(self, similarity: float, margin: float = 0.0, references: int = 1) -> float:
         """Return the chance, 0..1, that a match is right."""
-        weighed = self.similarity * similarity + self.margin * margin + self.references * float(np.log(references))
+        weighed = (
+            self.similarity * similarity + self.margin * margin + self.references * float(np.log(max(1, references)))
+        )
         return float(1 / (1 + np.exp(-np.clip(weighed + self.bias, -30, 30))))
 
     def similarity_at(self, probability: float, margin: float = 0.0, references: int = 1) -> float:
         """Return the similarity at which a match has a probability, strictly between 0 and 1."""
-        rest = self.margin * margin + self.references * float(np.log(references)) + self.bias
-        return (logit(probability) - rest) / self.similarity
+        rest = self.margin * margin + self.references * float(np.log(max(1, references))) + self.bias
+        return float(np.log(probability / (1 - probability)) - rest) / self.similarity
 
 
-def logit(probability: float) -> float:
-    """Return the natural logarithm of the odds."""
-    return float(np.log(probability / (1 - probability)))
+@dataclass(frozen=True)
+class Decision:
+    """When a name is said: from the probability `sure` on where it is `by_probability`, else from a similarity on.
+
+    A maybe reaches down to where the odds are as much worse than at `sure` as the config's are.
+    """
+
+    calibration: Calibration | None
+    threshold: float
+    sure: float
+    by_probability: bool
+    config: RecognitionConfig
+
+    @property
+    def maybe(self) -> float:
+        """The probability from which a name is asked about."""
+        odds = [p / (1 - p) for p in (self.sure, self.config.maybe, self.config.sure)]
+        return odds[0] * odds[1] / (odds[2] + odds[0] * odds[1])
+
+    def bars(self, references: Sequence[int]) -> NDArray[np.float32]:
+        """Return the similarity from which each concept, with so many references, can be at least a maybe."""
+        if self.calibration is None or not self.by_probability:
+            return np.full(len(references), self.threshold, np.float32)
+        most = self.config.margin_cap
+        return np.array([self.calibration.similarity_at(self.maybe, most, n) for n in references], np.float32)
+
+    def judge(self, similarity: float, margin: float, references: int) -> tuple[float | None, Certainty]:
+        """Return a match's probability, None where nothing tells it, and what is done with its name."""
+        calibration = self.calibration
+        probability = calibration.probability(similarity, margin, references) if calibration else None
+        if probability is None or not self.by_probability:
+            return probability, "sure" if similarity >= self.threshold else "silent"
+        return probability, "sure" if probability >= self.sure else "maybe" if probability >= self.maybe else "silent"
+
+    def strictness(self, usual: float) -> float:
+        """Return how much more is asked than usual, 1 for everything: of the threshold, or some of the confidence."""
+        if not self.by_probability:
+            return (self.threshold - usual) / (1 - usual)
+        return self.config.face_strictness * (self.sure - self.config.sure) / (1 - self.config.sure)
 
 
 def platt(slope: float, middle: float) -> Calibration:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from personal.concepts import Box, Certainty, Concept, Hit, Match, Photo, Stored
+from personal.concepts import Box, Concept, Hit, Match, Photo, Stored
 from personal.images import open_photo
 from personal.retrieve.assign import Assignment, assign_parts_first
-from personal.retrieve.calibrate import Calibration, logit, of_library
+from personal.retrieve.calibrate import Calibration, Decision, of_library
 from personal.retrieve.config import CONFIG, RecognitionConfig
 from personal.retrieve.names import bracketed, find_names
 from personal.retrieve.recent import Recent
@@ -213,30 +213,22 @@ class Retriever:
         concepts = [concept for concept in concepts if concept.id not in rejected]
         if not concepts:
             return []
-        config, calibration = self._config, self._calibration(owner)
-        compared = self._compare(owner, photo, concepts, self.threshold if threshold is None else threshold)
-        if threshold is None and calibration:
-            maybe = _maybe(config.sure if confidence is None else confidence, config)
-            bars = [
-                calibration.similarity_at(maybe, config.margin_cap, max(1, compared.gallery.references(column)))
-                for column in range(len(compared.concepts))
-            ]
-            assigned = compared.assigned(np.array(bars, np.float32), config)
-        else:
-            assigned = compared.assigned(self.threshold if threshold is None else threshold, config)
-        boxes = [compared.features.regions.boxes[region] for region, _ in assigned]
-        if compared.features.dense is not None and assigned:
-            regions, dense = compared.features.regions.boxes, compared.features.dense
-            similarity = compared.scores.similarity
+        decision = self._decision(owner, threshold, confidence)
+        compared = self._compare(owner, photo, concepts, decision.threshold)
+        references = [compared.gallery.references(column) for column in range(len(compared.concepts))]
+        assigned = compared.assigned(decision.bars(references), self._config)
+        regions, dense = compared.features.regions.boxes, compared.features.dense
+        boxes = [regions[region] for region, _ in assigned]
+        if dense is not None and assigned:
             assigned, boxes = refine_boxes(
-                similarity, regions, assigned, dense, compared.gallery, self._encoder, config
+                compared.scores.similarity, regions, assigned, dense, compared.gallery, self._encoder, self._config
             )
         found = [
-            replace(match, box=box)
+            replace(self._match(compared, one, photo, decision), box=box)
             for one, box in zip(assigned, boxes, strict=True)
-            if (match := self._match(owner, compared, one, photo, threshold, confidence)).certainty != "silent"
         ]
-        return self._fuse_faces(owner, photo, concepts, found, threshold, confidence)[:top_k]
+        found = sorted((match for match in found if match.certainty != "silent"), key=lambda match: not match.said)
+        return self._fuse_faces(owner, photo, concepts, found, decision)[:top_k]
 
     def rank(
         self,
@@ -257,17 +249,16 @@ class Retriever:
         """
         if not concepts:
             return []
+        decision = self._decision(owner, threshold, confidence)
         compared = self._compare(owner, photo, concepts, self.threshold, box, without)
         similarity = compared.scores.similarity
         best, highest = similarity.argmax(axis=0), similarity.max(axis=0)
         ranked = [
-            self._match(owner, compared, (int(best[column]), int(column)), photo, threshold, confidence)
+            self._match(compared, (int(best[column]), int(column)), photo, decision)
             for column in np.argsort(-highest, kind="stable")
             if highest[column] > -np.inf
         ]
-        if not faces:
-            return ranked
-        return self._fuse_faces(owner, photo, concepts, ranked, threshold, confidence, without)
+        return self._fuse_faces(owner, photo, concepts, ranked, decision, without) if faces else ranked
 
     def calibrate(self, owner: str, concepts: Sequence[Concept]) -> None:
         """Learn from an owner's views what similarity means, where the encoder does not know it."""
@@ -288,26 +279,25 @@ class Retriever:
     def _calibration(self, owner: str) -> Calibration | None:
         return self._encoder.calibration or self._calibrations.get(owner)
 
+    def _decision(self, owner: str, threshold: float | None, confidence: float | None) -> Decision:
+        calibration = self._calibration(owner) if threshold is None else None
+        at_least = self.threshold if threshold is None else threshold
+        sure = self._config.sure if confidence is None else confidence
+        return Decision(self._calibration(owner), at_least, sure, calibration is not None, self._config)
+
     def _fuse_faces(
         self,
         owner: str,
         photo: Photo,
         concepts: Sequence[Concept],
         found: list[Match],
-        threshold: float | None,
-        confidence: float | None,
+        decision: Decision,
         without: Set[str] = frozenset(),
     ) -> list[Match]:
-        """Give faces in a photo the last word, the stricter the higher the threshold or the confidence."""
+        """Give faces in a photo the last word."""
         if not self._people:
             return found
-        strictness = 0.0
-        if threshold is not None:
-            strictness = (threshold - self.threshold) / (1 - self.threshold)
-        elif confidence is not None:
-            sure = self._config.sure
-            strictness = self._config.face_strictness * (confidence - sure) / (1 - sure)
-        return self._people.settle(owner, photo, concepts, found, strictness, without)
+        return self._people.settle(owner, photo, concepts, found, decision.strictness(self.threshold), without)
 
     def _compare(
         self,
@@ -343,41 +333,24 @@ class Retriever:
         near = best > threshold + compared.penalty - self._config.second_pass
         return any(near[concept] for concept in range(len(best)) if concept not in assigned)
 
-    def _match(
-        self,
-        owner: str,
-        compared: Compared,
-        assigned: Assignment,
-        photo: Photo,
-        threshold: float | None,
-        confidence: float | None,
-    ) -> Match:
+    def _match(self, compared: Compared, assigned: Assignment, photo: Photo, decision: Decision) -> Match:
         """Make a match with its probability, where that can be told, and its certainty."""
         region, column = assigned
-        config, calibration = self._config, self._calibration(owner)
         similarity = float(compared.scores.similarity[region, column])
-        probability = None
-        if calibration:
-            margin = compared.scores.margin(region, column, config.margin_cap)
-            references = max(1, compared.gallery.references(column))
-            probability = calibration.probability(similarity - compared.penalty, margin, references)
-        certainty: Certainty
-        if threshold is not None or probability is None:
-            bar = self.threshold if threshold is None else threshold
-            certainty = "sure" if similarity >= bar + compared.penalty else "silent"
-        else:
-            sure = config.sure if confidence is None else confidence
-            certainty = "sure" if probability >= sure else "maybe" if probability >= _maybe(sure, config) else "silent"
+        margin = compared.scores.margin(region, column, self._config.margin_cap)
+        references = compared.gallery.references(column)
+        probability, certainty = decision.judge(similarity - compared.penalty, margin, references)
+        box = compared.features.regions.boxes[region]
         return Match(
             compared.concepts[column],
             "seen",
             min(1.0, similarity),  # resembling the cohort less than usual adds a little
-            compared.features.regions.boxes[region],
+            box,
             compared.scores.view(region, column),
             photo.sha256,
             probability=probability,
             certainty=certainty,
-            evidence_box=compared.features.regions.boxes[region],
+            evidence_box=box,
         )
 
     def _prefilter(self, owner: str, features: PhotoFeatures, concepts: Sequence[Concept]) -> Sequence[Concept]:
@@ -419,9 +392,3 @@ class Retriever:
         dense = self._encoder.dense(image)
         vectors = self._encoder.embed([cut(image, box)]) if dense is None else pool_box(dense, box)
         return PhotoFeatures(Regions((box,), vectors if dense is None else self._encoder.project(vectors)), None)
-
-
-def _maybe(sure: float, config: RecognitionConfig) -> float:
-    """Return the probability from which a name is asked about, where it is said from `sure` on."""
-    odds = logit(min(max(sure, 1e-6), 1 - 1e-6)) - logit(config.sure) + logit(config.maybe)
-    return 1 / (1 + math.exp(-odds))
