@@ -200,6 +200,7 @@ def test_a_concept_that_is_named_in_a_question_without_a_photo_is_told_of(shell)
     code, shown, asked = shell("ask", f"What do you know about {NAME}?", "--json")
     assert code == 0
     assert [(m["name"], m["reason"]) for m in json.loads(shown.out)["matches"]] == [(NAME, "named")]
+    assert {m["certainty"] for m in json.loads(shown.out)["matches"]} == {"sure"}
     assert INFO in questions(asked)[0][0]
 
 

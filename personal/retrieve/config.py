@@ -12,7 +12,7 @@ from dataclasses import dataclass
 class RecognitionConfig:
     """What the pipeline decides with: features → scores → assignment → boxes → calibration."""
 
-    sure: float = 0.6
+    sure: float = 0.65
     """Probability from which a name is said ("Open-set recognition")."""
     maybe: float = 0.2
     """Probability from which a name is asked about ("Open-set recognition")."""
