@@ -68,6 +68,8 @@ class Findings:
         if self.intent is Intent.FACT:
             return _from_notes(self.evidence, self.asked)
         if not self.photos:
+            if self.asked:
+                return f"Add a photo of {_listing(self.asked)} first, then I can look."
             return NOTHING_TO_GO_BY if self.intent is Intent.SCENE else NO_PHOTO
         composed = {
             Intent.WHO: _who,

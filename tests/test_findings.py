@@ -202,3 +202,4 @@ def test_pronouns_and_kinds_stand_for_the_one_concept_they_can_mean(question, na
 
 def test_without_a_photo_nothing_is_made_up():
     assert "Add a photo, or ask about one of them by name." in answer("What is the man doing?")
+    assert answer("What is <bo> doing?", (), [BO]) == "Add a photo of <bo> first, then I can look."
