@@ -34,10 +34,11 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class PhotoFindings:
-    """Who was recognised in one photo, best match first."""
+    """Who was recognised in one photo, best match first; `unsure` are matches that are a question, not a name."""
 
     photo: Photo
     seen: tuple[Match, ...]
+    unsure: tuple[Match, ...] = ()
 
     @property
     def concepts(self) -> tuple[Concept, ...]:
@@ -111,12 +112,16 @@ def gather(
 ) -> Findings:
     """Return the findings for a question, whose names are written `<name>`, about the photos shown with it.
 
-    `shown` are the photos with their matches; those that are not said (unsure, or denied by the language model) do not
-    count. The notes are searched only if the question asks for a fact. Of two concepts that share a name but for signs
-    ("bo", "Bo 🐕") the one in the photo is meant.
+    `shown` are the photos with their matches; those that the language model denied do not count. The notes are searched
+    only if the question asks for a fact. Of two concepts that share a name but for signs ("bo", "Bo 🐕") the one in the
+    photo is meant.
     """
     photos = tuple(
-        PhotoFindings(photo, tuple(match for match in matches if match.reason == "seen" and match.said))
+        PhotoFindings(
+            photo,
+            tuple(match for match in matches if match.reason == "seen" and match.said),
+            tuple(match for match in matches if match.certainty == "maybe" and match.confirmed is not False),
+        )
         for photo, matches in shown
     )
     here = {concept.id: concept for photo in photos for concept in photo.concepts}.values()
@@ -215,10 +220,20 @@ def _who(findings: Findings) -> str:
         else:
             nobody.append(number)
     if not said:
-        return f"{NOBODY} in {'this photo' if len(findings.photos) == 1 else 'these photos'}."
-    if nobody:
+        said.append(f"{NOBODY} for sure" if _unsure(findings) else NOBODY)
+        said[0] += f" in {'this photo' if len(findings.photos) == 1 else 'these photos'}."
+    elif nobody:
         said.append(f"{NOBODY} in {_photos(nobody)}.")
+    if unsure := _unsure(findings):
+        said.append(f"I'm not sure about {_listing(unsure)}.")
     return " ".join(said)
+
+
+def _unsure(findings: Findings) -> list[Concept]:
+    """Return the concepts that may be there, of the kind asked about, and are not surely in any of the photos."""
+    sure = {concept.id for photo in findings.photos for concept in photo.concepts}
+    maybe = {m.concept.id: m.concept for photo in findings.photos for m in photo.unsure if m.concept.id not in sure}
+    return _of_group(maybe.values(), findings.group)
 
 
 def _photos(numbers: Sequence[int]) -> str:
@@ -233,6 +248,8 @@ def _present(findings: Findings) -> str:
         if numbers:
             where = "this photo" if len(findings.photos) == 1 else _photos(numbers)
             said.append(f"Yes, {concept.tag} is in {where}.")
+        elif concept in _unsure(findings):
+            said.append(f"Maybe. Something here looks like {concept.tag}, but I'm not sure.")
         else:
             where = "this photo" if len(findings.photos) == 1 else "these photos"
             said.append(f"No, I don't recognise {concept.tag} in {where}.")
@@ -250,6 +267,8 @@ def _where(findings: Findings) -> str:
                 places.append(f"{place(match.box)} {_of_photo(findings, number)}{_beside(match.box, others)}")
         if places:
             said.append(f"{concept.tag} is {'; and '.join(places)}.")
+        elif concept in _unsure(findings):
+            said.append(f"I'm not sure that {concept.tag} is here.")
         else:
             where = "this photo" if len(findings.photos) == 1 else "these photos"
             said.append(f"I don't recognise {concept.tag} in {where}.")

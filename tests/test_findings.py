@@ -153,6 +153,18 @@ def test_of_two_with_the_same_plain_name_the_one_in_the_photo_is_meant():
     assert findings.answer() == "Yes, <Bo 🐕> is in this photo."
 
 
+def test_what_is_only_maybe_there_is_told_as_a_doubt():
+    doubt = [(PICNIC, [seen(CUP), seen(BO, certainty="maybe")])]
+    assert answer("Who is here?", doubt) == "<sunny-cup> is in this photo. I'm not sure about <bo>."
+    assert answer("Is <bo> here?", doubt, [BO]) == "Maybe. Something here looks like <bo>, but I'm not sure."
+    assert answer("Where is <bo>?", doubt, [BO]) == "I'm not sure that <bo> is here."
+    only = [(PICNIC, [seen(BO, certainty="maybe")])]
+    assert answer("Who is here?", only) == (
+        "I don't recognise anyone or anything of yours for sure in this photo. I'm not sure about <bo>."
+    )
+    assert answer("How many of mine are here?", only).startswith("I recognise none")
+
+
 def test_a_match_that_the_model_denied_is_not_there():
     denied = [(PICNIC, [seen(BO, confirmed=False), seen(CUP, certainty="maybe")])]
     assert answer("Is <bo> here?", denied, [BO]) == "No, I don't recognise <bo> in this photo."
