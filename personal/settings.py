@@ -194,6 +194,7 @@ class Settings:
         return "cpu" if self.zero_gpu else self.device
 
 
+ENV_FILE = "PERSONAL_ENV_FILE"
 KNOBS: dict[str, str] = {f.metadata["variable"]: f.name for f in fields(Settings)}
 """Environment variable → field of `Settings`."""
 
@@ -201,11 +202,13 @@ KNOBS: dict[str, str] = {f.metadata["variable"]: f.name for f in fields(Settings
 def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """Read the settings from `environment` (default: `.env` in the working folder, then the process's own, which wins).
 
+    PERSONAL_ENV_FILE names another file than `.env`.
+
     `overrides` are fields of `Settings`; those that are None are ignored. An empty variable counts as not set.
     Raises SettingsError naming the variable and what it takes.
     """
     if environment is None:
-        environment = {**_read_env(Path(".env")), **os.environ}
+        environment = {**_read_env(Path(os.environ.get(ENV_FILE) or ".env")), **os.environ}
     values: dict[str, Any] = {}
     for knob in fields(Settings):
         text = environment.get(knob.metadata["variable"], "").strip()

@@ -40,6 +40,7 @@ def _neutral(environment) -> None:
         if known and name not in KEPT:
             del environment[name]
     environment["LANG"] = "C.UTF-8"
+    environment["PERSONAL_ENV_FILE"] = os.devnull  # not the .env of the folder that the tests run in
 
 
 _neutral(os.environ)  # child processes get what is left; the libraries that read it are imported later

@@ -20,6 +20,7 @@ def test_the_environment_is_read_and_an_empty_value_means_the_default():
 
 def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PERSONAL_ENV_FILE", ".env")
     (tmp_path / ".env").write_text("PERSONAL_TOP_K=2\nPERSONAL_MAX_SIDE=256\n")
     monkeypatch.setenv("PERSONAL_TOP_K", "3")
     knobs = settings.load()
@@ -78,3 +79,9 @@ def test_a_servers_key_is_never_shown():
 )
 def test_anything_but_loopback_is_shared(environment, shared):
     assert settings.load(environment).shared is shared
+
+
+def test_another_file_of_settings_can_be_named(tmp_path, monkeypatch):
+    (tmp_path / "lab.env").write_text("PERSONAL_TOP_K=5\n")
+    monkeypatch.setenv("PERSONAL_ENV_FILE", str(tmp_path / "lab.env"))
+    assert settings.load().top_k == 5

@@ -95,6 +95,7 @@ ENV = "# für mich\nPERSONAL_TOP_K=7\nPERSONAL_MAX_SIDE=256\n"
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 def test_an_env_file_is_read_in_whatever_encoding_it_was_saved(tmp_path, monkeypatch, encoding, ends):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PERSONAL_ENV_FILE", ".env")
     (tmp_path / ".env").write_bytes(ENV.replace("\n", ends).encode(encoding))
     knobs = settings.load()
     assert (knobs.top_k, knobs.max_side) == (7, 256)
@@ -102,6 +103,7 @@ def test_an_env_file_is_read_in_whatever_encoding_it_was_saved(tmp_path, monkeyp
 
 def test_a_first_line_after_a_byte_order_mark_counts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PERSONAL_ENV_FILE", ".env")
     (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfPERSONAL_TOP_K=7\n")
     assert settings.load().top_k == 7
 
@@ -116,6 +118,7 @@ def test_a_first_line_after_a_byte_order_mark_counts(tmp_path, monkeypatch):
 )
 def test_an_env_file_that_cannot_be_read_for_sure_is_refused_in_words(tmp_path, monkeypatch, data):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PERSONAL_ENV_FILE", ".env")
     (tmp_path / ".env").write_bytes(data)
     with pytest.raises(SettingsError, match=r"UTF-8|PERSONAL_DATA_DIR"):
         settings.load()
@@ -123,6 +126,7 @@ def test_an_env_file_that_cannot_be_read_for_sure_is_refused_in_words(tmp_path, 
 
 def test_an_accent_in_an_env_file_in_utf_8_is_kept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PERSONAL_ENV_FILE", ".env")
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         (tmp_path / ".env").write_bytes(f"PERSONAL_DATA_DIR={tmp_path}/josé\n".encode(encoding))
         assert settings.load().data_dir == tmp_path / "josé"
@@ -130,6 +134,7 @@ def test_an_accent_in_an_env_file_in_utf_8_is_kept(tmp_path, monkeypatch):
 
 def test_a_folder_called_env_is_no_file_of_settings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PERSONAL_ENV_FILE", ".env")
     (tmp_path / ".env").mkdir()
     assert settings.load() == settings.load({})
 
