@@ -47,7 +47,7 @@ CAPTION = "Give a caption of the photo."
 KNOWN = "recognition and notes"
 """What is named as the model of an answer that findings gave."""
 
-DOUBT = (0.2, 0.65)
+DOUBT = (0.1, 0.65)
 """Probabilities between which a match is doubtful: the language model is asked, where it can tell."""
 
 NEAR = 0.05

@@ -625,7 +625,7 @@ def test_a_match_that_the_model_denies_is_told_as_turned_down_and_never_reaches_
     assert "Not recognised in the photo." in texts(assistant.generator.asked[-1])
 
 
-@pytest.mark.parametrize("probability", [None, 0.1, 0.19, 0.66, 0.99])
+@pytest.mark.parametrize("probability", [None, 0.05, 0.09, 0.66, 0.99])
 def test_where_there_is_no_doubt_the_model_is_asked_nothing_more(judged, probability):
     assistant = judged("no", probability=probability)
     assistant.remember(ME, "bo", [picture(RED)], attributes=["red collar"])

@@ -218,7 +218,7 @@ def test_what_the_model_cannot_do_is_said():
 
 @pytest.mark.parametrize(
     ("probability", "words"),
-    [(0.99, "very sure"), (0.87, "quite sure"), (0.7, "fairly sure"), (0.5, "unsure"), (0.1, "unlikely")],
+    [(0.99, "very sure"), (0.87, "quite sure"), (0.7, "fairly sure"), (0.5, "unsure"), (0.05, "unlikely")],
 )
 def test_how_sure_it_is_is_said_in_words_beside_the_similarity(probability, words):
     match = replace(seen(concept()), probability=probability)

@@ -14,7 +14,7 @@ class RecognitionConfig:
 
     sure: float = 0.65
     """Probability from which a name is said ("Open-set recognition")."""
-    maybe: float = 0.2
+    maybe: float = 0.1
     """Probability from which a name is asked about ("Open-set recognition")."""
     margin_cap: float = 0.2
     """Cosine; a lead over the next best concept counts no further than this ("Open-set recognition")."""
