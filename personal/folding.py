@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from functools import cache
 
 _TYPOGRAPHY = str.maketrans(
-    dict.fromkeys("`´‘’‚‛′ʹʻʼʽˈ՚׳ꞌ＇‹›", "'")
-    | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\u02d7\u05be\ufe58\ufe63\uff0d", "-")
-    | dict.fromkeys("“”„‟″«»״〝〞〟＂", '"')
+    dict.fromkeys("`´‘’‚‛′ʹʻʼʽˈ՚׳ߴߵꞌ＇‹›❛❜΄᾽᾿῾", "'")
+    | dict.fromkeys(
+        "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\u02d7\u05be\ufe58\ufe63\uff0d\u058a\u1806\u2e17\u2e3a\u2e3b",
+        "-",
+    )
+    | dict.fromkeys("“”„‟″«»״〝〞〟＂❝❞ˮ", '"')
 )
 _INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufe0e\ufe0f]")
 """Format characters, and variation selectors 15 and 16. Tag characters stay: they tell flags apart."""

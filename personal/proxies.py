@@ -105,4 +105,4 @@ def _wrong(proxy: str) -> str:
 
 def _shown(proxy: str) -> str:
     """Return a proxy's address without its password, on one line."""
-    return re.sub(r"//[^/@]*@", "//…@", "".join(c for c in proxy if c.isprintable()))
+    return re.sub(r"^(\w[\w+.-]*://)?.*@", r"\1…@", "".join(c for c in proxy if c.isprintable()))

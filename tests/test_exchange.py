@@ -553,6 +553,7 @@ def test_names_in_utf_8_without_the_flag_are_read_as_they_are(tmp_path: Path, na
         ("Müsli", "cp437", "code page 437"),
         ("Café Olé", "cp437", "code page 437"),
         ("Бобик", "cp866", "code page 866"),
+        ("我的小黑", "cp950", "Big5"),
     ],
 )
 def test_names_in_another_encoding_are_guessed_with_a_warning(

@@ -530,6 +530,14 @@ def test_what_a_hub_refuses_is_said_in_words(hub, tmp_path, status, message):
         list(model_hub.download(ModelSpec("some/model", "model", "mit", {}, 0), tmp_path, endpoint=hub.url))
 
 
+@pytest.mark.parametrize("odd", [{}, [], None, {"id": "some/model", "siblings": [{}]}, {"siblings": 5}])
+def test_a_hub_that_answers_with_something_else_is_said_in_words(hub, tmp_path, monkeypatch, odd):
+    answer = json.dumps(odd).encode()
+    monkeypatch.setattr(Hub, "json", lambda handler, value: handler.answer(200, answer, {}))
+    with pytest.raises(ModelError, match="some/model"):
+        model_hub.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
+
+
 def test_a_gate_that_closes_in_the_middle_is_said_in_words(hub, tmp_path):
     model = model_hub.inspect("some/model", offline=False, cache=tmp_path, endpoint=hub.url)
     steps = model_hub.download(model, tmp_path, endpoint=hub.url)

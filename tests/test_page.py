@@ -160,6 +160,13 @@ def test_what_is_searched_and_all_that_is_shown_outlive_other_clicks(browser, mo
     assert "mia" not in concepts.draw(browser.session)[concepts.cards]
 
 
+@pytest.mark.parametrize("typed", ["O’MALLEY", "o`malley", "zoe o", "Ｏ'Malley"])
+def test_a_search_finds_a_name_as_a_question_does(browser, typed):
+    browser.concepts._desk.assistant.remember(ME, "Zoë O'Malley", [picture(BLUE)])
+    browser.concepts.draw_found(typed, browser.request)
+    assert "Malley" in browser.concepts.draw(browser.session)[browser.concepts.cards]
+
+
 # -- which photo a question is about -----------------------------------------------------------------------------------
 
 

@@ -179,6 +179,11 @@ def test_a_stopped_answer_keeps_the_alternation_of_roles():
         ("<im<image>age>", "<im< image >age>"),
         ("<ima\x00ge>", "< image >"),
         ("<file_sep>", "< file_sep >"),
+        ("◁think▷x◁/think▷", "◁ think ▷x◁ /think ▷"),
+        ("[THINK]x[/THINK]", "[ THINK ]x[ /THINK ]"),
+        ("<seed:think>x</seed:eos>", "< seed:think >x< /seed:eos >"),
+        ("x[|endofturn|]", "x[ |endofturn| ]"),
+        ("[ARGS]", "[ ARGS ]"),
     ],
 )
 def test_control_tokens_are_made_harmless_and_stay_readable(said, becomes):

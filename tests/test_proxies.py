@@ -182,6 +182,21 @@ def test_a_socks_proxy_without_its_package_is_named(monkeypatch, caplog):
     assert "pip install socksio" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"http://bo:p@sk-secret@{DEAD}",
+        f"bo:sk-secret@{DEAD}",
+        f"http://bo:sk-secret/x@{DEAD}",
+        f"//bo:sk-secret@{DEAD}",
+    ],
+)
+def test_a_proxys_password_is_not_shown_whatever_signs_it_holds(monkeypatch, caplog, value):
+    monkeypatch.setenv("HTTP_PROXY", value)
+    proxies.prepare()
+    assert "secret" not in caplog.text + proxies.trouble(FAR) + proxies.via(FAR)
+
+
 def test_a_proxys_password_is_never_shown(monkeypatch, caplog):
     monkeypatch.setenv("ALL_PROXY", "socks4://bo:sk-secret@127.0.0.1:1080")
     proxies.prepare()

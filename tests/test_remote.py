@@ -449,7 +449,7 @@ ODD = [
     '{"choices": [[]]}',
     '{"choices": {"0": {}}}',
     '{"choices": [{"delta": "text"}]}',
-    '{"choices": [{"delta": {"content": ["a"]}}]}',
+    '{"choices": [{"delta": {"content": [5]}}]}',
     '{"choices": [{"delta": {"content": {"a": 1}}, "finish_reason": ["stop"]}]}',
     "{not json",
     "[" * 100_000,

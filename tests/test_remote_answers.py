@@ -66,11 +66,79 @@ def line(value) -> bytes:
         ["It is <bo>.<|im", "_end|>"],
         ["It is <bo>.", "</s>"],
         ["It is <bo>.<|eot_id|>\n"],
+        ["It is <bo>.[/INST]"],
+        ["<Think>a dog?</Th", "ink>It is <bo>."],
+        ["<THINKING >a dog?</THINKING >", "It is <bo>."],
+        ["a dog?</thinking>", "It is <bo>."],
+        ["analysiswe see a dog.assistant", "finalIt is <bo>."],
+        ["<|start_of_role|>assistant<|end_of_role|>It is", " <bo>.<|end_of_text|>"],
+        ["<answer>It is <bo>.", "</answer>"],
     ],
 )
 def test_thoughts_and_end_tokens_are_hidden_in_whatever_markers(server, texts):
     server.answers = [says(*texts)]
     assert answered(remote(server)) == "It is <bo>."
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": ["It is ", "<bo>."]},
+        {"content": [{"type": "text", "text": "It is "}, "<bo>."], "reasoning": {"content": "a dog?"}},
+    ],
+)
+def test_an_answer_in_parts_that_are_plain_texts_is_read(server, message):
+    server.answers = [body(line(chunk(**message)) + b"\n\n" + line(chunk("stop")) + b"\n\ndata: [DONE]\n\n")]
+    assert answered(remote(server)) == "It is <bo>."
+
+
+@pytest.mark.parametrize(
+    ("thought", "end", "said"),
+    [
+        ({"reasoning": {"content": "a dog?"}}, "stop", "only thought"),
+        ({"thinking_blocks": [{"type": "thinking", "thinking": "a dog?"}]}, "stop", "only thought"),
+        ({"reasoning_details": [{"type": "reasoning.summary", "summary": "a dog?"}]}, "stop", "only thought"),
+        ({"reasoning_content": "a dog?"}, "MAX_TOKENS", "used all tokens"),
+        ({"content": ""}, "model_length", "used all tokens"),
+        ({"content": ""}, "SAFETY", "content filter"),
+        ({"content": ""}, "sensitive", "content filter"),
+        ({"content": "\u200e\u200f"}, "stop", "blanks"),
+        ({"content": "<answer></answer>"}, "stop", "blanks"),
+    ],
+)
+def test_why_nothing_is_visible_is_told_in_whatever_words_the_server_has(server, thought, end, said):
+    server.answers = [body(line(chunk(**thought)) + b"\n\n" + line(chunk(end)) + b"\n\ndata: [DONE]\n\n")]
+    assert said in refusal(remote(server))
+
+
+@pytest.mark.parametrize("end", [b"data:   [DONE]  ", b'data: "[DONE]"', b"data: [done]", b"\0\0\ndata: [DONE]"])
+def test_done_is_an_end_however_it_is_written(server, end):
+    server.answers = [body(line(chunk(content="It is <bo>.")) + b"\n\n" + end + b"\n\n")]
+    assert answered(remote(server)) == "It is <bo>."
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        b'event: error\ndata: {"message": "too hot"}',
+        b'error: {"code": 500, "message": "too hot"}',
+        b'data: {"code": 500, "msg": "too hot"}',
+        b'data: {"choices": [{"delta": {}, "finish_reason": "error", "error": {"message": "too hot"}}]}',
+    ],
+)
+def test_an_error_after_some_text_is_said_and_the_text_stays(server, error):
+    server.answers = [body(line(chunk(content="It is <bo>.")) + b"\n\n" + error + b"\n\n")]
+    heard: list[str] = []
+    assert "too hot" in refusal(remote(server), heard=heard)
+    assert "".join(heard) == "It is <bo>."
+
+
+def test_an_answer_that_ends_within_a_character_keeps_what_came(server):
+    sent = line(chunk(content="It is <bo>.")) + b"\n\n" + line(chunk(content="café"))
+    server.answers = [body(sent[: sent.index(b"\xc3") + 1])]
+    heard: list[str] = []
+    assert "broke off" in refusal(remote(server), heard=heard)
+    assert "".join(heard) == "It is <bo>."
 
 
 def test_a_server_whose_thoughts_have_no_opening_tag_is_known_after_its_first_answer(server):

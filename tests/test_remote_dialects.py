@@ -70,6 +70,8 @@ def no_system(body):
         (422, "This model has no system prompt."),
         (400, [{"loc": ["body", "messages", 0, "role"], "msg": "unexpected value; permitted: 'user', 'assistant'"}]),
         (400, "模型不支持系统消息"),
+        (400, "the first message must be from the user"),
+        (400, "instructions are not allowed for this model"),
     ],
 )
 def test_a_refused_system_role_is_asked_without_however_it_is_worded(server, status, message):
@@ -91,6 +93,9 @@ def test_a_refused_system_role_is_asked_without_however_it_is_worded(server, sta
         (400, "temperature: Extra inputs are not permitted"),
         (400, "Sampling parameters cannot be set for this model."),
         (500, "temperature (=0.0) has to be a strictly positive float"),
+        (400, "Temp must be in (0, 2]"),
+        (422, "La température n'est pas prise en charge"),
+        (400, "greedy decoding cannot be asked for"),
     ],
 )
 def test_a_refused_temperature_is_left_out_however_it_is_worded(server, status, message):

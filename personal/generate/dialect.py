@@ -39,10 +39,13 @@ _SIZE = re.compile(
     re.IGNORECASE,
 )
 _LARGE = re.compile(r"too (large|big)|exceed|max|limit|larger|at most|over", re.IGNORECASE)
-_TEMPERATURE = re.compile(r"temperature|sampling|温度", re.IGNORECASE)
+_TEMPERATURE = re.compile(r"temp[eé]rat|\btemp\b|sampling|do_sample|greedy|top_p|温度", re.IGNORECASE)
 _LENGTH = re.compile(r"max_(completion_|new_|output_)?tokens", re.IGNORECASE)
 _STREAM = re.compile(r"\bstream(ing|ed)?\b", re.IGNORECASE)
-_SYSTEM = re.compile(r"\bsystem\b|\broles?\b|developer (instruction|message|prompt)|user/assistant|系统", re.IGNORECASE)
+_SYSTEM = re.compile(
+    r"\bsystem\b|\broles?\b|\binstructions?\b|developer (message|prompt)|first message|user/assistant|系统",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)

@@ -55,17 +55,17 @@ class Events:
     def _read(self, line: str) -> Iterator[Any]:
         """Take one line. A value that is whole on its line is yielded at once, others at the event's or body's end."""
         name, colon, value = line.partition(":")
-        if not line.strip():
+        if not line.strip(" \t\0"):
             if self._is_data:
                 yield from self._event()
-        elif name == "data" and colon:
+        elif name in ("data", "error") and colon:
             self._is_data = True
             yield from self._take(value.removeprefix(" "))
         elif not (colon and name in _NO_DATA):
             yield from self._take(line)
 
     def _take(self, text: str) -> Iterator[Any]:
-        if text.startswith("[DONE]"):
+        if text.strip(' \t"').upper().startswith("[DONE]"):
             yield from self._event()
             yield DONE
             return

@@ -292,6 +292,10 @@ def _translate_errors(source: str) -> Iterator[None]:
         yield
     except (HTTPError, OSError, RuntimeError, ValueError) as error:
         raise ModelError(_explain(source, error)) from error
+    except (LookupError, TypeError, AttributeError) as error:  # huggingface_hub takes what it is sent as it is
+        raise ModelError(
+            f"What answers as the model hub is none: it says nothing of {source} that can be read. Check HF_ENDPOINT."
+        ) from error
 
 
 def _explain(source: str, error: Exception) -> str:

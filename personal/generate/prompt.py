@@ -48,7 +48,8 @@ _WORDS = (
     r"think|tool_call|tool_calls|tool_response|available_tools|tool_results|system_prompt|img_break|img_end|"
     r"box|quad|ref|unused\d+|extra_id_\d+|begin_of_text|end_of_text|endoftext|"
     r"repo_name|reponame|file_sep|filename|gh_stars|issue_start|issue_comment|issue_closed|jupyter_start|jupyter_text|"
-    r"jupyter_code|jupyter_output|jupyter_script|empty_output"
+    r"jupyter_code|jupyter_output|jupyter_script|empty_output|model_settings|call_id|args|arg_key|arg_value|"
+    r"(?:seed|minimax):\w+"
 )
 _RESERVED = re.compile(rf"([<\[])(/?(?:{_WORDS})/?)([>\]])", re.IGNORECASE)
 
@@ -60,8 +61,9 @@ def neutral(text: str) -> str:
     characters, which go first. Names in angle brackets survive unless they are such a token.
     """
     text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Co", "Cs"})
-    text = re.sub(r"<(?=[|｜])", "< ", text)
-    text = re.sub(r"(?<=[|｜])>", " >", text)
+    text = re.sub(r"([<\[])(?=[|｜])", r"\1 ", text)
+    text = re.sub(r"(?<=[|｜])([>\]])", r" \1", text)
+    text = re.sub(r"◁(/?\w+)▷", r"◁ \1 ▷", text)  # Kimi
     return _RESERVED.sub(r"\1 \2 \3", text)
 
 

@@ -28,8 +28,14 @@ ADVICE = {
     **dict.fromkeys(range(300, 400), "Put the address that it names in PERSONAL_LLM_URL, if you trust it."),
     **dict.fromkeys(range(500, 600), "Look at its log, or try again later."),
 }
-THOUGHTS = ("reasoning_content", "reasoning", "reasoning_text", "thinking")
+THOUGHTS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "thinking_blocks")
 """Where servers put reasoning, beside the content of a message."""
+ENDS = {
+    **dict.fromkeys(("null", "none"), ""),
+    **dict.fromkeys(("max_tokens", "max_output_tokens", "max_new_tokens", "model_length"), "length"),
+    **dict.fromkeys(("safety", "sensitive", "blocklist", "prohibited_content", "recitation"), "content_filter"),
+}
+"""Why an answer ended, as other servers name it, in lower case → as the protocol names it; "" is no reason."""
 NO_SERVER = "does not answer as a model server does ({}). Check PERSONAL_LLM_URL, which often ends in /v1."
 BLIND = "If its model cannot see images, set PERSONAL_LLM_IMAGE_BYTES=0."
 _OF_IMAGES = re.compile(r"image|multi-?modal|mmproj|vision", re.IGNORECASE)
@@ -97,10 +103,10 @@ def delta(chunk: object) -> Delta:
     added = whole if isinstance(whole, dict) else _field(choice, "delta")
     text, thought, refusal = _parts(_field(added, "content"))
     end = _text(choice, "finish_reason")
-    end = "" if end.lower() in ("null", "none") else end
+    end = ENDS.get(end.lower(), end)
     return Delta(
         text or _text(choice, "text"),
-        next(filter(None, (_text(added, name) for name in THOUGHTS)), "") + thought + _details(added),
+        next(filter(None, (_thought(_field(added, name)) for name in THOUGHTS)), "") + thought + _details(added),
         _text(added, "refusal") + refusal,
         _tool(added),
         end or ("stop" if isinstance(whole, dict) else ""),
@@ -141,7 +147,7 @@ class Heard:
         """Say why nothing of the answer is visible, and what to do, as what follows the model's name."""
         if self.refusal:
             return f"refused to answer ({words(self.refusal, secret)}). Ask another question, or use another photo."
-        if self.end in ("content_filter", "safety"):
+        if self.end == "content_filter":
             return "withheld its answer (content filter). Ask another question, or use another photo."
         if self.end == "length":
             used = "thinking" if self.thought else "nothing that can be read"
@@ -159,12 +165,13 @@ class Heard:
 
 def error_in(chunk: object) -> object:
     """Return the error that a chunk tells of in place of an answer, or None."""
-    error = _field(chunk, "error")
+    choices = _field(chunk, "choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    error = _field(chunk, "error") or _field(first, "error")
     if error:
         return error
-    if _field(chunk, "choices") is None and (_text(chunk, "object") == "error" or _field(chunk, "detail")):
-        return chunk
-    return None
+    told = any(_text(chunk, name) for name in ("message", "msg")) or _field(chunk, "detail")
+    return chunk if choices is None and (told or _text(chunk, "object") == "error") else None
 
 
 def _parts(content: object) -> tuple[str, str, str]:
@@ -173,6 +180,7 @@ def _parts(content: object) -> tuple[str, str, str]:
         return _clean(content), "", ""
     read = ["", "", ""]
     for part in content if isinstance(content, list) else [content]:
+        read[0] += _clean(part)
         kind = _text(part, "type")
         at = 2 if "refusal" in kind else 1 if "think" in kind or "reason" in kind else 0
         for name in ("text", "thinking", "reasoning", "summary", "content", "refusal"):
@@ -184,7 +192,11 @@ def _parts(content: object) -> tuple[str, str, str]:
 
 def _details(added: object) -> str:
     details = _field(added, "reasoning_details")
-    return "".join(_text(detail, "text") for detail in details) if isinstance(details, list) else ""
+    return "".join(map(_thought, details)) if isinstance(details, list) else ""
+
+
+def _thought(reasoning: object) -> str:
+    return "".join(_parts(reasoning))
 
 
 def _tool(added: object) -> str:
@@ -220,7 +232,7 @@ def said(error: BaseException, secret: str) -> str:
     if isinstance(error, ValueError | RecursionError):
         return "what it sent is no JSON"
     body = getattr(error, "body", None)
-    told = _field(body, "message") or _field(body, "detail") or _field(body, "error") or body
+    told = next(filter(None, (_field(body, name) for name in ("message", "msg", "detail", "error"))), body)
     if told or hasattr(error, "status_code"):
         return words(told or "", secret)
     cause = error.__cause__ or error

@@ -21,18 +21,28 @@ TAGS = {
     "<|begin_of_thought|>": "<|end_of_thought|>",
 }
 """Opening → closing tag of reasoning, wherever it stands."""
-FIRST_TAGS = {f"<{word}>": f"</{word}>" for word in ("thinking", "thought", "reasoning", "analysis")}
-"""The same, but only where an answer begins with one that is closed: elsewhere it may be a concept's name."""
+FIRST_WORDS = ("think", "thinking", "thought", "thoughts", "reasoning", "analysis", "reflection", "scratchpad")
+"""Words of tags, however they are capitalised, that mean reasoning only where an answer begins with one that is closed:
+elsewhere it may be a concept's name."""
 HARMONY = ("<|channel|>", "<|start|>")
 """After these (gpt-oss, harmony) everything is reasoning or a tool call up to the final channel's message."""
 WRAPPERS = (
     *("<|begin_of_box|>", "<|end_of_box|>", "<|begin_of_solution|>", "<|end_of_solution|>"),
-    *("<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|end_header_id|>", "<|im_sep|>"),
+    *("<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|end_header_id|>", "<|end_of_role|>", "<|im_sep|>"),
 )
 """What stands around an answer (GLM's box), or between it and the header of its turn."""
-TURNS = ("<|im_start|>", "<|start_header_id|>", "<start_of_turn>", "<|turn>", "<|user|>", "<|assistant|>", "[INST]")
+TURNS = (
+    "<|im_start|>",
+    "<|start_header_id|>",
+    "<|start_of_role|>",
+    "<start_of_turn>",
+    "<|turn>",
+    "<|user|>",
+    "<|assistant|>",
+    "[INST]",
+)
 """What begins a turn: in an answer, where the model goes on with the next turn by itself."""
-ENDS = ("</s>", "<end_of_turn>", "<turn|>", "<end_of_utterance>", "[EOS]", "<seed:eos>", "[|endofturn|]")
+ENDS = ("</s>", "<end_of_turn>", "<turn|>", "<end_of_utterance>", "[EOS]", "<seed:eos>", "[|endofturn|]", "[/INST]")
 CLOSINGS = ("</answer>", "</response>")
 NAMELIKE = ("<eos>", "<pad>", "<s>")
 """End tokens that could be a concept's name, and are cut only where no blank stands before them."""
@@ -47,21 +57,23 @@ def _any(tokens: Iterable[str]) -> str:
 
 _RUN = re.compile(rf"(?:(?:{_SPECIAL}|{_any((*ENDS, *CLOSINGS, *NAMELIKE))})\s*)+\Z")
 _NAMELIKE = re.compile(rf"(?:{_any(NAMELIKE)})\s*")
+_FIRST_CLOSINGS = tuple(f"</{word}>" for word in FIRST_WORDS[1:])
 _MARK = re.compile(
-    rf"(?P<open>{_any(TAGS)})|(?P<close>{_any(TAGS.values())})|(?P<harmony>{_any(HARMONY)})|"
+    rf"(?P<open>{_any(TAGS)})|(?P<close>{_any((*TAGS.values(), *_FIRST_CLOSINGS))})|(?P<harmony>{_any(HARMONY)})|"
     rf"(?P<drop>{_any(WRAPPERS)})|(?P<turn>{_any(TURNS)})"
 )
 _FINAL = re.compile(r"(?:final|assistant)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>")
 _ROLE = re.compile(r"assistant|model|\n")
-_CLOSE = re.compile(_any(TAGS.values()))
-_BARE = re.compile(r"analysis(?=[A-Z])")
+_CLOSE = re.compile(_any((*TAGS.values(), *_FIRST_CLOSINGS)))
+_FIRST_TAG = re.compile(rf"<({_any(FIRST_WORDS)})\s?>", re.IGNORECASE)
+_BARE = re.compile(r"analysis(?=\w)")
 """Harmony's header where the server has removed the control tokens and left the words."""
 _BARE_FINAL = re.compile("assistantfinal")
-_BLANK = r"\A[\s\x00\xad\u200b\u2060\u2800\u3164\ufeff]*"
+_BLANK = r"\A[\s\x00\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2060\u2800\u3164\ufeff]*"
 _LEADING, _AS_IT_IS = re.compile(_BLANK), re.compile("")
 _WRAPPED = re.compile(rf"{_BLANK}(?:(?:<answer>|<response>)\s*)?")
-_TOKENS = (*TAGS, *TAGS.values(), *HARMONY, *WRAPPERS, *TURNS, *ENDS, *CLOSINGS, *NAMELIKE)
-_FIRST = (*FIRST_TAGS, "<answer>", "<response>", "analysis")
+_TOKENS = (*TAGS, *TAGS.values(), *_FIRST_CLOSINGS, *HARMONY, *WRAPPERS, *TURNS, *ENDS, *CLOSINGS, *NAMELIKE)
+_FIRST = (*(f"<{word}{end}" for word in FIRST_WORDS for end in (">", " >")), "<answer>", "<response>", "analysis")
 _LONGEST = 48
 """Characters; no marker is longer."""
 
@@ -82,7 +94,7 @@ class VisibleText:
         self._until = _CLOSE if opened else None
         self._may_close = opened is None
         self._saved: list[str] | None = None
-        self._strip: re.Pattern[str] | None = _LEADING if opened is None else _AS_IT_IS
+        self._strip: re.Pattern[str] | None = _WRAPPED if opened is None else _AS_IT_IS
         self._begun = self._over = False
         self._last = " "
 
@@ -130,13 +142,12 @@ class VisibleText:
     def _first(self) -> bool:
         """Look for what only stands at the beginning; tell whether there is enough of it to say."""
         start = _LEADING.sub("", self._held, count=1)
-        if not start or any(word.startswith(start) for word in _FIRST):
+        if not start or any(word.startswith(start.lower()) for word in _FIRST):
             return False
         if self._begun:
             return True
-        tag = next((tag for tag in FIRST_TAGS if start.startswith(tag)), None)
-        if tag:
-            self._enter(re.compile(re.escape(FIRST_TAGS[tag])), start, saved=[])
+        if (tag := _FIRST_TAG.match(start)) and tag[0] not in TAGS:
+            self._enter(re.compile(rf"</{tag[1]}\s?>", re.IGNORECASE), start, saved=[])
         elif _BARE.match(start):
             self._enter(_BARE_FINAL, start)
         return True

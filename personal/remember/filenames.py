@@ -24,6 +24,7 @@ _COMMON = (
     ("cp932", "Shift-JIS", re.compile(rb"\x81\x5b|\x82[\x9f-\xf1]|\x83[\x40-\x96]|[\x88-\x97][\x40-\x60\x7b-\xfc]")),
     ("cp866", "code page 866", re.compile(rb"(?<![A-Za-z])[\x80-\xaf\xe0-\xf1](?![A-Za-z])")),
     ("gbk", "GBK", re.compile(rb"[\xb0-\xf7][\xa1-\xfe]")),
+    ("cp950", "Big5", re.compile(rb"[\xa4-\xc6][\x40-\x7e\xa1-\xfe]")),
     ("cp437", "code page 437", re.compile(rb"(?<![\x80-\xff])[\x80-\xa5](?![\x80-\xff])")),
 )
 """Codec, its name, and its common letters: kana and kanji of level 1; Cyrillic; hanzi of GB 2312; accented Latin."""

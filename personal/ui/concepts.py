@@ -14,6 +14,7 @@ import gradio as gr
 from personal.assistant import UNDO_S
 from personal.concepts import Concept, Photo, Progress, View
 from personal.errors import ConceptError, PersonalError
+from personal.folding import folded, unaccented
 from personal.remember import exchange
 from personal.remember.record import MAX_VIEWS
 from personal.ui import render, samples
@@ -217,8 +218,8 @@ class Concepts:
 
     def _draw_cards(self, session: Session) -> str:
         concepts = self._desk.assistant.concepts(session.owner)
-        wanted = session.search.strip().casefold()
-        found = [c for c in concepts if wanted in f"{c.name}\n{c.category}\n{c.info}".casefold()]
+        wanted = unaccented(folded(session.search))
+        found = [c for c in concepts if not wanted or wanted in unaccented(folded(f"{c.name}\0{c.category}\0{c.info}"))]
         shown = found if session.everything else found[: render.PAGE]
         pictures = {c.id: session.faces.get(c.avatar) or self._desk.picture(session, c.id, c.avatar) for c in shown}
         session.faces = {picture.sha256: picture for picture in pictures.values() if picture}
