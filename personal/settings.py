@@ -77,7 +77,7 @@ def _path(text: str) -> Path:
 
 def _url(text: str) -> str:
     """an address such as http://127.0.0.1:8000"""
-    if not text.startswith(("http://", "https://")) or not urlsplit(text).hostname:
+    if not text.startswith(("http://", "https://")) or not urlsplit(text).hostname or urlsplit(text).port == 0:
         raise ValueError
     return text
 
@@ -217,8 +217,9 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
         parse = knob.metadata["parse"]
         try:
             values[knob.name] = parse(text)
-        except ValueError as error:
-            shown = knob.metadata["variable"] + ("" if knob.metadata["secret"] else f"={text!r}")
+        except (ValueError, RuntimeError, OSError) as error:  # a home that is not there, a name too long for a file
+            given = text if len(text) <= 100 else f"{text[:100]}…"
+            shown = knob.metadata["variable"] + ("" if knob.metadata["secret"] else f"={given!r}")
             raise SettingsError(f"{shown} cannot be used: it takes {parse.__doc__}.") from error
     return replace(Settings(**values), **{k: v for k, v in overrides.items() if v is not None})
 

@@ -64,6 +64,7 @@ def knock(
         {"origin": "https://evil.example"},
         {"origin": "null"},
         {"origin": ""},
+        {"origin": "http://[::1"},
         {"origin": "http://127.0.0.1.evil.example"},
         {"origin": "http://127.0.0.1:3000"},
         {"origin": "http://localhost:7860"},
@@ -219,6 +220,9 @@ SHUT = [
     "GET /gradio_api/profiling/traces",
     "GET /assets/../config",
     "GET //",
+    f"GET /static/{'a' * 256}",
+    f"GET /assets/{'a' * 256}/index.js",
+    f"GET /gradio_api/file=/data/{'ä' * 128}",
     "POST /",
     "POST /config",
     "PUT /gradio_api/upload",
@@ -269,6 +273,17 @@ OPEN = [
 def test_what_the_page_and_gradios_client_need_is_there(request_line):
     method, path = request_line.split(" ", 1)
     assert knock(path, method=method)[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/config"])
+def test_the_page_is_the_same_whatever_it_is_asked_for(path):
+    status, _, _, reached = knock(path, query=b"page=../../x&deep_link=0a1b")
+    assert (status, reached[0]["query_string"]) == (200, b"")
+
+
+def test_an_origin_that_is_no_address_is_turned_away_everywhere():
+    for origin in ("http://[::1", "http://", "//", "127.0.0.1:7860", "http://127.0.0.1:7860@evil.example"):
+        assert knock(headers={"origin": origin}, settings=SHARED)[0] == 403
 
 
 def test_no_search_engine_is_let_in():

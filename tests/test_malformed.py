@@ -44,12 +44,10 @@ class Stranger:
         self.functions = json.load(self.open(url + "config"))["dependencies"]
         self.sent = 0
 
-    def post(self, body):
+    def post(self, body, path="gradio_api/queue/join"):
         """Send an event; returns the status, and what was answered at once."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.url + "gradio_api/queue/join", data=data, headers={"content-type": "application/json"}
-        )
+        request = urllib.request.Request(self.url + path, data=data, headers={"content-type": "application/json"})
         try:
             with self.open(request, timeout=120) as answer:
                 return answer.status, answer.read().decode()
@@ -159,6 +157,14 @@ def test_a_request_that_is_no_event_is_refused_and_leaves_no_traceback(stranger,
     assert len(said) > 15
     shown = capfd.readouterr()
     assert "Traceback" not in shown.err + shown.out
+
+
+@pytest.mark.parametrize("path", ["gradio_api/call/nope", "gradio_api/call/v2/nope"])
+def test_an_endpoint_that_does_not_exist_gets_words_and_leaves_no_traceback(stranger, capfd, path):
+    status, said = stranger.post({"data": [], "session_hash": "a"}, path)
+    assert status == 404
+    assert "makes no sense" in said
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_what_only_the_page_itself_does_cannot_be_asked_of_the_server(stranger, capfd):

@@ -40,6 +40,7 @@ def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
         ("PERSONAL_MAX_NEW_TOKENS", "1e3"),
         ("GRADIO_SERVER_PORT", "99999"),
         ("PERSONAL_CHROMA_URL", "127.0.0.1:8000"),
+        ("PERSONAL_CHROMA_URL", "http://127.0.0.1:chroma"),
         ("PERSONAL_LLM_URL", "127.0.0.1:8000"),
         ("PERSONAL_LLM_URL", "http://127.0.0.1:99999"),
         ("PERSONAL_LLM_URL", "https://models.example/v1?key=1"),
@@ -54,6 +55,20 @@ def test_a_value_that_makes_no_sense_is_named_with_what_it_takes(variable, value
     with pytest.raises(SettingsError, match=variable) as refused:
         settings.load({variable: value})
     assert "it takes" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PERSONAL_DATA_DIR", "~nobody-of-this-name/concepts"),
+        ("PERSONAL_CACHE_DIR", "/" + "a" * 300),
+        ("PERSONAL_TOP_K", "9" * 5000),
+    ],
+)
+def test_a_value_that_the_system_cannot_even_look_at_is_said_in_one_short_line(variable, value):
+    with pytest.raises(SettingsError, match=variable) as raised:
+        settings.load({variable: value})
+    assert len(str(raised.value)) < 300
 
 
 def test_a_servers_key_is_never_shown():

@@ -12,21 +12,22 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import gradio as gr
+from gradio.route_utils import FnIndexInferError
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from personal.compose import LOCAL, Opening
 from personal.errors import PersonalError, SettingsError
 from personal.settings import ASSETS, Settings
-from personal.ui import preferences, render, theme, traces
+from personal.ui import connections, preferences, render, theme, traces
 from personal.ui.chat import Chat
 from personal.ui.concepts import Concepts
 from personal.ui.desk import Desk, Screen, html
 from personal.ui.doors import UPLOAD, outermost
 from personal.ui.evaluate import Evaluate
-from personal.ui.events import SLOTS
+from personal.ui.events import NONSENSE, SLOTS
 from personal.ui.ordered import OrderedBlocks
 from personal.ui.places import hidden
 from personal.ui.policy import PagePolicy
@@ -187,6 +188,7 @@ class Server:
         return url
 
     def _launch(self, knobs: Settings) -> str:
+        connections.bound()
         _, url, _ = self.page.launch(
             server_name="0.0.0.0" if knobs.space else knobs.host,
             server_port=knobs.port,
@@ -200,6 +202,7 @@ class Server:
             max_file_size=knobs.max_upload_bytes,
             app_kwargs={
                 "lifespan": outermost(knobs),
+                "exception_handlers": {FnIndexInferError: _no_such_endpoint, KeyError: _no_such_endpoint},
                 "middleware": [
                     Middleware(PagePolicy, space=bool(knobs.space), head=theme.head(ASSETS)),
                     Middleware(Visitors, sessions=self.sessions, uploads=self.uploads),
@@ -297,6 +300,13 @@ class Server:
             return PlainTextResponse(hidden(self.settings)(str(error)), status_code=409)
         headers = {"content-disposition": 'attachment; filename="personal.zip"', "cache-control": "no-store"}
         return Response(stream.getvalue(), media_type="application/zip", headers=headers)
+
+
+def _no_such_endpoint(request: Request, error: Exception) -> Response:
+    """Say in words that an endpoint does not exist, where Gradio itself raises what it finds nothing by."""
+    if not request.url.path.startswith("/gradio_api/call/"):
+        raise error
+    return JSONResponse({"detail": NONSENSE}, status_code=404)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from personal.settings import Settings
 from personal.ui import proxies
@@ -42,6 +41,9 @@ READ = re.compile(
 
 WRITE = re.compile(rf"/personal/visit|{UPLOAD}|/gradio_api/(queue/join|cancel|reset|call/(v2/)?\w{{1,64}})")
 """What may be posted to."""
+
+UNASKED = frozenset({"/", "/config"})
+"""What is the same whatever is asked of it: Gradio would look for pages and saved states by the names in a query."""
 
 MAX_QUERY = 4096
 """Longest path and query of a request, bytes."""
@@ -143,7 +145,7 @@ class Doors:
         host, origin = headers.get("host", ""), headers.get("origin")
         if local and (host.rsplit(":", 1)[0] not in LOOPBACK or origin not in (None, f"http://{host}")):
             raise Refused(403, HERE_ONLY)
-        if origin is not None and (not host or urlsplit(origin).netloc != host):
+        if origin is not None and (not host or origin.partition("://")[2] != host):
             raise Refused(403, FOREIGN)
         if not self._by_its_own_page(scope, headers):
             raise Refused(403, HERE_ONLY if local else FOREIGN)
@@ -200,11 +202,18 @@ def _check_route(scope: Scope) -> None:
     path, method = scope["path"], scope["method"]
     if len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")) > MAX_QUERY:
         raise Refused(414, "This address is too long.")
-    if method in {"GET", "HEAD"} and (path == ROBOTS or (READ.fullmatch(path) and ".." not in path.split("/"))):
+    if method in {"GET", "HEAD"} and (path == ROBOTS or (READ.fullmatch(path) and _is_plain(path))):
+        if path in UNASKED:
+            scope["query_string"] = b""
         return
     if method == "POST" and WRITE.fullmatch(path):
         return
     raise Refused(404, NOTHING)
+
+
+def _is_plain(path: str) -> bool:
+    """Tell whether no part of a path leads elsewhere, or is longer than any file's name."""
+    return not any(part == ".." or len(part.encode()) > 255 for part in path.split("/"))
 
 
 def _address(scope: Scope) -> str:
