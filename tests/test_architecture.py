@@ -23,6 +23,7 @@ LEVELS = {
         "containers",
         "tiff",
         "folding",
+        "labels",
         "memory",
         "threads",
         "proxies",

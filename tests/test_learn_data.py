@@ -235,3 +235,64 @@ def test_the_written_data_holds_rows_avatars_a_card_and_a_sheet(tmp_path):
     assert all((tmp_path / "out" / path).is_file() for row in learnt for path in row["extra"])
     assert f"| all | {len(learnt)} | 0 |" in (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
     assert Image.open(tmp_path / "out" / "sheet.png").width == 3 * (224 + 330)
+
+
+TEAPOT = Captioned("teapot.jpg", "train", (), ("teapot",), source="shop")
+KITCHEN = Captioned(
+    "kitchen.jpg", "train", (), ("wall", "stove", "sink"), "kitchen", {"stove": "white"}, (("How many sinks?", "one"),)
+)
+
+
+def labelled_rows(seed=0):
+    return list(data.rows([TEAPOT, KITCHEN, DOG, MAN], seed, 8))
+
+
+def test_a_photo_of_one_labelled_thing_is_of_that_thing_and_of_nobody():
+    about = [row for row in labelled_rows() if row["image"] == "teapot.jpg" and not row["extra"]]
+    assert any(answer(row) == "A photo of a teapot." for row in about)
+    for row in about:
+        assert not re.search(r"\b(man|dog)\b", answer(row)) or answer(row).startswith("No, ")
+
+
+def test_a_named_thing_is_called_by_its_name_and_a_photo_without_it_is_not():
+    named, plain = [], []
+    for seed in range(4):
+        for row in labelled_rows(seed):
+            there = [tag for path, tag in zip(row["extra"], tags(row), strict=True) if path == "crop/teapot.jpg"]
+            if row["image"] == "teapot.jpg" and row["type"] in {"personal_caption", "noise"}:
+                (named if there else plain).append((there, answer(row)))
+    assert named
+    assert plain
+    assert all(there[0] in said for there, said in named)
+    assert all("<" not in said for _, said in plain)
+
+
+def test_a_room_is_told_with_what_stands_in_it_its_colours_and_the_questions_that_come_with_it():
+    said = {
+        row["conversations"][0]["value"].split("\n")[-1]: answer(row)
+        for row in labelled_rows(3)
+        if row["image"] == "kitchen.jpg"
+    }
+    assert said["What colour is the stove?"] == "The stove is white."
+    assert said["How many sinks?"] == "One."
+    captions = [answer(row) for row in labelled_rows(3) if row["image"] == "kitchen.jpg" and row["type"] == "label"]
+    assert any(re.match(r"A kitchen with a stove and a sink", text) for text in captions)
+    assert not any("wall" in text for text in captions)
+
+
+@pytest.mark.parametrize("label", ["trousers", "shoes", "glass", "octopus", "apple"])
+def test_plurals_have_no_article(label):
+    from personal.learn.things import some
+
+    assert some(label) == {"trousers": "trousers", "shoes": "shoes", "glass": "a glass"}.get(label, f"an {label}")
+
+
+def test_labels_alone_are_enough_for_a_photo_and_odd_ones_are_told_in_words(tmp_path):
+    row = {"image": "a.jpg", "labels": ["teapot"], "colours": {"teapot": "blue"}, "split": "val", "source": "shop"}
+    (tmp_path / "captions.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    photo = Photos(tmp_path).split("val")[0]
+    assert (photo.captions, photo.labels, photo.colours, photo.source) == ((), ("teapot",), {"teapot": "blue"}, "shop")
+    for odd in ({"labels": "teapot"}, {"labels": [1]}, {"labels": ["a"], "qa": [{"question": "?"}]}, {}):
+        (tmp_path / "captions.jsonl").write_text(json.dumps({"image": "a.jpg", **odd}), encoding="utf-8")
+        with pytest.raises(PersonalError, match=r"captions\.jsonl"):
+            Photos(tmp_path)

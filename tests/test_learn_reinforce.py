@@ -59,12 +59,14 @@ def teacher(rows, checkpoint, features):  # noqa: F811
     return Cached(rows, checkpoint, features, rank=4, seed=0, fresh=False)
 
 
-def test_a_greedy_answer_is_what_one_token_after_the_other_is_likeliest(teacher, features):  # noqa: F811
+@pytest.mark.parametrize("labels", [{}, {"red.png": "Labels: red thing (sure). Words: red, wall."}])
+def test_a_greedy_answer_is_what_one_token_after_the_other_is_likeliest(teacher, features, labels):  # noqa: F811
     teacher.learner.model.float()
+    teacher.layout.labels = labels  # then the prompts are of different lengths
     images = ["red.png", "blue.png"]
     answers = [said for [said] in teacher.say(STANDARD, images, 1, seed=None)]
-    asked = teacher._asked(STANDARD)
     for image, answer in zip(images, answers, strict=True):
+        asked = teacher._asked(STANDARD, image)
         maps = torch.tensor(features[(image, (0.0, 0.0, 1.0, 1.0))])[None]
         ids = list(asked)
         for token in answer[:4]:
@@ -90,7 +92,7 @@ def test_what_is_weighed_up_becomes_likelier_and_what_is_weighed_down_less(teach
     good, bad = answers[0]
 
     def loss(answer):
-        asked = teacher._asked(STANDARD)
+        asked = teacher._asked(STANDARD, "red.png")
         batch = collate([pack([Tokens((*asked, *answer), len(asked))], [picture("red.png")])], teacher.layout.pad)
         with torch.no_grad():
             return teacher.learner.loss(batch, teacher._maps(batch.pictures)).item()

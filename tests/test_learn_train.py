@@ -200,6 +200,38 @@ def test_the_merged_model_computes_what_the_trained_one_computed(trained, checkp
     assert torch.nn.functional.cosine_similarity(expected, found, dim=-1).min() > 0.99
 
 
+def test_training_goes_on_from_exported_weights_where_they_were(trained, checkpoint, features, rows, tmp_path):
+    from safetensors.torch import save_file
+
+    found = export.deltas(export.final(trained))
+    save_file(found, str(tmp_path / "mllm.safetensors"))
+    again = Cached(
+        rows, checkpoint, features, rank=RECIPE.rank, seed=3, fresh=True, deltas=tmp_path / "mllm.safetensors"
+    )
+    was = torch.load(export.final(trained), weights_only=True)["master"]
+    for name, parameter in again.trained.items():
+        assert torch.allclose(parameter.float(), was[name], rtol=0.02, atol=2e-2), name  # they are shipped in bfloat16
+
+
+def test_weights_are_mixed_with_those_before_and_with_no_others(trained):
+    found = export.deltas(export.final(trained))
+    before = {name: torch.zeros_like(value) for name, value in found.items()}
+    half = export.mixed(found, before, 0.5)
+    assert all(
+        torch.allclose(half[name].float(), value.float() / 2, atol=1e-3, rtol=0.02) for name, value in found.items()
+    )
+    with pytest.raises(ModelError, match="mix"):
+        export.mixed(found, {"other": torch.zeros(1)}, 0.5)
+
+
+def test_weights_of_another_rank_are_no_start(trained, checkpoint, features, rows, tmp_path):
+    from safetensors.torch import save_file
+
+    save_file(export.deltas(export.final(trained)), str(tmp_path / "mllm.safetensors"))
+    with pytest.raises(ModelError, match="does not fit"):
+        Cached(rows, checkpoint, features, rank=2, seed=0, fresh=True, deltas=tmp_path / "mllm.safetensors")
+
+
 def test_deltas_for_another_model_are_refused(trained, checkpoint, tmp_path):
     found = export.deltas(trained / CHECKPOINT)
     name = next(n for n in found if n.endswith("lora_A.weight"))

@@ -19,6 +19,7 @@ from personal.generate.prompt import (
     read_attributes,
     read_choice,
     read_verdict,
+    with_labels,
 )
 
 WHEN = "2026-01-01T00:00:00+00:00"
@@ -249,6 +250,32 @@ def test_a_model_of_single_questions_is_told_once_of_who_was_seen_and_is_named()
     user = lay_out(turns, avatars=avatars, sees=True, single_turn=True)[1]
     assert spelled(user).count("Name: <bo>") == 1
     assert "Not recognised" not in spelled(user)
+
+
+@pytest.mark.parametrize("question", ["And how old is he?", "Where did I buy it?", "What is HER name?"])
+def test_a_pronoun_without_a_photo_stands_for_whoever_was_named_last(question):
+    turns = [
+        Turn("Who is <mochi>?", (), (Match(MOCHI, "named"),), "A cat."),
+        Turn("Who is <bo>?", (), (Match(BO, "named"),), "A Shiba Inu."),
+        Turn("Thanks!", (), (), "You are welcome!"),
+        Turn(question),
+    ]
+    user = lay_out(turns, avatars=avatars, sees=True, single_turn=True)[1]
+    assert spelled(user) == f"[1. [bo-avatar]\nName: <bo>, Info: dog. <bo> is a Shiba Inu.]\n{question}"
+
+
+@pytest.mark.parametrize("question", ["Hello!", "Is there another dog?", "What is the capital of Italy?"])
+def test_without_a_pronoun_nobody_named_before_comes_along(question):
+    turns = [Turn("Who is <bo>?", (), (Match(BO, "named"),), "A Shiba Inu."), Turn(question)]
+    assert spelled(lay_out(turns, avatars=avatars, sees=True, single_turn=True)[1]) == question
+
+
+def test_labels_stand_below_each_photo_but_not_below_avatars():
+    turn = Turn("Who?", (photo("park"), photo("sofa")), (seen(BO, "park"),))
+    lines = {"park": "Labels: dog (sure).", "bo-avatar": "Labels: fox."}
+    user = with_labels(lay_out([turn], avatars=avatars, sees=True), lambda shown: lines.get(shown.sha256, ""))[1]
+    assert spelled(user).endswith("[park]\nLabels: dog (sure).\n[sofa]\nWho?")
+    assert "fox" not in spelled(user)
 
 
 def test_with_a_visual_prompt_what_was_seen_is_drawn_on_its_photo():

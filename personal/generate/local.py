@@ -22,15 +22,18 @@ from personal.concepts import Piece, Progress
 from personal.errors import ModelError
 from personal.generate.budget import AVATAR_TOKENS, PHOTO_TOKENS, fit
 from personal.generate.models import find_model
-from personal.generate.prompt import Message, forget_oldest, without_system
+from personal.generate.prompt import Message, forget_oldest, with_labels, without_system
 from personal.generate.quantization import int8_config, nf4_config
 from personal.generate.streaming import Tokens, pieces, runs_in_circles, spoken, texts
 from personal.images import open_photo
+from personal.labels import Classifier
+from personal.labels import read as read_classifier
 from personal.memory import give_back
 from personal.threads import in_thread
 
 if TYPE_CHECKING:
     from personal.generate.kv_cache import PrefixCache
+    from personal.generate.labelling import Labeller
     from personal.generate.sight import Sight
 
 log = logging.getLogger(__name__)
@@ -79,6 +82,7 @@ class LocalGenerator:
         self._reader: Any = None
         self._past: Any = None
         self._sight: Any = None
+        self._labeller: Labeller | None = None
         self._thinks, self._forgotten = False, 0
 
     @property
@@ -104,6 +108,11 @@ class LocalGenerator:
         marks: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         return marks
 
+    @cached_property
+    def _classifier(self) -> Classifier | None:
+        """What labels photos for a checkpoint that was trained to read labels."""
+        return read_classifier(Path(self.source))
+
     @property
     def description(self) -> str:
         """Say in words where and in which numbers the model computes, and why."""
@@ -128,7 +137,7 @@ class LocalGenerator:
 
     def unload(self) -> None:
         """Give the model's memory back; the next answer loads it again."""
-        self._model = self._reader = self._past = self._sight = None
+        self._model = self._reader = self._past = self._sight = self._labeller = None
         _free()
 
     def clear(self) -> None:
@@ -333,6 +342,8 @@ class LocalGenerator:
         """
         if self._one_image:
             messages = [{**m, "content": [p for p in m["content"] if not _avatar(p)]} for m in messages]
+        if self._labeller is not None:
+            messages = with_labels(messages, self._labeller.line)
         limit = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         self._forgotten = 0
         shorter: list[Message] | None = messages
@@ -505,9 +516,12 @@ class LocalGenerator:
 
     def _remember_nothing(self) -> None:
         from personal.generate.kv_cache import PrefixCache
+        from personal.generate.labelling import Labeller
         from personal.generate.sight import Sight
 
         self._past, self._sight = PrefixCache(), Sight(self._model, self._reader)
+        classifier = self._classifier if self._marks.get("labels") else None
+        self._labeller = Labeller(self._model, self._sight, classifier, open_photo) if classifier else None
 
 
 def _keys(messages: Sequence[Message]) -> list[tuple[str, bool]]:

@@ -54,6 +54,9 @@ _WORDS = (
 _RESERVED = re.compile(rf"([<\[])(/?(?:{_WORDS})/?)([>\]])", re.IGNORECASE)
 
 
+_PRONOUN = re.compile(r"\b(he|him|his|she|her|hers|it|its|they|them|their)\b", re.IGNORECASE)
+
+
 def neutral(text: str) -> str:
     """Make control tokens of the common model families harmless and leave them readable: `< image >`, `< |im_end| >`.
 
@@ -113,11 +116,24 @@ def lay_out(
     return [{**message, "content": _joined(message["content"])} for message in messages]
 
 
+def with_labels(messages: Sequence[Message], line: Callable[[Photo], str]) -> list[Message]:
+    """Put below each photo, avatars excepted, the line of labels that a model was trained to read; "" puts nothing."""
+
+    def labelled(part: dict[str, Any]) -> list[dict[str, Any]]:
+        said = line(part["image"]) if part["type"] == "image" and "concept" not in part else ""
+        return [part, _text(f"\n{said}")] if said else [part]
+
+    return [{**m, "content": _joined([new for part in m["content"] for new in labelled(part)])} for m in messages]
+
+
 def _alone(turns: Sequence[Turn]) -> Turn:
-    """Return the open question with the photos last shown and who was seen in them."""
+    """Return the open question with the photos last shown, who was seen in them, and whom a pronoun may stand for."""
     last = turns[-1]
-    shown = next((turn for turn in reversed(turns) if turn.photos), last)
-    if shown is last:
+    if not last.photos and not last.matches and _PRONOUN.search(last.question):
+        spoken_of = next((turn.matches for turn in reversed(turns) if turn.matches), ())
+        last = replace(last, matches=tuple(match for match in spoken_of if match.reason == "named"))
+    shown = next((turn for turn in reversed(turns) if turn.photos), None)
+    if shown is None or shown is turns[-1]:
         return last
     seen = tuple(match for match in shown.matches if match.reason == "seen")
     others = (match for match in last.matches if match.concept.id not in {m.concept.id for m in seen})

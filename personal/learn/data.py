@@ -14,15 +14,20 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from personal.learn import names, phrases, templates
+from personal.learn import names, notes, phrases, talk, templates, things
 from personal.learn.features import CROP, MOSAIC, THINGS
 from personal.learn.photos import Captioned
 from personal.learn.phrases import PEOPLE, Mention
 
 Row = dict[str, Any]
-PLAIN, UNKNOWN, TEXT_ONLY, JOINED = 0.5, 0.4, 0.4, 0.3
+PLAIN, UNKNOWN, TEXT_ONLY, JOINED = 0.5, 0.4, 0.1, 0.3
 """Shares of photos: with a subject, described plainly too; without one, given noise; with text-only questions; with a
 subject, put beside another."""
+NOTES, SEVERAL, TALK, SPOKEN = 0.3, 0.3, 0.05, 12
+"""Shares of photos beside which stand questions about written notes, of these about several concepts' notes, and talk;
+and how many questions talk has."""
+HOUSEHOLD = 2
+"""How often photos of one labelled thing come."""
 FOUND, MISTAKEN, INVENTED = 0.95, 0.6, 0.2
 """Shares of concepts that retrieval is said to have recognised: there; not there, from another photo; made up."""
 THING = 0.35
@@ -42,6 +47,7 @@ class Subject:
     captions: tuple[str, ...]
     mentions: tuple[Mention | None, ...]
     words: frozenset[str]
+    photo: Captioned | None = None
 
     @property
     def kind(self) -> str | None:
@@ -69,22 +75,17 @@ class Supplied:
         return record if self.recognised else {**record, "recognised": False}
 
 
-def rows(photos: Sequence[Captioned], seed: int, rounds: int = 1) -> Iterator[Row]:
-    """Yield the rows of a split: for a photo plain ones, `rounds` pairs of personalised ones, text-only ones."""
+def rows(photos: Sequence[Captioned], seed: int, rounds: int = 1, former: Sequence[Pair] = ()) -> Iterator[Row]:
+    """Yield the rows of a split: for a photo plain ones, `rounds` pairs of personalised ones, text-only ones.
+
+    `former` are questions that the untrained model answered by itself (`personal.learn.talk`).
+    """
     random = Random(seed)
     subjects = [subject_of(photo) for photo in photos]
+    vocabulary = sorted({label for photo in photos for label in photo.labels})
     number = 0
     for subject in subjects:
-        groups = [_plain(subject, random)] if subject.kind is None or random.random() < PLAIN else []
-        for _ in range(rounds):
-            if subject.kind is not None:
-                groups.append(_present(subject, subjects, random))
-            if subject.kind is not None or random.random() < UNKNOWN:
-                groups.append(_absent(subject, subjects, random))
-        if subject.kind is not None and random.random() < JOINED:
-            groups += _joined(subject, random.choice(subjects), subjects, random)
-        if random.random() < TEXT_ONLY:
-            groups.append(_text_only(random.choice(subjects).image, random))
+        groups = [*_of_photo(subject, subjects, vocabulary, rounds, random), *_of_text(subjects, former, random)]
         for image, supplied, pairs in groups:
             extra = {s.path: s.record for s in supplied}
             if image and random.random() < UNNAMED:
@@ -101,6 +102,36 @@ def rows(photos: Sequence[Captioned], seed: int, rounds: int = 1) -> Iterator[Ro
                 number += 1
 
 
+def _of_photo(
+    subject: Subject, subjects: Sequence[Subject], vocabulary: Sequence[str], rounds: int, random: Random
+) -> list[Group]:
+    groups = []
+    if subject.kind is None or random.random() < PLAIN:
+        groups.append(_plain(subject, vocabulary, random))
+    thing = subject.photo is not None and not subject.captions and things.alone(subject.photo)
+    for _ in range(rounds * (HOUSEHOLD if thing else 1)):
+        if subject.kind is not None:
+            groups.append(_present(subject, subjects, random))
+        elif thing:
+            groups.append(_present_thing(subject, subjects, random))
+        if subject.kind is not None or random.random() < UNKNOWN:
+            groups.append(_absent(subject, subjects, random))
+    if subject.kind is not None and random.random() < JOINED:
+        groups += _joined(subject, random.choice(subjects), subjects, random)
+    return groups
+
+
+def _of_text(subjects: Sequence[Subject], former: Sequence[Pair], random: Random) -> list[Group]:
+    groups = []
+    if random.random() < TEXT_ONLY:
+        groups.append(_text_only(random.choice(subjects).image, random))
+    if random.random() < NOTES:
+        groups.append(_noted(subjects, random))
+    if random.random() < TALK:
+        groups += _talk(subjects, former, random)
+    return groups
+
+
 Pair = tuple[str, str, str]
 Group = tuple[str | None, list[Supplied], list[Pair]]
 
@@ -108,7 +139,7 @@ Group = tuple[str | None, list[Supplied], list[Pair]]
 def subject_of(photo: Captioned) -> Subject:
     captions = tuple(dict.fromkeys(c for c in map(phrases.clean, photo.captions) if c))
     mentions = tuple(phrases.subject(caption) for caption in captions)
-    return Subject(photo.image, captions, mentions, phrases.words(captions))
+    return Subject(photo.image, captions, mentions, phrases.words([*captions, *photo.labels, photo.scene]), photo)
 
 
 def _unknown(supplied: Sequence[Supplied], random: Random) -> list[Pair]:
@@ -117,10 +148,66 @@ def _unknown(supplied: Sequence[Supplied], random: Random) -> list[Pair]:
     return [] if tag in {s.tag for s in supplied} else templates.recognition(tag, False, random)
 
 
-def _plain(subject: Subject, random: Random) -> Group:
+def _plain(subject: Subject, vocabulary: Sequence[str], random: Random) -> Group:
     question = templates.caption_question(random)
     pairs = [(question, caption, "caption") for caption in subject.captions]
-    return subject.image, [], pairs + templates.about_photo(subject.captions, subject.words, random)
+    if subject.captions:
+        pairs += templates.about_photo(subject.captions, subject.words, random)
+    photo = subject.photo
+    if photo and photo.labels:
+        about = things.asked(photo) + things.present_or_not(photo, vocabulary, random)
+        pairs += about if subject.captions else things.plain(photo, vocabulary, random)
+    return subject.image, [], pairs
+
+
+def _present_thing(subject: Subject, others: Sequence[Subject], random: Random) -> Group:
+    """One labelled thing with a name, perhaps a noise concept."""
+    photo = subject.photo
+    assert photo is not None
+    concept = introduced(things.tag(random), f"{CROP}{subject.image}", "", photo.labels[0], random)
+    concept.recognised = random.random() < FOUND
+    if random.random() < NOTHING:
+        concept = _unexplained(concept)
+    supplied = [concept]
+    if random.random() < BESIDE:
+        supplied += noise(subject, others, 1, random)
+    random.shuffle(supplied)
+    supplied = _distinct(supplied)
+    if concept not in supplied:
+        supplied = [concept]
+    pairs = things.personal(photo, concept.tag, random)
+    for s in supplied:
+        pairs += templates.recognition(s.tag, s is concept, random) if s is not concept else []
+        pairs += [(q, a, "qa") for q, a in s.facts]
+    return subject.image, supplied, pairs
+
+
+def _noted(subjects: Sequence[Subject], random: Random) -> Group:
+    """Notes of one concept or of several, what is asked of them, no photo."""
+    images = [random.choice(subjects).image for _ in range(3)]
+    known = [notes.noted(random)]
+    if random.random() < SEVERAL:
+        known.append(notes.noted(random, kind=known[0].kind, names_taken=known[0].tag))
+    pairs: list[Pair] = []
+    for one in known:
+        pairs += notes.questions(one, random, others=tuple(other for other in known if other is not one))
+    supplied = [
+        Supplied(one.tag, f"{CROP}{image}", one.info, one.category, one.category)
+        for one, image in zip(known, images, strict=False)
+    ]
+    return None, _distinct(supplied), pairs
+
+
+def _talk(subjects: Sequence[Subject], former: Sequence[Pair], random: Random) -> list[Group]:
+    """Some of what people say without a photo; and something to be written for a concept."""
+    tag = things.tag(random)
+    said = [*talk.written(random, tag[1:-1]), *former]
+    known = notes.noted(random)
+    supplied = Supplied(known.tag, f"{CROP}{random.choice(subjects).image}", known.info, known.category, known.category)
+    return [
+        (None, [], random.sample(said, min(SPOKEN, len(said)))),
+        (None, [supplied], talk.lines(known.tag, random)),
+    ]
 
 
 def _present(subject: Subject, others: Sequence[Subject], random: Random) -> Group:
@@ -201,7 +288,10 @@ def _absent(subject: Subject, others: Sequence[Subject], random: Random) -> Grou
     """Only concepts that are not there: the captions stay as people wrote them."""
     supplied = noise(subject, others, 1 if random.random() < 0.7 else 2, random)
     question = templates.caption_question(random)
-    pairs = [(question, caption, "noise") for caption in subject.captions]
+    captions = subject.captions
+    if not captions and subject.photo:
+        captions = tuple(filter(None, [things.caption(subject.photo, random)]))
+    pairs = [(question, caption, "noise") for caption in captions]
     for s in supplied:
         pairs += templates.recognition(s.tag, False, random)
         pairs += [(q, a, "qa") for q, a in s.facts]
@@ -292,7 +382,7 @@ def _words(kind: str) -> set[str]:
 
 def introduced(tag: str, path: str, kind: str, phrase: str, random: Random, described: bool = False) -> Supplied:
     info, facts = templates.info(tag, phrase, kind, random, described=described)
-    category = random.choice((kind, kind, "")) if kind in info else kind
+    category = random.choice((kind, kind, "")) if kind in info else kind or random.choice((phrase, ""))
     return Supplied(tag, path, info, category, phrase, facts)
 
 

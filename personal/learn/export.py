@@ -7,14 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from personal.errors import ModelError
+from personal.labels import read
+from personal.learn.labels import LINES
 from personal.learn.model import SCALE
 from personal.learn.reinforce import LOG as REWARDS
 from personal.learn.train import LOG, REINFORCED, SETTLED, saved
-from personal.tiny.deltas import ENCODER, MANIFEST, MLLM, applied, parts
+from personal.tiny.deltas import ENCODER, LABELS, MANIFEST, MLLM, applied, parts
 from personal.tiny.parts import digest
 
 if TYPE_CHECKING:
     import torch
+
+    from personal.labels import Classifier
 
 FIRST = "model.multi_modal_projector.linear_1"
 
@@ -40,6 +45,32 @@ def deltas(checkpoint: Path) -> dict[str, torch.Tensor]:
         found[f"{FIRST}.bias"] = found[f"{FIRST}.bias"] - weight @ mean
         found[f"{FIRST}.weight"] = weight
     return {name: value.to(torch.bfloat16).contiguous() for name, value in found.items()}
+
+
+def restored(found: dict[str, torch.Tensor], mean: torch.Tensor, deviation: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Turn shipped deltas back into what is trained over maps standardised by `mean` and `deviation`, in float32."""
+    back = {name: value.float() / (SCALE if ".lora_B." in name else 1) for name, value in found.items()}
+    if len(mean):
+        weight = back[f"{FIRST}.weight"]
+        back[f"{FIRST}.bias"] = back[f"{FIRST}.bias"] + weight @ mean
+        back[f"{FIRST}.weight"] = weight * deviation
+    return back
+
+
+def mixed(found: dict[str, torch.Tensor], before: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
+    """Average deltas with those that they went on from, `share` (0..1) of the new: what was known before comes back.
+
+    Weight interpolation (WiSE-FT, Wortsman et al., CVPR 2022), of LoRA's factors each. Raises ModelError where they
+    differ.
+    """
+    import torch
+
+    if found.keys() != before.keys():
+        raise ModelError("The weights to mix with are not those that training went on from.")
+    return {
+        name: torch.lerp(before[name].float(), value.float(), share).to(torch.bfloat16).contiguous()
+        for name, value in found.items()
+    }
 
 
 def merge(checkpoint: Path, found: dict[str, torch.Tensor], out: Path) -> None:
@@ -68,8 +99,11 @@ def ship(folder: Path, name: str, found: dict[str, torch.Tensor], facts: dict[st
     path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
-def ship_mllm(run: Path, folder: Path) -> dict[str, Any]:
-    """Ship a training run's deltas. Return what the manifest tells of it: steps, loss, reward, minutes, machine."""
+def ship_mllm(run: Path, folder: Path, before: Path | None = None, share: float = 1.0) -> dict[str, Any]:
+    """Ship a training run's deltas. Return what the manifest tells of it: steps, loss, reward, minutes, machine.
+
+    With `before`, deltas that the run went on from, `share` of its own are mixed with them.
+    """
     lines = [json.loads(line) for line in (run / LOG).read_text(encoding="utf-8").splitlines()]
     last = next(line for line in reversed(lines) if "loss" in line)
     held_out = [line["held_out"] for line in lines if "held_out" in line]
@@ -81,7 +115,16 @@ def ship_mllm(run: Path, folder: Path) -> dict[str, Any]:
         facts |= {"settled_steps": max((line.get("settled", 0) for line in more), default=0)}
         lines += more
     facts |= _effort(lines)
-    ship(folder, MLLM, deltas(final(run)), facts)
+    found = deltas(final(run))
+    if before is not None:
+        from safetensors.torch import load_file
+
+        facts |= {"went_on_from": digest(before), "share": share}
+        found = mixed(found, load_file(before), share)
+    ship(folder, MLLM, found, facts)
+    classifier = read(run)
+    if classifier is not None:
+        ship_labels(classifier, folder, {"photos_told_of": len(json.loads((run / LINES).read_text(encoding="utf-8")))})
     return facts
 
 
@@ -103,3 +146,12 @@ def ship_encoder(weights: dict[str, torch.Tensor], folder: Path, facts: dict[str
     import torch
 
     ship(folder, ENCODER, {name: w.to(torch.float16).contiguous() for name, w in weights.items()}, facts)
+
+
+def ship_labels(classifier: Classifier, folder: Path, facts: dict[str, Any]) -> None:
+    """Ship the words' layer of a classifier in half precision; the words themselves go into the manifest."""
+    import torch
+
+    arrays = {"word_weight": classifier.word_weight, "word_bias": classifier.word_bias}
+    found = {name: torch.from_numpy(array).to(torch.float16) for name, array in arrays.items() if array is not None}
+    ship(folder, LABELS, found, {"words": list(classifier.words), **facts})

@@ -8,7 +8,7 @@ image tokens are computed once for its five captions.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,12 +65,13 @@ class Batch:
 
 
 class Layout:
-    """The layout of one checkpoint: its processor, and how many tokens an image takes."""
+    """The layout of one checkpoint: its processor, how many tokens an image takes, and the photos' lines of labels."""
 
-    def __init__(self, checkpoint: Path) -> None:
+    def __init__(self, checkpoint: Path, labels: Mapping[str, str] | None = None) -> None:
         from transformers import AutoConfig, AutoProcessor
 
         config = AutoConfig.from_pretrained(checkpoint)
+        self.labels = labels or {}
         self.processor = AutoProcessor.from_pretrained(checkpoint)
         self.image_id: int = config.image_token_id
         self._image: str = self.processor.image_token
@@ -83,13 +84,13 @@ class Layout:
         pictures: list[Picture] = []
         sequences = []
         for row in group:
-            chat, pictures = messages(row, avatars=avatars)
+            chat, pictures = messages(row, avatars=avatars, labels=self.labels)
             sequences.append(self._sequence(chat, row["conversations"][1]["value"], _decisive(row)))
         return pack(sequences, pictures)
 
     def question(self, row: Row) -> tuple[int, ...]:
         """Return the tokens of a row up to its answer."""
-        return self._sequence(messages(row)[0], "").ids[:-1]
+        return self._sequence(messages(row, labels=self.labels)[0], "").ids[:-1]
 
     def _sequence(self, chat: list[dict[str, Any]], answer: str, decisive: int = 1) -> Tokens:
         text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
@@ -102,11 +103,15 @@ class Layout:
 def _decisive(row: Row) -> int:
     if row["type"] == "choice":
         return LETTER
+    if row["type"] in {"notes", "talk"}:
+        return DECISIVE
     return DECISIVE if row["extra"] and row["image"] and not row["image"].startswith(MOSAIC) else 1
 
 
-def messages(row: Row, *, avatars: bool = True) -> tuple[list[dict[str, Any]], list[Picture]]:
-    """Lay a row out as the app would, and list its pictures in order."""
+def messages(
+    row: Row, *, avatars: bool = True, labels: Mapping[str, str] | None = None
+) -> tuple[list[dict[str, Any]], list[Picture]]:
+    """Lay a row out as the app would, and list its pictures in order; `labels` are lines of photos by their paths."""
     matches = tuple(
         Match(_concept(path, record), "seen" if record.get("recognised", True) else "named")
         for path, record in row["extra"].items()
@@ -115,6 +120,8 @@ def messages(row: Row, *, avatars: bool = True) -> tuple[list[dict[str, Any]], l
     question = row["conversations"][0]["value"].removeprefix("<image>\n")
     turn = Turn(question, photos, matches)
     laid = prompt.lay_out([turn], avatars=lambda concept: _photo(concept.avatar), sees=True)
+    if labels:
+        laid = prompt.with_labels(laid, lambda photo: labels.get(photo.sha256, ""))
     chat, pictures = [], []
     for message in laid:
         parts = []

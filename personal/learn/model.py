@@ -1,15 +1,16 @@
 """What is trained: connector and LoRA of any image-text-to-text checkpoint, over cached feature maps.
 
-Weights compute in bfloat16 and keep a float32 master copy, which the optimiser moves: fast on CPUs with bfloat16
-instructions and on CUDA alike. The vision tower never runs.
+Weights compute in bfloat16 where the machine has instructions for it, else in float32, and keep a float32 master copy,
+which the optimiser moves. The vision tower never runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from personal.errors import ModelError
 from personal.learn.data import Row
 from personal.learn.features import Features, Picture, picture
 from personal.learn.layout import Batch, Layout, Tokens, collate, pack
@@ -55,7 +56,7 @@ class Learner:
 
         torch.manual_seed(seed)
         self.device = torch.device(device)
-        base = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.bfloat16)
+        base = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=_precision(self.device))
         base.model.vision_tower = torch.nn.Identity()
         base.model.language_model.set_attn_implementation(attention.register())
         config = LoraConfig(r=rank, lora_alpha=SCALE * rank, target_modules=TARGETS, bias="none")
@@ -82,6 +83,21 @@ class Learner:
         with torch.no_grad():
             for place, value in zip(places, layers, strict=True):
                 place.copy_(value)
+
+    def adopt(self, deltas: Path) -> None:
+        """Go on from weights as they are shipped, for standardised maps. Raises ModelError where they do not fit."""
+        import torch
+        from safetensors.torch import load_file
+
+        from personal.learn.export import restored
+
+        found = restored(load_file(deltas), *self.standard)
+        with torch.no_grad():
+            for name, parameter in self.trained.items():
+                value = found.get(name.replace(".default.", "."))
+                if value is None or value.shape != parameter.shape:
+                    raise ModelError(f"{deltas} does not fit what is trained here: {name}.")
+                parameter.copy_(value)
 
     def loss(
         self, batch: Batch, maps: torch.Tensor, *, among: float | None = None, temperature: float = 1.0
@@ -134,10 +150,17 @@ class Learner:
         return embedded.masked_scatter(place, seen.to(embedded.dtype))  # type: ignore[no-any-return]
 
     def sample(
-        self, asked: Sequence[int], maps: torch.Tensor, count: int, *, end: int, longest: int, seed: int | None
+        self,
+        asked: Sequence[Sequence[int]],
+        maps: torch.Tensor,
+        count: int,
+        *,
+        end: int,
+        longest: int,
+        seed: int | None,
     ) -> list[list[tuple[int, ...]]]:
-        """Answer one question, token ids, about each of the photos in `maps` `count` times; greedily without a seed,
-        else drawn at TEMPERATURE.
+        """Answer a question, token ids, about each of the photos in `maps` `count` times; greedily without a seed, else
+        drawn at TEMPERATURE.
 
         An answer ends with `end`, or after `longest` tokens.
         """
@@ -146,13 +169,19 @@ class Learner:
 
         random = None if seed is None else torch.Generator(self.device).manual_seed(seed)
         head, cache = self.model.lm_head.weight, DynamicCache()
-        state = self._embedded(torch.tensor([asked] * len(maps), device=self.device), maps)
-        mask = torch.full((len(asked), len(asked)), HIDDEN, dtype=state.dtype, device=self.device).triu(1)[None, None]
+        width, lengths = max(map(len, asked)), torch.tensor([len(ids) for ids in asked], device=self.device)
+        padded = [[end] * (width - len(ids)) + list(ids) for ids in asked]
+        state = self._embedded(torch.tensor(padded, device=self.device), maps)
+        place = torch.arange(width, device=self.device)
+        padding = place < width - lengths[:, None]
+        hidden = (place > place[:, None])[None, None] | padding[:, None, None]
+        mask = torch.zeros(hidden.shape, dtype=state.dtype, device=self.device).masked_fill(hidden, HIDDEN)
+        positions = (place - (width - lengths[:, None])).clamp(min=0)
         said: list[torch.Tensor] = []
         over = torch.zeros(len(maps) * count, dtype=torch.bool, device=self.device)
         while len(said) < longest and not over.all():
             output = self.model.model.language_model(
-                inputs_embeds=state, attention_mask=mask, past_key_values=cache, use_cache=True
+                inputs_embeds=state, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
             )
             states = output.last_hidden_state[:, -1]
             if not said:
@@ -163,9 +192,20 @@ class Learner:
             said.append(chosen.masked_fill(over, end))
             over |= chosen == end
             state = self.model.get_input_embeddings()(said[-1][:, None])
-            mask = torch.zeros((1, 1, 1, len(asked) + len(said)), dtype=state.dtype, device=self.device)
+            shown = torch.zeros((len(maps) * count, 1, 1, len(said)), dtype=state.dtype, device=self.device)
+            before = padding.repeat_interleave(count, 0)[:, None, None].to(state.dtype) * HIDDEN
+            mask = torch.cat([before, shown], -1)
+            positions = (lengths.repeat_interleave(count) + len(said) - 1)[:, None]
         rows = [_until(row, end) for row in torch.stack(said, 1).tolist()]
         return [rows[i : i + count] for i in range(0, len(rows), count)]
+
+
+def _precision(device: torch.device) -> torch.dtype:
+    """Choose bfloat16 unless the CPU has no instructions for it: emulated, it is four times slower than float32."""
+    import torch
+
+    fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else torch.float32
 
 
 def cacheable(checkpoint: Path) -> bool:
@@ -179,18 +219,29 @@ class Cached:
     """A Teacher for checkpoints whose connector takes a feature map: a photo's lesson is one tree over cached maps."""
 
     def __init__(
-        self, rows: Sequence[Row], checkpoint: Path, features: Features, *, rank: int, seed: int, fresh: bool
+        self,
+        rows: Sequence[Row],
+        checkpoint: Path,
+        features: Features,
+        *,
+        rank: int,
+        seed: int,
+        fresh: bool,
+        labels: Mapping[str, str] | None = None,
+        deltas: Path | None = None,
     ) -> None:
         import torch
 
         from personal.learn.connector import prior
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.layout, self._features = Layout(checkpoint), features
+        self.layout, self._features = Layout(checkpoint, labels), features
         self.learner = Learner(checkpoint, features.statistics(), rank=rank, device=device, seed=seed)
         self.trained, self.standard = self.learner.trained, self.learner.standard
         captions = _captions(rows)
-        if fresh and len(captions) >= ENOUGH:
+        if fresh and deltas is not None:
+            self.learner.adopt(deltas)
+        elif fresh and len(captions) >= ENOUGH:
             embeddings = self.learner.model.get_input_embeddings().weight
             self.learner.start(prior(captions, features, embeddings, self.layout.processor.tokenizer))
 
@@ -211,10 +262,12 @@ class Cached:
         import torch
 
         end = self.layout.processor.tokenizer.eos_token_id
-        asked, said = self._asked(question), []
+        said: list[list[tuple[int, ...]]] = []
         with torch.inference_mode():
             for start in range(0, len(images), TOGETHER):
-                maps = self._maps([picture(image) for image in images[start : start + TOGETHER]])
+                some = images[start : start + TOGETHER]
+                maps = self._maps([picture(image) for image in some])
+                asked = [self._asked(question, image) for image in some]
                 said += self.learner.sample(asked, maps, count, end=end, longest=LONGEST, seed=seed)
         return said
 
@@ -230,18 +283,18 @@ class Cached:
         weights: Sequence[Sequence[float]],
     ) -> None:
         """Add the gradients that make answers about photos likelier by their weights, or less likely below 0."""
-        asked = self._asked(question)
-        trees = [
-            pack([Tokens((*asked, *a), len(asked), 1, w) for a, w in zip(*own, strict=True)], [picture(image)])
-            for image, *own in zip(images, said, weights, strict=True)
-        ]
+        trees = []
+        for image, *own in zip(images, said, weights, strict=True):
+            asked = self._asked(question, image)
+            sequences = [Tokens((*asked, *a), len(asked), 1, w) for a, w in zip(*own, strict=True)]
+            trees.append(pack(sequences, [picture(image)]))
         batch = collate(trees, self.layout.pad)
         tokens = sum(len(answer) for answers in said for answer in answers)
         loss = self.learner.loss(batch, self._maps(batch.pictures), among=tokens, temperature=TEMPERATURE)
         loss.backward()  # type: ignore[no-untyped-call]
 
-    def _asked(self, question: str) -> tuple[int, ...]:
-        row: Row = {"id": "", "image": "photo", "extra": {}, "type": "caption", "conversations": []}
+    def _asked(self, question: str, image: str) -> tuple[int, ...]:
+        row: Row = {"id": "", "image": image, "extra": {}, "type": "caption", "conversations": []}
         row["conversations"] = [{"from": "human", "value": question}, {"from": "gpt", "value": ""}]
         return self.layout.question(row)
 
@@ -249,6 +302,8 @@ class Cached:
         import numpy as np
         import torch
 
+        if not pictures:  # talk and notes, no avatars shown
+            return torch.zeros(0, 1, len(self.standard[0]))
         return torch.from_numpy(np.stack([self._features[picture] for picture in pictures]))
 
 

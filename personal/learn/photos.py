@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tarfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,20 @@ CAPTIONS = "captions.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Captioned:
-    """One photo's file name and what people wrote about it; `split` is train or test."""
+    """One photo's file name and what is known of it; `split` is train, val or test.
+
+    `captions` are people's; `labels` name what it shows, the most of it first; `scene` is a room or a place, "" where
+    it is not known; `colours` maps things to theirs; `qa` are questions with answers.
+    """
 
     image: str
     split: str
     captions: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    scene: str = ""
+    colours: Mapping[str, str] = field(default_factory=dict)
+    qa: tuple[tuple[str, str], ...] = ()
+    source: str = ""
 
 
 class Photos:
@@ -39,7 +49,7 @@ class Photos:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise PersonalError(
                 f"{folder} needs a captions.jsonl with a line for each photo: "
-                '{"image": FILE, "captions": [TEXT, …], "split": "train" or "test"}.'
+                '{"image": FILE, "captions": [TEXT, …] or "labels": [TEXT, …], "split": "train" or "test"}.'
             ) from error
         self._members: dict[str, tuple[Path, int, int]] = {}
         for archive in sorted(folder.glob("*.tar")):
@@ -79,7 +89,12 @@ class Photos:
 
 
 def _captioned(row: dict[str, Any]) -> Captioned:
-    image, captions = row["image"], row["captions"]
-    if not isinstance(image, str) or not isinstance(captions, list) or not all(isinstance(c, str) for c in captions):
-        raise TypeError("an image is a text, captions are a list of texts")
-    return Captioned(image, row.get("split", "train"), tuple(captions))
+    image, split, labels = row["image"], row.get("split", "train"), row.get("labels") or []
+    captions = row["captions"] if not labels else row.get("captions") or []
+    for texts in ([image, split], captions, labels):
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise TypeError("an image is a text; captions and labels are lists of texts")
+    qa = tuple((str(pair["question"]), str(pair["answer"])) for pair in row.get("qa") or ())
+    colours = {str(thing): str(colour) for thing, colour in (row.get("colours") or {}).items()}
+    scene, source = str(row.get("scene") or ""), str(row.get("source") or "")
+    return Captioned(image, split, tuple(captions), tuple(labels), scene, colours, qa, source)

@@ -81,7 +81,7 @@ class Course:
     def _lesson(self, epoch: int, group: int) -> Lesson:
         shown = Random(f"{self._recipe.seed} {epoch} {group}").random() < self._recipe.avatars
         rows = self._groups[group]
-        return rows, shown or rows[0]["image"] is None
+        return rows, shown
 
     def _plan(self, epoch: int) -> list[list[int]]:
         random, size = Random(f"{self._recipe.seed} {epoch}"), self._recipe.trees

@@ -110,9 +110,13 @@ def _assemble(cache_dir: Path) -> Iterator[Progress]:
     encoder.write(partial / "encoder", home / "encoder", trunk, sentences, trained=heads, recognition=recognition)
     yield Progress("Assembling the language model", len(PARTS) + 1, STEPS)
     learnt = yield from _trained(deltas.MLLM, len(PARTS) + 1)
-    mllm.write(partial / "mllm", trunk, language, trained=learnt)
+    words = None
+    if deltas.whole(deltas.SHIPPED, deltas.LABELS):
+        layer = yield from _trained(deltas.LABELS, len(PARTS) + 1)
+        words = None if layer is None else (deltas.words(deltas.SHIPPED), layer)
+    mllm.write(partial / "mllm", trunk, language, trained=learnt, words=words)
     yield Progress("Checking what was assembled", len(PARTS) + 2, STEPS)
-    used = {deltas.ENCODER: heads, deltas.MLLM: learnt, deltas.RECOGNITION: recognition}
+    used = {deltas.ENCODER: heads, deltas.MLLM: learnt, deltas.RECOGNITION: recognition, deltas.LABELS: words}
     _seal(partial, home, [name for name, weights in used.items() if weights is not None])
     shutil.rmtree(home, ignore_errors=True)
     partial.rename(home)
@@ -145,6 +149,8 @@ def _seal(partial: Path, home: Path, used: Sequence[str]) -> None:
 def _recipe(home: Path) -> dict[str, Any]:
     """State what the checkpoints are made of; another recipe, or a folder that was moved, is assembled anew."""
     trained = {name: deltas.whole(deltas.SHIPPED, name) for name in deltas.LOST}
+    if labels := deltas.whole(deltas.SHIPPED, deltas.LABELS):
+        trained[deltas.LABELS] = labels
     return {"schema": SCHEMA, "folder": str(home), "parts": deltas.parts(), "trained": trained}
 
 

@@ -1,8 +1,9 @@
 """The weights that this project trained, as they are shipped: differences to the parts, verified before use.
 
 `lora_A` and `lora_B` of a linear layer stand for `lora_B @ lora_A`, added to its weight; every other tensor replaces
-the one of its name. What recognition learnt on top of the encoder is added to nothing, but fits these parts alone. A
-folder of such files has a `manifest.json` that names them, their sha256, and what they belong to.
+the one of its name. What recognition learnt on top of the encoder, and the words' layer beside its classifier, are
+added to nothing, but fit these parts alone. A folder of such files has a `manifest.json` that names them, their sha256,
+and what they belong to.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 SHIPPED = ASSETS / "weights"
 MANIFEST = "manifest.json"
 MLLM, ENCODER, RECOGNITION = "mllm.safetensors", "encoder.safetensors", "recognition.safetensors"
+LABELS = "labels.safetensors"
+"""What weights need that were trained to read labels; others come without."""
 LOST = {
     MLLM: "personal-tiny does not see photos",
     ENCODER: "photos cannot be searched by text",
@@ -38,6 +41,12 @@ def whole(folder: Path, name: str) -> str | None:
         return str(facts["sha256"]) if fits else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def words(folder: Path) -> tuple[str, ...]:
+    """Return the words that the rows of LABELS stand for, as the manifest keeps them."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return tuple(manifest["files"][LABELS]["words"])
 
 
 def parts() -> list[dict[str, str]]:

