@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from personal.ui import visitors
 from personal.ui.sessions import COOKIE, Sessions
 from personal.ui.visitors import KEY, VISIT, Visitors
 
@@ -243,3 +244,9 @@ def test_the_progress_of_an_upload_is_told_only_to_who_sends_it(sessions):
             ids.add(given["query_string"])
             assert given["query_string"].endswith(b"x7")
     assert len(ids) == 2
+
+
+@pytest.mark.parametrize("beside", ["a=b c", '{"x":1}=2', "x@y=1", 'a="b', "a"])
+def test_an_odd_cookie_of_another_program_beside_it_hides_nobody(beside):
+    assert visitors._token(f"{beside}; {COOKIE}=abc") == "abc"
+    assert visitors._token(f"{COOKIE}=abc; {beside}") == "abc"

@@ -11,10 +11,11 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs
+
+from starlette.requests import cookie_parser
 
 from personal.ui.doors import UPLOAD, Receive, Refused, Scope, Send
 from personal.ui.sessions import COOKIE, Sessions, Visitor
@@ -150,11 +151,8 @@ async def _respond(send: Send, status: int, content: dict[str, str]) -> None:
 
 
 def _token(cookies: str) -> str:
-    try:
-        morsel = SimpleCookie(cookies).get(COOKIE)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""
+    """Return the visitor's cookie; those that other programs of the same machine set beside it may hold anything."""
+    return cookie_parser(cookies).get(COOKIE, "")
 
 
 def _with_key_for_cookie(headers: list[tuple[bytes, bytes]], visitor: Visitor) -> list[tuple[bytes, bytes]]:
