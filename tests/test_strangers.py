@@ -104,6 +104,19 @@ def test_a_stranger_gets_no_upload_of_anothers(server):
     assert "data-stage" in guest.drop(path)
 
 
+def test_nothing_that_a_guest_is_sent_names_a_folder_of_the_server(server):
+    guest = Guest(server, "curious")
+    path = guest.upload()
+    told = [path, guest.http.get("/").text, guest.http.get("/config").text, guest.drop(path)]
+    told += [guest.http.get(f"/gradio_api/file={path}").text, guest.http.get(f"/gradio_api/file={path}x").text]
+    assert all(str(server.settings.data_dir) not in text for text in told)
+
+
+def test_a_page_that_waits_for_nothing_is_told_so(server):
+    answer = Guest(server, "idle").http.get(DATA, params={"session_hash": "idle"})
+    assert (answer.status_code, "on its way" in answer.text) == (404, True)
+
+
 def test_a_stranger_gets_no_results_of_anothers_and_stops_nothing(server):
     guest, stranger = Guest(server, "asks"), Guest(server, "listens")
     joined = guest.http.post(JOIN, json=guest.event("dropped", "change", [[file(guest.upload())]]))

@@ -207,12 +207,38 @@ def test_what_is_asked_for_without_a_page_is_refused(sessions, path):
     assert serve(sessions, path, by_cookie(sessions.new()))[0] == 403
 
 
-def test_an_upload_is_served_only_to_who_sent_it(sessions):
+def test_an_upload_is_served_only_to_who_sent_it(sessions, monkeypatch):
+    monkeypatch.setattr(Path, "is_file", lambda path: True)
     one, other = sessions.new(), sessions.new()
     path = UPLOADS / f"{sessions.known(one).folder}-secret" / "a.png"
     assert serve(sessions, f"/gradio_api/file={path}", by_cookie(one))[0] == 200
     for token in (other, "nobody"):
         assert serve(sessions, f"/gradio_api/file={path}", by_cookie(token))[0] in {404, 410}
+
+
+def test_pages_know_an_alias_of_where_their_uploads_are(sessions, monkeypatch):
+    monkeypatch.setattr(Path, "is_file", lambda path: True)
+    token = sessions.new()
+    name = f"{sessions.known(token).folder}-secret/a.png"
+    *_, given = serve(sessions, f"/gradio_api/file=/uploads/{name}", by_cookie(token))
+    assert given["path"] == f"/gradio_api/file={UPLOADS / name}"
+    *_, given = post(sessions, by_cookie(token), session_hash="a", data=[{"path": f"/uploads/{name}", "text": "é"}])
+    event = json.loads(given["body"])
+    assert event["data"] == [{"path": str(UPLOADS / name), "text": "é"}]
+    assert dict(given["headers"])[b"content-length"] == str(len(given["body"])).encode()
+
+
+def test_an_upload_that_is_gone_tells_no_path(sessions):
+    token = sessions.new()
+    path = UPLOADS / f"{sessions.known(token).folder}-secret" / "gone.png"
+    status, _, body, given = serve(sessions, f"/gradio_api/file={path}", by_cookie(token))
+    assert (status, given) == (404, {})
+    assert str(UPLOADS).encode() not in body
+
+
+@pytest.mark.parametrize("page", ["x" * 65, "a b", "a/../b", "é"])
+def test_a_page_has_a_short_plain_name(sessions, page):
+    assert post(sessions, by_cookie(sessions.new()), session_hash=page, data=[])[0] == 403
 
 
 def test_no_other_file_is_served(sessions):

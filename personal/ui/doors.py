@@ -128,7 +128,7 @@ class Doors:
                     return
                 if scope["method"] == "POST" and scope["path"] != UPLOAD:
                     body = await _read(receive, headers, self._settings.max_request_bytes)
-                    receive = _replay(body, receive)
+                    receive = replay(body, receive)
                 await self._app(scope, receive, sending)
         except Refused as refusal:
             await respond(sending, refusal.status, str(refusal))
@@ -245,13 +245,14 @@ async def _read(receive: Receive, headers: dict[str, str], most: int) -> bytes:
         raise Refused(408, "This request took too long to arrive. Try again.") from error
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
+    """Return what gives a body that was read to the app, and after it what else arrives."""
     messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
-    async def replay() -> Any:
+    async def again() -> Any:
         return next(messages, None) or await receive()
 
-    return replay
+    return again
 
 
 async def respond(send: Send, status: int, words: str) -> None:

@@ -18,6 +18,11 @@ def clear_values(blocks: Any, page: str) -> None:
         holder.time_last_used.pop(page, None)
 
 
+def has_events(blocks: Any, page: str) -> bool:
+    """Tell if anything is on its way to a page: Gradio breaks off the stream of one that waits for nothing."""
+    return page in blocks._queue.pending_messages_per_session
+
+
 def clear_events(blocks: Any, page: str) -> None:
     """Drop the events of a page that is gone, and what they would still tell it."""
     queue = blocks._queue

@@ -13,11 +13,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from starlette.requests import cookie_parser
 
-from personal.ui.doors import UPLOAD, Receive, Refused, Scope, Send
+from personal.ui import traces
+from personal.ui.doors import UPLOAD, Receive, Refused, Scope, Send, replay
 from personal.ui.sessions import COOKIE, Sessions, Visitor
 
 KEY = "x-personal"
@@ -26,9 +27,15 @@ VISIT = "/personal/visit"
 """Where a page asks for its key."""
 API = "/gradio_api/"
 UPLOAD_PROGRESS, FILE, HEARTBEAT = (API + part for part in ("upload_progress", "file=", "heartbeat/"))
+EVENTS = API + "queue/data"
+ALIAS = "/uploads/"
+"""What pages are told in place of the folder that uploads are in: paths of this machine are nobody's business."""
+PAGE = re.compile(r"[\w-]{1,64}", re.ASCII)
+"""A page's name, as Gradio's script makes it."""
 ANYBODY = frozenset({API + part for part in ("info", "app_id", "startup-events", "theme.css")})
 """What tells nothing of anybody: no visitor need be known."""
 FOREIGN = "This belongs to somebody else, or to nobody."
+IDLE = "Nothing is on its way to this page."
 
 
 class Visitors:
@@ -66,7 +73,7 @@ class Visitors:
                 if key:
                     scope["headers"] = _with_key_for_cookie(scope["headers"], visitor)
                 receive = await self._check(visitor, scope, receive)
-                await self._app(scope, receive, send)
+                await self._app(scope, receive, self._with_aliases(send) if path == UPLOAD else send)
         except Refused as refusal:
             await _respond(send, refusal.status, {"detail": str(refusal)})
 
@@ -85,30 +92,67 @@ class Visitors:
             mark = visitor.folder.encode()
             scope["query_string"] = re.sub(rb"(^|&)upload_id=", lambda found: found[0] + mark, query)
         elif path.startswith(FILE):
-            if not self._owns(visitor, path.removeprefix(FILE)):
+            file = self._place(path.removeprefix(FILE))
+            if not self._owns(visitor, file) or not Path(file).is_file():
                 raise Refused(404, FOREIGN)
+            scope["path"], scope["raw_path"] = FILE + file, quote(FILE + file).encode()
         elif scope["method"] == "POST":
-            body, receive = await _read(receive)
-            self._check_event(visitor, body)
+            receive = self._check_event(visitor, scope, await _read(receive), receive)
         elif path.startswith(HEARTBEAT):
             self._check_page(visitor, path.removeprefix(HEARTBEAT))
         else:
-            self._check_page(visitor, *parse_qs(query.decode("latin-1")).get("session_hash", [""]))
+            pages = parse_qs(query.decode("latin-1")).get("session_hash", [""])
+            self._check_page(visitor, *pages)
+            if path == EVENTS and "app" in scope:
+                blocks = scope["app"].get_blocks()
+                if not all(traces.has_events(blocks, page) for page in pages):
+                    raise Refused(404, IDLE)
         return receive
 
-    def _check_event(self, visitor: Visitor, body: bytes) -> None:
+    def _check_event(self, visitor: Visitor, scope: Scope, body: bytes, receive: Receive) -> Receive:
+        """Check an event's page and files, and return what gives it to the app, with the files' real places."""
         try:
             event = json.loads(body)
         except (ValueError, RecursionError) as error:
             raise Refused(400, "This cannot be read.") from error
         self._check_page(visitor, event.get("session_hash") if isinstance(event, dict) else None)
-        if not all(self._owns(visitor, path) for path in _paths(event)):
-            raise Refused(403, FOREIGN)
+        files = list(_files(event))
+        for file in files:
+            if not self._owns(visitor, self._place(file["path"])):
+                raise Refused(403, FOREIGN)
+            file["path"] = self._place(file["path"])
+        if files:
+            body = json.dumps(event).encode()
+            kept = [(key, value) for key, value in scope["headers"] if key.lower() != b"content-length"]
+            scope["headers"] = [*kept, (b"content-length", str(len(body)).encode())]
+        return replay(body, receive)
 
     def _check_page(self, visitor: Visitor, *pages: Any) -> None:
         for page in pages or ("",):
-            if not isinstance(page, str) or not page or self._sessions.claim(visitor, page) is None:
+            named = isinstance(page, str) and PAGE.fullmatch(page)
+            if not named or self._sessions.claim(visitor, page) is None:
                 raise Refused(403, FOREIGN)
+
+    def _place(self, path: str) -> str:
+        """Return where an upload really is, of which the page knows an alias."""
+        return f"{self._uploads}/{path.removeprefix(ALIAS)}" if path.startswith(ALIAS) else path
+
+    def _with_aliases(self, send: Send) -> Send:
+        """Tell a page aliases of the places of its uploads."""
+        messages: list[Any] = []
+
+        async def sending(message: Any) -> None:
+            messages.append(message)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                start, *bodies = messages
+                body = b"".join(one.get("body", b"") for one in bodies)
+                body = body.replace(json.dumps(f"{self._uploads}/")[1:-1].encode(), ALIAS.encode())
+                kept = [(key, value) for key, value in start["headers"] if key.lower() != b"content-length"]
+                start["headers"] = [*kept, (b"content-length", str(len(body)).encode())]
+                await send(start)
+                await send({"type": "http.response.body", "body": body})
+
+        return sending
 
     def _owns(self, visitor: Visitor, path: str) -> bool:
         parts, root = Path(os.path.abspath(path)).parts, self._uploads.parts
@@ -116,32 +160,27 @@ class Visitors:
         return bool(inside) and inside[0].startswith(f"{visitor.folder}-")
 
 
-def _paths(event: Any) -> Iterator[str]:
-    """List the files that an event is about, at any depth."""
+def _files(event: Any) -> Iterator[dict[str, Any]]:
+    """List what names a file in an event, at any depth."""
     left = [event]
     while left:
         value = left.pop()
         if isinstance(value, dict):
             if isinstance(value.get("path"), str):
-                yield value["path"]
+                yield value
             left += value.values()
         elif isinstance(value, list):
             left += value
 
 
-async def _read(receive: Receive) -> tuple[bytes, Receive]:
-    """Return a request's body, whose length `personal.ui.doors` has bounded, and what gives it to the app again."""
+async def _read(receive: Receive) -> bytes:
+    """Return a request's body, whose length `personal.ui.doors` has bounded."""
     body, more = bytearray(), True
     while more:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-    messages = iter([{"type": "http.request", "body": bytes(body), "more_body": False}])
-
-    async def again() -> Any:
-        return next(messages, None) or await receive()
-
-    return bytes(body), again
+    return bytes(body)
 
 
 async def _respond(send: Send, status: int, content: dict[str, str]) -> None:
