@@ -22,7 +22,10 @@ def concept(name, views=2):
 
 def tried(name, said, similarity=0.9):
     own = Match(concept(name), "seen", 0.5, view=f"{name}1")
-    return Tried(concept(name), PHOTO, Match(concept(said), "seen", similarity, view=f"{said}0"), own, 0.7)
+    certainty = "sure" if similarity >= 0.7 else "silent"
+    return Tried(
+        concept(name), PHOTO, Match(concept(said), "seen", similarity, view=f"{said}0", certainty=certainty), own
+    )
 
 
 def shown(*tries, single=(), total=None, stopped=False):

@@ -29,7 +29,8 @@ class Handler(SimpleNamespace):
 def handler(number, limit="default"):
     return Handler(
         _id=number,
-        fn=None,
+        fn=lambda: None,
+        inputs=[],
         concurrency_id=str(number),
         concurrency_limit=limit,
         validator=None,
@@ -42,7 +43,7 @@ def send(queue, visitor, fn=0, times=1):
     results = []
     for _ in range(times):
         request = SimpleNamespace(cookies={COOKIE: visitor} if visitor else {})
-        body = SimpleNamespace(fn_index=fn, session_hash=f"page of {visitor}", event_id=None)
+        body = SimpleNamespace(fn_index=fn, session_hash=f"page of {visitor}", event_id=None, data=[], event_data=None)
         results.append(asyncio.run(queue.push(body, request, None)))
     return results
 
@@ -80,7 +81,7 @@ def test_one_visitor_has_so_many_events_under_way_and_no_more(events):
 def test_pages_of_one_visitor_count_together(events):
     for page in range(30):
         request = SimpleNamespace(cookies={COOKIE: "loud"})
-        body = SimpleNamespace(fn_index=0, session_hash=f"page {page}", event_id=None)
+        body = SimpleNamespace(fn_index=0, session_hash=f"page {page}", event_id=None, data=[], event_data=None)
         asyncio.run(events.push(body, request, None))
     assert len(begin(events)) == UNDER_WAY_MAX
 
