@@ -36,6 +36,7 @@ def started(folder, **environment):
             env={**os.environ, **environment},
             stdout=out,
             stderr=out,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # also where the tests run under nohup
         )
         try:
             yield app, f"http://127.0.0.1:{port}/", log
