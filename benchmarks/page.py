@@ -70,6 +70,8 @@ class Page:
         response = await self._request(
             "POST", f"/gradio_api/upload?upload_id={secrets.token_hex(6)}", files={"files": (name, data, "image/jpeg")}
         )
+        if response.status_code != 200:
+            raise RuntimeError(f"An upload was refused with {response.status_code}: {response.text[:200]}")
         (path,) = response.json()
         return {"path": path, "orig_name": name, "size": len(data), "meta": {"_type": "gradio.FileData"}}
 
