@@ -356,10 +356,10 @@ def _one_line(
 
 
 def _export(options: argparse.Namespace, knobs: settings.Settings) -> int:
-    from personal.remember import exchange
+    from personal.remember import import_export
 
     with compose.library(knobs, read_only=True) as library:
-        left_out = exchange.export(library, LOCAL, options.file)
+        left_out = import_export.export(library, LOCAL, options.file)
         count = len(library.concepts(LOCAL))
     if options.json:
         _emit({"concepts": count, "file": str(options.file), "left_out": left_out})
@@ -371,13 +371,13 @@ def _export(options: argparse.Namespace, knobs: settings.Settings) -> int:
 
 
 def _import(options: argparse.Namespace, knobs: settings.Settings) -> int:
-    from personal.remember import exchange
+    from personal.remember import import_export
 
-    incoming = exchange.read(options.source, knobs)
+    incoming = import_export.read(options.source, knobs)
     with compose.build(knobs, holder="the shell") as assistant:
         library: Library = assistant.library  # type: ignore[assignment]
-        changes = exchange.plan(library, LOCAL, incoming)
-        _show_progress(exchange.apply(assistant, LOCAL, incoming))
+        changes = import_export.plan(library, LOCAL, incoming)
+        _show_progress(import_export.apply(assistant, LOCAL, incoming))
     rows = [{"name": change.name, "change": change.words} for change in changes]
     notes = [note for concept in incoming for note in concept.problems]
     if options.json:

@@ -152,7 +152,7 @@ def _people(settings: Settings, concepts: Library, stack: ExitStack) -> Generato
 
     folder = settings.data_dir / "faces"
     if not settings.looks_at_faces:
-        with disk.in_words(folder):
+        with disk.translate_errors(folder):
             disk.remove(folder)
         if not settings.chroma_url:
             return None

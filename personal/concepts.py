@@ -96,7 +96,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class IndexedView:
     """A picture of a concept in the index; `vectors` is float32 (n, dimension) of unit rows, read only."""
 
     view: str

@@ -16,7 +16,7 @@ class ConceptError(PersonalError):
     """A name, an info or a set of views that the library refuses, or a concept that is not there."""
 
 
-class ExchangeError(PersonalError):
+class ImportExportError(PersonalError):
     """An archive or folder that cannot be imported or written."""
 
 

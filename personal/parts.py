@@ -13,13 +13,13 @@ from personal.concepts import (
     Entry,
     Fingerprint,
     Hit,
+    IndexedView,
     Key,
     Match,
     Photo,
     Piece,
     Preferences,
     Progress,
-    Stored,
     Turn,
     Waiting,
 )
@@ -82,7 +82,7 @@ class Index(Protocol):
     def put(self, owner: str, entries: Sequence[Entry]) -> None: ...
     def drop(self, owner: str, keys: Iterable[Key]) -> None: ...
     def query(self, owner: str, vectors: Vectors, limit: int, *, negatives: bool = True) -> list[list[Hit]]: ...
-    def vectors(self, owner: str, concept_ids: Iterable[str]) -> dict[str, list[Stored]]: ...
+    def vectors(self, owner: str, concept_ids: Iterable[str]) -> dict[str, list[IndexedView]]: ...
     def look_alikes(
         self, owner: str, concept_ids: Sequence[str], at_least: float
     ) -> list[tuple[float, tuple[str, str], tuple[str, str]]]: ...

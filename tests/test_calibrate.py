@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from personal.concepts import Stored
+from personal.concepts import IndexedView
 from personal.retrieve.calibrate import Calibration, Decision, fit, of_library, platt
 from personal.retrieve.config import CONFIG
 
@@ -56,7 +56,7 @@ def test_margin_and_references_weigh_as_they_are_told_to():
 
 def test_a_library_is_learnt_from_view_against_view():
     def picture(name, angle):
-        return Stored(name, False, np.array([[np.cos(angle), np.sin(angle)]], np.float32))
+        return IndexedView(name, False, np.array([[np.cos(angle), np.sin(angle)]], np.float32))
 
     known = [[picture(f"{c}-{i}", c + 0.1 * i) for i in range(3)] for c in range(4)]
     found = of_library(known)

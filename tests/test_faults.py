@@ -16,7 +16,7 @@ import pytest
 
 from personal import cli
 from personal.errors import StoreError
-from personal.remember import exchange
+from personal.remember import import_export
 from tests.conftest import BLUE, GREEN, RED, open_assistant, picture
 from tests.test_bad_input import Browser, event, state
 
@@ -194,7 +194,7 @@ def test_damage_is_told_in_the_concepts_tab_and_does_not_keep_the_rest_from_an_e
         assert all(words in said for words in ("1 photo of", "cup", "lost", mia))
         assert shown[page.concepts.link]
         stream = io.BytesIO()
-        left_out = exchange.export(assistant.library, ME, stream)
+        left_out = import_export.export(assistant.library, ME, stream)
         assert len(left_out) == 3
         with zipfile.ZipFile(stream) as archive:
             (folder.parent / "out.zip").write_bytes(stream.getvalue())
@@ -204,7 +204,7 @@ def test_damage_is_told_in_the_concepts_tab_and_does_not_keep_the_rest_from_an_e
         assert len(views) == 3
     from personal.settings import Settings
 
-    incoming = exchange.read(folder.parent / "out.zip", Settings())
+    incoming = import_export.read(folder.parent / "out.zip", Settings())
     assert {(one.name, len(one.photos)) for one in incoming} == {("bo", 2), ("cup", 1)}
 
 

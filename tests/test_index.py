@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from personal.concepts import Entry, Stored
+from personal.concepts import Entry, IndexedView
 from personal.errors import StoreError
 from personal.remember import index as module
-from personal.remember.alike import pairs
-from personal.remember.held import Held, Table
+from personal.remember.confusable_pairs import confusable_pairs
+from personal.remember.flat_index import FlatIndex, VectorCache
 from personal.remember.index import WRITTEN, Index
 
 D = 48
@@ -171,7 +171,7 @@ def test_vectors_are_held_in_memory_and_never_older_than_the_index(index: Index,
 
 def test_a_table_finds_exactly_what_a_search_of_all_vectors_finds() -> None:
     random = np.random.default_rng(5)
-    table, every = Table(D), {}
+    table, every = FlatIndex(D), {}
     for step in range(6000):
         key = (f"{step % 900:032x}", sha(step % 1700), bool(step % 7 == 0))
         if step % 5 == 4:
@@ -200,8 +200,8 @@ def test_a_table_finds_exactly_what_a_search_of_all_vectors_finds() -> None:
 
 
 def test_what_is_held_stays_below_its_bound_and_the_oldest_goes() -> None:
-    held = Held(10 * D * 4)
-    stored = [[Stored(sha(i), False, vectors(4, seed=i))] for i in range(3)]
+    held = VectorCache(10 * D * 4)
+    stored = [[IndexedView(sha(i), False, vectors(4, seed=i))] for i in range(3)]
     held.put("local", "0", stored[0])
     held.put("local", "1", stored[1])
     assert held.get("local", "0") is stored[0]
@@ -209,7 +209,7 @@ def test_what_is_held_stays_below_its_bound_and_the_oldest_goes() -> None:
     assert held.bytes == 8 * D * 4
     assert held.get("local", "1") is None
     assert held.get("local", "0") is stored[0]
-    held.put("guest", "0", [Stored(sha(9), False, vectors(20))])
+    held.put("guest", "0", [IndexedView(sha(9), False, vectors(20))])
     assert held.bytes == 0
     held.put("guest", "0", stored[0])
     held.put("local", "0", stored[0])
@@ -246,10 +246,10 @@ def test_look_alikes_are_the_pairs_of_concepts_with_the_nearest_views(index: Ind
 
 def test_look_alikes_of_hundreds_agree_with_all_pairs_compared_one_by_one() -> None:
     x = vectors(900, d=6).reshape(450, 2, 6)
-    stored = {f"{i:03}": [Stored(sha(i), False, x[i]), Stored("n", True, x[i - 1])] for i in range(450)}
+    stored = {f"{i:03}": [IndexedView(sha(i), False, x[i]), IndexedView("n", True, x[i - 1])] for i in range(450)}
     best = {(i, j): float((x[i] @ x[j].T).max()) for i in range(450) for j in range(i + 1, 450)}
     slowly = sorted(((s, i, j) for (i, j), s in best.items() if s >= 0.96), reverse=True)
-    found = pairs(stored, 0.96)
+    found = confusable_pairs(stored, 0.96)
     assert len(found) == min(len(slowly), 100) > 50
     assert [s for s, *_ in found] == pytest.approx([s for s, *_ in slowly[:100]], abs=1e-6)
     assert {(one[0], other[0]) for _, one, other in found[:50]} == {(f"{i:03}", f"{j:03}") for _, i, j in slowly[:50]}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from personal.errors import ConceptError, ExchangeError
-from personal.remember import archive, exchange, names
+from personal.errors import ConceptError, ImportExportError
+from personal.remember import archive, import_export, names
 from personal.ui import chat, concepts
 from tests.conftest import RED, open_assistant, picture
 from tests.test_bad_input import Browser, png
@@ -120,8 +120,8 @@ def crowded(tmp_path_factory):
 
 def test_a_zip_of_too_many_entries_is_refused_before_its_directory_is_read(crowded, monkeypatch):
     monkeypatch.setattr(archive.zipfile, "ZipFile", None)
-    with pytest.raises(ExchangeError, match="70000 entries; 20000 are the most"):
-        exchange.read(crowded)
+    with pytest.raises(ImportExportError, match="70000 entries; 20000 are the most"):
+        import_export.read(crowded)
 
 
 def test_a_zip_that_lies_about_its_entries_is_refused_as_well(crowded, tmp_path, monkeypatch):
@@ -131,8 +131,8 @@ def test_a_zip_that_lies_about_its_entries_is_refused_as_well(crowded, tmp_path,
     (tmp_path / "liar.zip").write_bytes(data)
     monkeypatch.setattr(archive, "ENTRY_BYTES", 100)
     monkeypatch.setattr(archive.zipfile, "ZipFile", None)
-    with pytest.raises(ExchangeError, match="are the most"):
-        exchange.read(tmp_path / "liar.zip")
+    with pytest.raises(ImportExportError, match="are the most"):
+        import_export.read(tmp_path / "liar.zip")
 
 
 def test_a_guest_may_bring_less_than_the_owner_of_the_machine(tmp_path, monkeypatch):
@@ -140,12 +140,12 @@ def test_a_guest_may_bring_less_than_the_owner_of_the_machine(tmp_path, monkeypa
     with zipfile.ZipFile(path, "w") as file:
         for number in range(3):
             file.writestr(f"bo/{number}.png", png(colour=(number * 80, 9, 9)))
-    assert len(exchange.read(path, guest=True)[0].photos) == 3
+    assert len(import_export.read(path, guest=True)[0].photos) == 3
     monkeypatch.setattr(archive, "GUEST_ENTRIES", 2)
-    with pytest.raises(ExchangeError, match="2 are the most"):
-        exchange.read(path, guest=True)
+    with pytest.raises(ImportExportError, match="2 are the most"):
+        import_export.read(path, guest=True)
     monkeypatch.setattr(archive, "GUEST_ENTRIES", 3)
     monkeypatch.setattr(archive, "GUEST_TOTAL", 100)
-    with pytest.raises(ExchangeError, match="unpacks to more"):
-        exchange.read(path, guest=True)
-    assert len(exchange.read(path)[0].photos) == 3
+    with pytest.raises(ImportExportError, match="unpacks to more"):
+        import_export.read(path, guest=True)
+    assert len(import_export.read(path)[0].photos) == 3

@@ -17,7 +17,7 @@ from PIL import Image
 from personal.errors import ConceptError
 from personal.folding import Folded, folded, unaccented
 from personal.images import read_photo
-from personal.remember import exchange
+from personal.remember import import_export
 from personal.remember.library import Library
 from personal.retrieve.names import bracketed, find_names
 
@@ -200,7 +200,7 @@ def test_each_of_two_spellings_gains_its_own_photos_from_an_import(older: Path, 
     (folder / "O’Malley").mkdir(parents=True)
     (folder / "O’Malley" / "1.jpg").write_bytes(photo("green").jpeg)
     with Library(older) as library:
-        [change] = exchange.plan(library, ME, exchange.read(folder))
+        [change] = import_export.plan(library, ME, import_export.read(folder))
         assert (change.name, change.words) == ("O’Malley", "adds 1 photo")
 
 

@@ -23,7 +23,7 @@ from personal.errors import ModelError, StoreError
 from personal.evaluate.own import check
 from personal.generate.prompt import lay_out
 from personal.images import read_photo
-from personal.remember import exchange
+from personal.remember import import_export
 from personal.remember.index import Index
 from personal.remember.library import Library
 from personal.retrieve.faces import Faces
@@ -310,19 +310,19 @@ def test_two_people_in_one_photo_have_a_face_each(assistant, friend):
 def test_our_zip_keeps_the_tick(tmp_path, faces, assistant):
     assistant.remember(ME, "grace", [HOPPER], by_face=True)
     assistant.remember(ME, "cup", [picture(BLUE)])
-    exchange.export(assistant.library, ME, tmp_path / "all.zip")
+    import_export.export(assistant.library, ME, tmp_path / "all.zip")
     with open_people(tmp_path / "other", faces) as other:
         other.remember(ME, "Cup", [picture(BLUE, dot=3)])
-        list(exchange.apply(other, ME, exchange.read(tmp_path / "all.zip")))
+        list(import_export.apply(other, ME, import_export.read(tmp_path / "all.zip")))
         assert {c.name: c.by_face for c in other.concepts(ME)} == {"Cup": False, "grace": True}
         assert seen(other, MIRRORED)["grace"].by_face
 
 
 def test_an_import_unticks_and_ticks_nobody_who_is_there(tmp_path, assistant):
     concept = assistant.remember(ME, "grace", [HOPPER], by_face=True)
-    exchange.export(assistant.library, ME, tmp_path / "all.zip")
+    import_export.export(assistant.library, ME, tmp_path / "all.zip")
     assistant.revise(ME, concept.id, by_face=False, add=[MIRRORED], remove=[HOPPER.sha256])
-    list(exchange.apply(assistant, ME, exchange.read(tmp_path / "all.zip")))
+    list(import_export.apply(assistant, ME, import_export.read(tmp_path / "all.zip")))
     (kept,) = assistant.concepts(ME)
     assert len(kept.views) == 2
     assert not kept.by_face
@@ -334,7 +334,7 @@ def test_raps_database_ticks_nobody(tmp_path, assistant):
     (tmp_path / "rap" / "grace.jpg").write_bytes(HOPPER.jpeg)
     record = {"name": "grace", "image": "grace.jpg", "info": "", "category": "person", "by_face": True}
     (tmp_path / "rap" / "database.json").write_text(json.dumps({"concept_dict": {"<grace>": record}}))
-    list(exchange.apply(assistant, ME, exchange.read(tmp_path / "rap")))
+    list(import_export.apply(assistant, ME, import_export.read(tmp_path / "rap")))
     (arrived,) = assistant.concepts(ME)
     assert not arrived.by_face
     assert assistant.people.known(ME) == set()

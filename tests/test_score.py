@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from personal.concepts import WHOLE, Stored
+from personal.concepts import WHOLE, IndexedView
 from personal.retrieve.config import CONFIG
 from personal.retrieve.regions import Regions
 from personal.retrieve.score import build_gallery, score
 
 
 def stored(view, *vectors, negative=False):
-    return Stored(view, negative, np.array([unit(v) for v in vectors], np.float32))
+    return IndexedView(view, negative, np.array([unit(v) for v in vectors], np.float32))
 
 
 def unit(vector):

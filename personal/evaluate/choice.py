@@ -22,11 +22,11 @@ from personal.evaluate.journal import Journal
 from personal.evaluate.sheet import Mistake
 from personal.images import read_photo
 from personal.learn.templates import two_options
-from personal.remember import exchange
+from personal.remember import import_export
 
 if TYPE_CHECKING:
     from personal.assistant import Assistant
-    from personal.remember.exchange import Incoming
+    from personal.remember.import_export import ImportedConcept
 
 OWNER = "evaluation"
 WITH_INFO, WITHOUT_INFO, WITHOUT_PHOTO = "with_info", "without_info", "without_photo"
@@ -104,9 +104,9 @@ def with_photos(questions: Sequence[Question], folder: Path | None) -> tuple[lis
     return found, notes
 
 
-def remember(assistant: Assistant, incoming: Sequence[Incoming]) -> list[str]:
-    """Take in what `personal.remember.exchange` has read. Return what was left out."""
-    for _ in exchange.apply(assistant, OWNER, incoming):
+def remember(assistant: Assistant, incoming: Sequence[ImportedConcept]) -> list[str]:
+    """Take in what `personal.remember.import_export` has read. Return what was left out."""
+    for _ in import_export.apply(assistant, OWNER, incoming):
         pass
     refused = [f"<{concept.name}> left out: {concept.refused}" for concept in incoming if concept.refused]
     return refused + [problem for concept in incoming for problem in concept.problems]

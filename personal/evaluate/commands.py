@@ -256,10 +256,10 @@ def recognition(options: argparse.Namespace) -> Shown:
 def choice(options: argparse.Namespace) -> Shown:
     """Ask two-option questions about the concepts of a database."""
     from personal.evaluate import choice as protocol
-    from personal.remember import exchange
+    from personal.remember import import_export
 
     questions, notes = protocol.with_photos(protocol.read_questions(options.file), options.photos)
-    incoming = exchange.read(options.database)
+    incoming = import_export.read(options.database)
     with _opened() as assistant, _journal(options, assistant) as journal:
         notes += protocol.remember(assistant, incoming)
         report = protocol.choice(assistant, questions, journal=journal, watch=_watch)

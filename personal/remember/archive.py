@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from personal.errors import ExchangeError
+from personal.errors import ImportExportError
 from personal.remember import filenames
 
 MAX_ENTRIES = 20_000
@@ -73,20 +73,20 @@ class Archive:
     used: set[str] = field(default_factory=set)
 
     def read(self, path: str, limit: int) -> bytes:
-        """Read a file of at most `limit` bytes. Raises ExchangeError where it is larger or damaged."""
+        """Read a file of at most `limit` bytes. Raises ImportExportError where it is larger or damaged."""
         self.used.add(path)
         data = self.head(path, limit + 1)
         if len(data) > limit:
-            raise ExchangeError(f"{path} in {self.label} is larger than {limit // 2**20 or 1} MB.")
+            raise ImportExportError(f"{path} in {self.label} is larger than {limit // 2**20 or 1} MB.")
         return data
 
     def head(self, path: str, size: int) -> bytes:
-        """Read the first `size` bytes of a file. Raises ExchangeError where they are damaged."""
+        """Read the first `size` bytes of a file. Raises ImportExportError where they are damaged."""
         try:
             with self._open(self.files[path]) as stream:
                 data: bytes = stream.read(size)
         except _DAMAGE as error:
-            raise ExchangeError(f"{path} in {self.label} is damaged and cannot be read.") from error
+            raise ImportExportError(f"{path} in {self.label} is damaged and cannot be read.") from error
         return data
 
     def unused(self) -> list[str]:
@@ -113,9 +113,9 @@ class Archive:
 
 @contextmanager
 def opened(source: Path, *, guest: bool = False) -> Iterator[Archive]:
-    """Open a .zip or folder; of a `guest` a smaller one. Raises ExchangeError where it is neither, or not trusted."""
+    """Open a .zip or folder; a `guest` may bring a smaller one. Raises ImportExportError if it is neither or unsafe."""
     if not source.exists():
-        raise ExchangeError(f"{source} is not there. Give a .zip or a folder.")
+        raise ImportExportError(f"{source} is not there. Give a .zip or a folder.")
     entries, total = (GUEST_ENTRIES, GUEST_TOTAL) if guest else (MAX_ENTRIES, MAX_TOTAL)
     try:
         if not source.is_dir():
@@ -123,7 +123,7 @@ def opened(source: Path, *, guest: bool = False) -> Iterator[Archive]:
         zipped = None if source.is_dir() else zipfile.ZipFile(source)
         archive = _folder(source) if zipped is None else _zip(zipped, source.name, entries, total)
     except _DAMAGE as error:
-        raise ExchangeError(f"{source.name} is no .zip, or a damaged one. Export or download it again.") from error
+        raise ImportExportError(f"{source.name} is no .zip, or a damaged one. Export or download it again.") from error
     try:
         yield archive
     finally:
@@ -157,26 +157,26 @@ def _check_directory(source: Path, most: int) -> None:
             if len(record) == _END64.size and record.startswith(b"PK\6\6"):
                 *_, entries, size, _ = _END64.unpack(record)
     if size > most * ENTRY_BYTES or entries > most:
-        raise ExchangeError(f"{source.name} has {entries} entries; {most} are the most. Split it.")
+        raise ImportExportError(f"{source.name} has {entries} entries; {most} are the most. Split it.")
 
 
 def _zip(zipped: zipfile.ZipFile, label: str, most: int, total: int) -> Archive:
     """Check all that a zip's directory says before any of it is read."""
     infos = zipped.infolist()
     if len(infos) > most:
-        raise ExchangeError(f"{label} has {len(infos)} entries; {most} are the most. Split it.")
+        raise ImportExportError(f"{label} has {len(infos)} entries; {most} are the most. Split it.")
     if sum(info.file_size for info in infos) > total:
-        raise ExchangeError(f"{label} unpacks to more than {total / 2**30:.1f} GB. Split it.")
+        raise ImportExportError(f"{label} unpacks to more than {total / 2**30:.1f} GB. Split it.")
     archive, hidden = Archive(label, zip=zipped), dict[str, None]()
     names, guess = filenames.of_zip(infos)
     for info, name in zip(infos, names, strict=True):
         name = name.replace("\\", "/")  # what Windows' own tools separate with
         if _leads_out(name) or stat.S_ISLNK(info.external_attr >> 16):
-            raise ExchangeError(f"{label} holds an entry that leads out of it ({name[:80]!r}). It was not touched.")
+            raise ImportExportError(f"{label} holds an entry that leads out of it ({name[:80]!r}). It was not touched.")
         if info.flag_bits & 1:
-            raise ExchangeError(f"{label} is encrypted. Unpack it and import the folder.")
+            raise ImportExportError(f"{label} is encrypted. Unpack it and import the folder.")
         if info.file_size > 2**20 and info.file_size > MAX_RATIO * max(1, info.compress_size):
-            raise ExchangeError(f"{label} holds an entry that unpacks to far more than it should ({name[:80]!r}).")
+            raise ImportExportError(f"{label} holds an entry that unpacks to far more than it should ({name[:80]!r}).")
         path = unicodedata.normalize("NFC", PurePosixPath(name).as_posix())
         if name.endswith("/") or is_junk(path.rpartition("/")[2]):
             continue
@@ -184,7 +184,7 @@ def _zip(zipped: zipfile.ZipFile, label: str, most: int, total: int) -> Archive:
         if folder:
             hidden[folder] = None
         elif path in archive.files:
-            raise ExchangeError(f"{label} holds {name[:80]!r} twice. Make it anew.")
+            raise ImportExportError(f"{label} holds {name[:80]!r} twice. Make it anew.")
         else:
             archive.files[path] = info
     archive.skipped += [_passed_over(folder) for folder in hidden]
@@ -216,7 +216,7 @@ def _folder(source: Path) -> Archive:
             total += path.stat().st_size
             archive.files[relative] = path
             if len(archive.files) > MAX_ENTRIES or total > MAX_TOTAL:
-                raise ExchangeError(
+                raise ImportExportError(
                     f"{source} holds more than {MAX_ENTRIES} files or {MAX_TOTAL // 2**30} GB. Import a part of it."
                 )
     return archive

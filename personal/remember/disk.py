@@ -26,7 +26,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextmanager
-def in_words(place: Path) -> Iterator[None]:
+def translate_errors(place: Path) -> Iterator[None]:
     """Turn an OSError of the block into a StoreError that says what to do about `place`."""
     try:
         yield

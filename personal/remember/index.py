@@ -5,7 +5,7 @@ only module that knows chromadb. Embedded in a folder, where a store that is for
 an empty one on opening; or on a Chroma server, which has no authentication of its own and is its operator's to mend.
 
 The embedded store is Chroma's journal (SQLite, transactional). All that is indexed of an owner is read from it once and
-searched in memory, vector by vector (`personal.remember.held`): exact, and up to some 100,000 views no slower than
+searched in memory, vector by vector (`remember.flat_index`): exact, and up to some 100,000 views no slower than
 Chroma's HNSW graph, which is another copy and takes minutes to build. So Chroma is shown the newest of its journal
 alone, and told that its graph has seen everything; otherwise it would read all of it on opening and at every write.
 
@@ -37,11 +37,11 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from personal.concepts import Entry, Hit, Key, Stored
+from personal.concepts import Entry, Hit, IndexedView, Key
 from personal.errors import StoreError
 from personal.remember import disk
-from personal.remember.alike import MOST, Pair, pairs
-from personal.remember.held import Held, Table
+from personal.remember.confusable_pairs import MAX_PAIRS, ConfusablePair, confusable_pairs
+from personal.remember.flat_index import FlatIndex, VectorCache
 
 if TYPE_CHECKING:
     from chromadb.api.client import Client
@@ -117,8 +117,8 @@ class Index:
         self._url = url
         self._store: Path | None = None
         self._collections: dict[str, Collection] = {}
-        self._held = Held(HELD_BYTES)
-        self._tables: dict[str, Table] = {}
+        self._held = VectorCache(HELD_BYTES)
+        self._tables: dict[str, FlatIndex] = {}
         self._aside = 0
         self._mutex = threading.RLock()
         self._client: Client = self._connect() if url else self._open()
@@ -184,7 +184,7 @@ class Index:
             self.erase(owner)
             self.put(owner, entries)
 
-    def vectors(self, owner: str, concept_ids: Iterable[str]) -> dict[str, list[Stored]]:
+    def vectors(self, owner: str, concept_ids: Iterable[str]) -> dict[str, list[IndexedView]]:
         """Return all that is indexed of some concepts, views first; an empty list for one of which nothing is."""
         with self._asking():
             if not self._url:
@@ -198,7 +198,7 @@ class Index:
                     found[concept_id] = stored
         return {concept_id: list(stored or ()) for concept_id, stored in found.items()}
 
-    def look_alikes(self, owner: str, concept_ids: Sequence[str], at_least: float) -> list[Pair]:
+    def look_alikes(self, owner: str, concept_ids: Sequence[str], at_least: float) -> list[ConfusablePair]:
         """Find the pairs of these concepts whose most similar views are `at_least` that similar, best first.
 
         At most 100. Beyond 6,000 vectors each view's first is looked up in the index: approximate, and slow (about
@@ -208,8 +208,8 @@ class Index:
             collection = self._find(owner)
             count = collection.count() if collection else 0
         if count <= EXACT:
-            return pairs(self.vectors(owner, concept_ids), at_least)
-        known, found = set(concept_ids), dict[tuple[str, str], Pair]()
+            return confusable_pairs(self.vectors(owner, concept_ids), at_least)
+        known, found = set(concept_ids), dict[tuple[str, str], ConfusablePair]()
         for some in (concept_ids[start : start + ALIKE] for start in range(0, len(concept_ids), ALIKE)):
             stored = self.vectors(owner, some)
             views = [(cid, one) for cid, every in stored.items() for one in every if not one.negative]
@@ -223,7 +223,7 @@ class Index:
                     best = found.get((one[0], other[0]))
                     if hit.similarity >= at_least and (best is None or hit.similarity > best[0]):
                         found[one[0], other[0]] = (hit.similarity, one, other)
-        return nlargest(MOST, found.values())
+        return nlargest(MAX_PAIRS, found.values())
 
     def query(self, owner: str, vectors: Vector, limit: int, *, negatives: bool = True) -> list[list[Hit]]:
         """Find for each of `vectors`, shape (n, dimension), the `limit` most similar vectors, best first.
@@ -273,7 +273,7 @@ class Index:
         """Start with an empty store in place of the embedded one, for all owners."""
         if self._folder is None:
             raise StoreError(f"The index on the server {self._url} is its operator's to mend. Ask them.")
-        with self._mutex, disk.in_words(self._folder):
+        with self._mutex, disk.translate_errors(self._folder):
             self.close()
             for path in disk.entries(self._folder):
                 if path.name.startswith("store-"):
@@ -287,7 +287,7 @@ class Index:
         what it knows of a path, broken or not, as long as the process lives."""
         folder = self._folder
         assert folder is not None
-        with disk.in_words(folder):
+        with disk.translate_errors(folder):
             if folder.is_file():
                 disk.remove(folder)
             disk.make_dir(folder)
@@ -432,10 +432,10 @@ class Index:
                 database.execute(blank, [seq_id for seq_id, _ in rows])
         return [id for _, id in rows]
 
-    def _table(self, owner: str) -> Table:
+    def _table(self, owner: str) -> FlatIndex:
         """Read all that is indexed of an owner, once; pictures that are not wholly there are passed over."""
         if owner not in self._tables:
-            table, parts = Table(self.dimension), dict[tuple[Key, int], dict[int, Vector]]()
+            table, parts = FlatIndex(self.dimension), dict[tuple[Key, int], dict[int, Vector]]()
             collection = self._find(owner)
             if collection is not None and self._store is not None:
                 with _database(self._store) as database:
@@ -453,8 +453,8 @@ class Index:
             self._tables[owner] = table
         return self._tables[owner]
 
-    def _fetch(self, owner: str, concept_ids: Sequence[str]) -> dict[str, list[Stored]]:
-        stored: dict[str, list[Stored]] = {concept_id: [] for concept_id in concept_ids}
+    def _fetch(self, owner: str, concept_ids: Sequence[str]) -> dict[str, list[IndexedView]]:
+        stored: dict[str, list[IndexedView]] = {concept_id: [] for concept_id in concept_ids}
         collection = self._find(owner)
         if collection is None:
             return stored
@@ -469,7 +469,7 @@ class Index:
                 vectors = np.asarray([numbered[number] for number in range(count)], np.float32)
                 vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
                 vectors.flags.writeable = False
-                stored[concept_id].append(Stored(view, negative, vectors))
+                stored[concept_id].append(IndexedView(view, negative, vectors))
         return stored
 
     def _name(self, owner: str) -> str:

@@ -34,16 +34,16 @@ from personal.concepts import Concept, Photo, Preferences, View
 from personal.errors import ConceptError, StoreError
 from personal.folding import folded
 from personal.remember import disk, record
-from personal.remember.mend import mend
+from personal.remember.catalogue import Catalogue, TrashedConcept, forgotten, forgotten_at, load, new_token
 from personal.remember.names import MAX_NAME, clean_attributes, clean_category, clean_info, clean_name
 from personal.remember.record import FILE, MAX_NEGATIVES, MAX_VIEWS, SCHEMA, VIEWS
-from personal.remember.shelf import Forgotten, Shelf, forgotten, forgotten_at, load, new_token
+from personal.remember.recovery import recover
 
 __all__ = [
     "MAX_NEGATIVES",
     "MAX_VIEWS",
-    "Forgotten",
     "Library",
+    "TrashedConcept",
     "clean_attributes",
     "clean_category",
     "clean_info",
@@ -64,19 +64,19 @@ class Library:
     """All owners' concepts under `data_dir`. ConceptError is for what a method is given, StoreError for the disk."""
 
     def __init__(self, data_dir: Path, *, read_only: bool = False, holder: str = "the app") -> None:
-        """Open a data folder, making it if need be, hold it for this process and mend what a crash left.
+        """Open a data folder, making it if need be, hold it for this process and recover from a crash.
 
-        With `read_only` nothing is held, made or mended. Raises StoreError: in use, of a newer version, unusable.
+        With `read_only` nothing is held, created or recovered. Raises StoreError: in use, of a newer version, unusable.
         """
         self.data_dir = data_dir
         self._read_only = read_only
         self._owners = data_dir / "owners"
         self._gone = data_dir / "gone"
-        self._shelves: dict[str, Shelf] = {}
+        self._catalogues: dict[str, Catalogue] = {}
         self._told: set[Path] = set()
         self._mutex = threading.RLock()
         self._lock: FileLock | None = None
-        with disk.in_words(data_dir):
+        with disk.translate_errors(data_dir):
             if not read_only:
                 disk.make_dir(data_dir)
                 self._shut()
@@ -84,7 +84,7 @@ class Library:
             try:
                 self.id = self._check_schema()
                 if not read_only:
-                    self.mend()
+                    self.recover()
             except (OSError, StoreError):
                 self.close()
                 raise
@@ -106,37 +106,37 @@ class Library:
 
     def owners(self) -> list[str]:
         """List the owners that have a folder."""
-        with disk.in_words(self._owners):
+        with disk.translate_errors(self._owners):
             return [path.name for path in disk.entries(self._owners) if _OWNER.fullmatch(path.name) and path.is_dir()]
 
     def concepts(self, owner: str) -> list[Concept]:
         """List an owner's concepts, oldest first, then by name."""
         with self._mutex:
-            shelf = self._shelf(owner)
-            if shelf.ordered is None:
-                shelf.ordered = sorted(shelf.concepts.values(), key=lambda c: (c.created, c.name))
-            return list(shelf.ordered)
+            catalogue = self._catalogue(owner)
+            if catalogue.ordered is None:
+                catalogue.ordered = sorted(catalogue.concepts.values(), key=lambda c: (c.created, c.name))
+            return list(catalogue.ordered)
 
     def lookup(self, owner: str, name: str) -> Concept | None:
         """Return the concept that `name` (with or without `<>`) stands for, or None."""
         with self._mutex:
-            return self._shelf(owner).named(clean_name(name))
+            return self._catalogue(owner).named(clean_name(name))
 
     def find(self, owner: str, name: str) -> Concept:
         """Return the concept that `name` stands for. Raises ConceptError, with what was perhaps meant."""
         with self._mutex:
             concept = self.lookup(owner, name)
             if concept is None:
-                shelf = self._shelf(owner)
-                near = difflib.get_close_matches(folded(clean_name(name)), shelf.names, n=1)
-                hint = f" Did you mean {shelf.concepts[shelf.names[near[0]][0]].tag}?" if near else ""
+                catalogue = self._catalogue(owner)
+                near = difflib.get_close_matches(folded(clean_name(name)), catalogue.names, n=1)
+                hint = f" Did you mean {catalogue.concepts[catalogue.names[near[0]][0]].tag}?" if near else ""
                 raise ConceptError(f"Nothing is remembered under the name <{clean_name(name)}>.{hint}")
             return concept
 
     def get(self, owner: str, concept_id: str) -> Concept:
         """Return a concept by its id. Raises ConceptError where it is not (or no longer) there."""
         with self._mutex:
-            concept = self._shelf(owner).concepts.get(concept_id)
+            concept = self._catalogue(owner).concepts.get(concept_id)
         if concept is None:
             raise ConceptError("This concept is no longer there. Reload to see what is.")
         return concept
@@ -149,7 +149,7 @@ class Library:
         """Read a view or negative. Raises StoreError where its file is gone or damaged."""
         known, path = self._located(owner, concept_id, view)
         try:
-            with disk.in_words(path):
+            with disk.translate_errors(path):
                 jpeg = path.read_bytes()
             if hashlib.sha256(jpeg).hexdigest() != view:
                 tag = self.get(owner, concept_id).tag
@@ -164,7 +164,7 @@ class Library:
     def preferences(self, owner: str) -> Preferences:
         """Return an owner's wishes; none where the file is absent or damaged (`problems` tells)."""
         path = self._owner(owner) / "preferences.json"
-        with disk.in_words(path):
+        with disk.translate_errors(path):
             try:
                 return record.read_preferences(path)
             except ValueError:
@@ -173,12 +173,12 @@ class Library:
     def damaged(self, owner: str) -> list[str]:
         """List in words which of an owner's concepts were damaged when they were read, and are left out."""
         with self._mutex:
-            return list(self._shelf(owner).problems)
+            return list(self._catalogue(owner).problems)
 
     def problems(self) -> list[str]:
         """List in words what is damaged on disk: concepts that are skipped, preferences that are ignored."""
         found: list[str] = []
-        with self._mutex, disk.in_words(self.data_dir):
+        with self._mutex, disk.translate_errors(self.data_dir):
             for owner in self.owners():
                 found += load(self._owner(owner)).problems
                 path = self._owner(owner) / "preferences.json"
@@ -207,8 +207,8 @@ class Library:
     ) -> Concept:
         """Remember a new concept; the first photo is its avatar. The same photo twice is one view."""
         name, views = clean_name(name), _views(photos)
-        with self._writing(owner) as shelf:
-            self._check_free(shelf, name)
+        with self._writing(owner) as catalogue:
+            self._check_free(catalogue, name)
             _check_count(views)
             now = _now()
             concept = Concept(
@@ -229,7 +229,7 @@ class Library:
             except OSError:
                 disk.remove(folder)
                 raise
-            shelf.put(concept)
+            catalogue.put(concept)
         return concept
 
     def revise(
@@ -253,7 +253,7 @@ class Library:
         A negative that becomes a view is one no more; a view does not become a negative. Of negatives beyond 24 the
         oldest go.
         """
-        with self._writing(owner) as shelf:
+        with self._writing(owner) as catalogue:
             old = self.get(owner, concept_id)
             views = _changed(old.views, add, remove)
             _check_count(views)
@@ -275,7 +275,7 @@ class Library:
                 attributes=old.attributes if attributes is None else clean_attributes(attributes),
                 by_face=old.by_face if by_face is None else by_face,
             )
-            self._check_free(shelf, new.name, concept_id)
+            self._check_free(catalogue, new.name, concept_id)
             if new == old:
                 return old
             new = replace(new, updated=_now())
@@ -286,43 +286,43 @@ class Library:
             except OSError:
                 disk.remove_all(after - before)
                 raise
-            shelf.put(new)
+            catalogue.put(new)
             disk.remove_all(before - after)
         return new
 
     def discard(self, owner: str, concept_id: str) -> None:
         """Take an addition back for good; this needs no room on the disk."""
-        with self._writing(owner) as shelf:
-            shelf.take(concept_id)
+        with self._writing(owner) as catalogue:
+            catalogue.take(concept_id)
             disk.remove(self._folder(owner, concept_id))
 
     def forget(self, owner: str, concept_id: str) -> str:
         """Move a concept to the trash, and return the token that brings it back."""
-        with self._writing(owner) as shelf:
+        with self._writing(owner) as catalogue:
             self.get(owner, concept_id)
             token = new_token()
             disk.make_dir(self._owner(owner) / "trash")
             disk.move(self._folder(owner, concept_id), self._owner(owner) / "trash" / token)
-            shelf.take(concept_id)
+            catalogue.take(concept_id)
         return token
 
-    def trash(self, owner: str) -> list[Forgotten]:
+    def trash(self, owner: str) -> list[TrashedConcept]:
         """List what was forgotten and can be brought back, oldest first."""
-        with self._mutex, disk.in_words(self._owner(owner)):
+        with self._mutex, disk.translate_errors(self._owner(owner)):
             return forgotten(self._owner(owner) / "trash")
 
     def restore(self, owner: str, token: str) -> Concept:
         """Undo a `forget`. Where its name was given away meanwhile it comes back as `name-2` (or -3 …)."""
-        with self._writing(owner) as shelf:
+        with self._writing(owner) as catalogue:
             concept = next((item.concept for item in self.trash(owner) if item.token == token), None)
-            if concept is None or concept.id in shelf.concepts:
+            if concept is None or concept.id in catalogue.concepts:
                 raise ConceptError("This can no longer be brought back: its time is over. Add it again.")
             folder = self._owner(owner) / "trash" / token
-            if folded(concept.name) in shelf.names:
-                concept = replace(concept, name=_free_name(shelf, concept.name), updated=_now())
+            if folded(concept.name) in catalogue.names:
+                concept = replace(concept, name=_free_name(catalogue, concept.name), updated=_now())
                 disk.write_json(folder / FILE, record.as_json(concept))
             disk.move(folder, self._folder(owner, concept.id))
-            shelf.put(concept)
+            catalogue.put(concept)
         return concept
 
     def empty_trash(self, owner: str, older_than_s: float = 0.0) -> None:
@@ -330,14 +330,14 @@ class Library:
         with self._writing(owner):
             for folder in disk.entries(self._owner(owner) / "trash"):
                 if time.time() - forgotten_at(folder) >= older_than_s:
-                    self._bury(folder)
+                    self._stage_deletion(folder)
 
     def erase(self, owner: str) -> None:
         """Erase everything of an owner: concepts, trash, preferences. There is no undo."""
         with self._writing(owner):
             if self._owner(owner).exists():
-                self._bury(self._owner(owner))
-            self._shelves.pop(owner, None)
+                self._stage_deletion(self._owner(owner))
+            self._catalogues.pop(owner, None)
 
     def prefer(self, owner: str, preferences: Preferences) -> None:
         """Keep an owner's wishes. Raises ConceptError where they are out of range."""
@@ -349,11 +349,11 @@ class Library:
             disk.make_dir(self._owner(owner))
             disk.write_json(self._owner(owner) / "preferences.json", asdict(preferences))
 
-    def mend(self) -> None:
+    def recover(self) -> None:
         """Finish erasures and remove what an interrupted write left. What is damaged otherwise is left alone."""
-        with self._mutex, disk.in_words(self.data_dir):
-            mend(self._gone, [self._owner(owner) for owner in self.owners()])
-            self._shelves.clear()
+        with self._mutex, disk.translate_errors(self.data_dir):
+            recover(self._gone, [self._owner(owner) for owner in self.owners()])
+            self._catalogues.clear()
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -388,12 +388,12 @@ class Library:
         return str(now["id"])
 
     @contextmanager
-    def _writing(self, owner: str) -> Iterator[Shelf]:
+    def _writing(self, owner: str) -> Iterator[Catalogue]:
         folder = self._owner(owner)
-        with self._mutex, disk.in_words(folder):
+        with self._mutex, disk.translate_errors(folder):
             if self._read_only:
                 raise StoreError(f"The library in {self.data_dir} is open for reading only. Nothing was changed.")
-            yield self._shelf(owner)
+            yield self._catalogue(owner)
 
     def _write(self, folder: Path, concept: Concept, photos: Sequence[Photo], present: Set[Path] = frozenset()) -> None:
         """Put the pictures that are not `present`, then the record, each durable before the next."""
@@ -414,21 +414,21 @@ class Library:
                 return known, path
         raise ConceptError("This photo is no longer there. Reload to see what is.")
 
-    def _bury(self, path: Path) -> None:
-        """Erase a folder so that a crash midway is finished by `mend`: out of sight first, then the bytes."""
+    def _stage_deletion(self, path: Path) -> None:
+        """Erase a folder so that a crash midway is finished by `recover`: out of sight first, then the bytes."""
         disk.make_dir(self._gone)
         grave = self._gone / secrets.token_hex(16)
         disk.move(path, grave)
         disk.remove(grave)
         disk.sync_dir(self._gone)
 
-    def _shelf(self, owner: str) -> Shelf:
-        if owner not in self._shelves:
-            with disk.in_words(self._owner(owner)):
-                self._shelves[owner] = load(self._owner(owner))
-            for problem in self._shelves[owner].problems:
+    def _catalogue(self, owner: str) -> Catalogue:
+        if owner not in self._catalogues:
+            with disk.translate_errors(self._owner(owner)):
+                self._catalogues[owner] = load(self._owner(owner))
+            for problem in self._catalogues[owner].problems:
                 log.warning("%s", problem)
-        return self._shelves[owner]
+        return self._catalogues[owner]
 
     def _owner(self, owner: str) -> Path:
         if not _OWNER.fullmatch(owner):
@@ -439,10 +439,10 @@ class Library:
         return self._owner(owner) / "concepts" / concept_id
 
     @staticmethod
-    def _check_free(shelf: Shelf, name: str, concept_id: str = "") -> None:
-        holders = shelf.names.get(folded(name), [])
+    def _check_free(catalogue: Catalogue, name: str, concept_id: str = "") -> None:
+        holders = catalogue.names.get(folded(name), [])
         if holders and concept_id not in holders:
-            raise ConceptError(f"{shelf.concepts[holders[0]].tag} is already remembered. Choose another name.")
+            raise ConceptError(f"{catalogue.concepts[holders[0]].tag} is already remembered. Choose another name.")
 
 
 def _views(photos: Sequence[Photo]) -> tuple[View, ...]:
@@ -464,9 +464,9 @@ def _check_count(views: tuple[View, ...]) -> None:
         raise ConceptError(f"A concept has at most {MAX_VIEWS} photos, this would be {len(views)}. Leave some out.")
 
 
-def _free_name(shelf: Shelf, name: str) -> str:
+def _free_name(catalogue: Catalogue, name: str) -> str:
     number = 2
-    while folded(free := f"{name[: MAX_NAME - 6]}-{number}") in shelf.names:
+    while folded(free := f"{name[: MAX_NAME - 6]}-{number}") in catalogue.names:
         number += 1
     return free
 

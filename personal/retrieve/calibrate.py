@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from personal.concepts import WHOLE, Certainty, Stored
+from personal.concepts import WHOLE, Certainty, IndexedView
 from personal.retrieve.config import RecognitionConfig
 from personal.retrieve.regions import Regions
 from personal.retrieve.score import build_gallery, score
@@ -124,7 +124,7 @@ def fit(right: Sequence[float], wrong: Sequence[float]) -> Calibration | None:
     return platt(slope, float(np.clip(between - line[1] / slope, -1, 1)))
 
 
-def of_library(stored: Sequence[Sequence[Stored]]) -> Calibration | None:
+def of_library(stored: Sequence[Sequence[IndexedView]]) -> Calibration | None:
     """Fit the curve to a library: each view against its concept's other views, and against all other concepts."""
     right: list[float] = []
     wrong: list[float] = []
@@ -138,7 +138,7 @@ def of_library(stored: Sequence[Sequence[Stored]]) -> Calibration | None:
     return fit(right, wrong)
 
 
-def _similarity(pictures: Sequence[Stored], views: Sequence[Stored]) -> list[float]:
+def _similarity(pictures: Sequence[IndexedView], views: Sequence[IndexedView]) -> list[float]:
     """Compare whole pictures with a concept's views."""
     regions = Regions((WHOLE,) * len(pictures), np.stack([one.vectors[0] for one in pictures]))
     return [float(similarity) for similarity in score(regions, build_gallery([views])).similarity[:, 0]]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from personal.concepts import Box, Concept, Hit, Match, Photo, Stored
+from personal.concepts import Box, Concept, Hit, IndexedView, Match, Photo
 from personal.images import open_photo
 from personal.retrieve.assign import Assignment, assign_parts_first
 from personal.retrieve.calibrate import Calibration, Decision, of_library
@@ -83,7 +83,7 @@ class Index(Protocol):
     """What a retriever asks of the index (`personal.remember.index`)."""
 
     def query(self, owner: str, vectors: Array, limit: int, *, negatives: bool = True) -> list[list[Hit]]: ...
-    def vectors(self, owner: str, concept_ids: Iterable[str]) -> dict[str, list[Stored]]: ...
+    def vectors(self, owner: str, concept_ids: Iterable[str]) -> dict[str, list[IndexedView]]: ...
 
 
 @dataclass(frozen=True)

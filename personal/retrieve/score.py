@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from personal.concepts import Stored
+from personal.concepts import IndexedView
 from personal.retrieve.config import CONFIG, RecognitionConfig
 from personal.retrieve.regions import Regions, areas
 
@@ -27,7 +27,7 @@ class Gallery:
     examples of each concept in `mistaken`.
     """
 
-    stored: tuple[Sequence[Stored], ...]
+    stored: tuple[Sequence[IndexedView], ...]
     vectors: Array
     cohort_score: Array
     weights: Array
@@ -75,7 +75,7 @@ class ScoredRegions:
 
 
 def build_gallery(
-    stored: Sequence[Sequence[Stored]],
+    stored: Sequence[Sequence[IndexedView]],
     cohort_score: Callable[[Array], Array] | None = None,
     config: RecognitionConfig = CONFIG,
 ) -> Gallery:

@@ -288,14 +288,14 @@ class Server:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _export(self, request: Request) -> Response:
-        from personal.remember import exchange
+        from personal.remember import import_export
 
         owner = self.sessions.redeem(request.path_params["token"])
         if owner is None:
             return PlainTextResponse("This link has been used or is over. Press Export again.", status_code=410)
         stream = io.BytesIO()
         try:
-            exchange.export(self._desk.library, owner, stream)
+            import_export.export(self._desk.library, owner, stream)
         except PersonalError as error:
             return PlainTextResponse(hidden(self.settings)(str(error)), status_code=409)
         headers = {"content-disposition": 'attachment; filename="personal.zip"', "cache-control": "no-store"}

@@ -15,7 +15,7 @@ from personal.assistant import UNDO_S
 from personal.concepts import Concept, Photo, Progress, View
 from personal.errors import ConceptError, PersonalError
 from personal.folding import folded, unaccented
-from personal.remember import exchange
+from personal.remember import import_export
 from personal.remember.record import MAX_VIEWS
 from personal.ui import render, samples
 from personal.ui.describe import Describe, description, fingerprint, supersede
@@ -579,7 +579,7 @@ class Concepts:
         session = self._desk.session(request)
         if not self._desk.assistant.concepts(session.owner):
             raise PersonalError("There is nothing to export yet.")
-        left_out = exchange.damage(self._desk.library, session.owner)
+        left_out = import_export.damage(self._desk.library, session.owner)
         return {
             self.link: f"personal/export/{self._desk.sessions.download(session)}",
             self.notice: render.problem(" ".join(left_out)),
@@ -600,8 +600,8 @@ class Concepts:
         blank = {self.archive: None, self.preview: "", self.apply: gr.Button(interactive=False)}
         try:
             knobs = self._desk.settings
-            session.incoming = exchange.read(Path(file), knobs, guest=knobs.shared)
-            changes = exchange.plan(self._desk.library, session.owner, session.incoming)
+            session.incoming = import_export.read(Path(file), knobs, guest=knobs.shared)
+            changes = import_export.plan(self._desk.library, session.owner, session.incoming)
         except PersonalError as error:
             session.incoming = []
             return {**blank, self.notice: render.problem(str(error))}
@@ -620,7 +620,7 @@ class Concepts:
         session = self._desk.session(request)
         incoming, session.incoming, session.side = session.incoming, [], ""
         step = Progress("Importing")
-        for step in exchange.apply(self._desk.assistant, session.owner, incoming):
+        for step in import_export.apply(self._desk.assistant, session.owner, incoming):
             yield {self.preview: render.busy(step.text, step)}
         said = f"{render.plural(step.total, 'concept')} imported."
         yield {**self.draw(session), **self._blank(), self._desk.toast: render.toast(said)}

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from personal.concepts import Hit, Key, Stored
+from personal.concepts import Hit, IndexedView, Key
 
 Vector = npt.NDArray[np.float32]
 
@@ -23,7 +23,7 @@ QUERIES = 64
 """Queries that are answered at a time at most."""
 
 
-class Table:
+class FlatIndex:
     """All pictures of one owner. A search compares with every vector, so it is exact and takes time in proportion.
 
     Vectors lie in blocks of ROWS, which never move; the rows of what was dropped are used again.
@@ -67,13 +67,13 @@ class Table:
         if not self._concepts[key[0]]:
             del self._concepts[key[0]]
 
-    def concept(self, concept_id: str) -> list[Stored]:
+    def concept(self, concept_id: str) -> list[IndexedView]:
         """Copy what is held of a concept, views first, in the order of their hashes."""
         stored = []
         for key in sorted(self._concepts.get(concept_id, ()), key=lambda key: key[::-1]):
             vectors = self._block(self._rows[key]).copy()
             vectors.flags.writeable = False
-            stored.append(Stored(key[1], key[2], vectors))
+            stored.append(IndexedView(key[1], key[2], vectors))
         return stored
 
     def nearest(self, queries: Vector, limit: int, *, negatives: bool = True) -> list[list[Hit]]:
@@ -134,22 +134,22 @@ class Table:
         return self._block(slice(group * WIDE, (group + 1) * WIDE))
 
 
-class Held:
+class VectorCache:
     """Each owner's concepts with what is indexed of them; what was used longest ago goes beyond `most_bytes`."""
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
         self.bytes = 0
-        self._held: OrderedDict[tuple[str, str], list[Stored]] = OrderedDict()
+        self._held: OrderedDict[tuple[str, str], list[IndexedView]] = OrderedDict()
 
-    def get(self, owner: str, concept_id: str) -> list[Stored] | None:
+    def get(self, owner: str, concept_id: str) -> list[IndexedView] | None:
         """Return what is held of a concept, or None."""
         held = self._held.get((owner, concept_id))
         if held is not None:
             self._held.move_to_end((owner, concept_id))
         return held
 
-    def put(self, owner: str, concept_id: str, stored: list[Stored]) -> None:
+    def put(self, owner: str, concept_id: str, stored: list[IndexedView]) -> None:
         """Hold a concept's vectors; let go of those used longest ago, were it these."""
         self.drop(owner, [concept_id])
         self._held[owner, concept_id] = stored
@@ -182,5 +182,5 @@ def _unit(vectors: Vector) -> Vector:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12), np.float32)
 
 
-def _size(stored: list[Stored]) -> int:
+def _size(stored: list[IndexedView]) -> int:
     return sum(one.vectors.nbytes for one in stored)

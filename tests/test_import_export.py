@@ -20,9 +20,9 @@ from PIL import Image
 
 from personal import cli, compose
 from personal.concepts import Concept, Photo
-from personal.errors import ExchangeError, StoreError
+from personal.errors import ImportExportError, StoreError
 from personal.images import read_photo
-from personal.remember import archive, exchange, incoming
+from personal.remember import archive, import_export, import_reader
 from personal.remember.library import Library
 from personal.settings import Settings
 from personal.ui import render
@@ -89,9 +89,9 @@ def other(tmp_path: Path) -> Iterator[Library]:
 
 def bring(library: Library, source: Path) -> list[str]:
     """Import, and return what the plan had said."""
-    arrived = exchange.read(source)
-    changes = exchange.plan(library, ME, arrived)
-    steps = list(exchange.apply(Keeper(library), ME, arrived))
+    arrived = import_export.read(source)
+    changes = import_export.plan(library, ME, arrived)
+    steps = list(import_export.apply(Keeper(library), ME, arrived))
     assert steps[-1].done == steps[-1].total == sum(c.kind in {"new", "adds"} for c in changes)
     return [f"{change.name}: {change.words}" for change in changes]
 
@@ -123,7 +123,7 @@ def fill(library: Library) -> None:
 
 def test_what_is_exported_comes_back_the_same(library: Library, other: Library, tmp_path: Path) -> None:
     fill(library)
-    exchange.export(library, ME, tmp_path / "all.zip")
+    import_export.export(library, ME, tmp_path / "all.zip")
     assert bring(other, tmp_path / "all.zip") == ["bo: new, 2 photos", "北京 👩‍👩‍👧: new, 1 photo"]
     assert essence(other) == essence(library)
     assert bring(other, tmp_path / "all.zip") == ["bo: unchanged", "北京 👩‍👩‍👧: unchanged"]
@@ -132,16 +132,16 @@ def test_what_is_exported_comes_back_the_same(library: Library, other: Library, 
 
 def test_an_export_is_the_same_bytes_each_time_to_a_file_and_to_a_stream(library: Library, tmp_path: Path) -> None:
     fill(library)
-    exchange.export(library, ME, tmp_path / "a.zip")
+    import_export.export(library, ME, tmp_path / "a.zip")
     stream = BytesIO()
-    exchange.export(library, ME, stream)
+    import_export.export(library, ME, stream)
     assert (tmp_path / "a.zip").read_bytes() == stream.getvalue()
     assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_an_unpacked_or_repacked_export_is_one_too(library: Library, other: Library, tmp_path: Path) -> None:
     fill(library)
-    exchange.export(library, ME, tmp_path / "all.zip")
+    import_export.export(library, ME, tmp_path / "all.zip")
     with zipfile.ZipFile(tmp_path / "all.zip") as packed:
         files = {f"backup/{name}": packed.read(name) for name in packed.namelist()}
     bring(other, unpacked(tmp_path / "x", files) / "backup")
@@ -155,13 +155,13 @@ def test_an_export_that_cannot_be_written_leaves_nothing(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(library)
-    with pytest.raises(ExchangeError, match="cannot be written"):
-        exchange.export(library, ME, tmp_path / "nowhere" / "all.zip")
+    with pytest.raises(ImportExportError, match="cannot be written"):
+        import_export.export(library, ME, tmp_path / "nowhere" / "all.zip")
     (tmp_path / "old.zip").write_bytes(b"old")
     with monkeypatch.context() as patch:
         patch.setattr(library, "concepts", lambda owner: (_ for _ in ()).throw(StoreError("gone")))
         with pytest.raises(StoreError):
-            exchange.export(library, ME, tmp_path / "old.zip")
+            import_export.export(library, ME, tmp_path / "old.zip")
     assert (tmp_path / "old.zip").read_bytes() == b"old"
     assert [path.name for path in tmp_path.glob("*.tmp")] == []
 
@@ -172,11 +172,11 @@ def test_negatives_that_cannot_be_read_are_left_out_and_of_too_many_the_newest_c
     files |= {"concepts/1/negatives/rot.jpg": b"rot", "concepts/1/negatives/a.jpg": picture(1)}
     manifest = {"manifest.json": b'{"format": "personal", "version": 1}', "concepts/1/views/a.jpg": picture(1)}
     path = zipped(tmp_path / "x.zip", {**manifest, **files, "concepts/1/concept.json": json.dumps(record).encode()})
-    [bo] = exchange.read(path)
+    [bo] = import_export.read(path)
     assert bo.negatives == tuple(photo(100 + i) for i in range(6, 30))
     record["negatives"] = record["negatives"][:6]
     path = zipped(tmp_path / "y.zip", {**manifest, **files, "concepts/1/concept.json": json.dumps(record).encode()})
-    [bo] = exchange.read(path)
+    [bo] = import_export.read(path)
     assert bo.negatives == (photo(100), photo(101))
     assert len(bo.problems) == 3
 
@@ -185,7 +185,7 @@ def test_an_existing_concept_gains_views_and_only_what_it_lacks(
     library: Library, other: Library, tmp_path: Path
 ) -> None:
     fill(library)
-    exchange.export(library, ME, tmp_path / "all.zip")
+    import_export.export(library, ME, tmp_path / "all.zip")
     other.add(ME, "Bo", [photo(2)], "", "my own words")
     assert (
         bring(other, tmp_path / "all.zip")[0]
@@ -202,7 +202,7 @@ def test_an_import_beyond_a_hundred_photos_is_refused_for_that_concept_alone(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library.add(ME, "bo", [photo(1)], "", "")
-    monkeypatch.setattr(exchange, "MAX_VIEWS", 2)
+    monkeypatch.setattr(import_export, "MAX_VIEWS", 2)
     files = {"bo/2.jpg": picture(2), "bo/3.jpg": picture(3), "rex/4.jpg": picture(4)}
     said = bring(library, zipped(tmp_path / "in.zip", files))
     assert said == ["bo: refused: it would have more than 2 photos", "rex: new, 1 photo"]
@@ -224,14 +224,14 @@ def test_raps_database_comes_in_from_a_folder_its_json_or_a_zip(library: Library
     files = {"db/database.json": rap(bo=record), "db/bo.png": picture(1, form="PNG")}
     folder = unpacked(tmp_path / "x", files) / "db"
     for source in (folder, folder / "database.json", zipped(tmp_path / "db.zip", files)):
-        [bo] = exchange.read(source)
+        [bo] = import_export.read(source)
         assert (bo.name, bo.category, bo.info, len(bo.photos)) == ("bo", "dog", "<bo> is a Shiba Inu.", 1)
     assert bring(library, folder) == ["bo: new, 1 photo"]
 
 
 def test_raps_database_knows_neither_negatives_nor_attributes(tmp_path: Path) -> None:
     record = {"name": "bo", "image": "bo.jpg", "attributes": "any", "negatives": 3}
-    [bo] = exchange.read(unpacked(tmp_path / "db", {"database.json": rap(bo=record), "bo.jpg": picture(1)}))
+    [bo] = import_export.read(unpacked(tmp_path / "db", {"database.json": rap(bo=record), "bo.jpg": picture(1)}))
     assert (bo.name, bo.attributes, bo.negatives, bo.problems) == ("bo", (), (), ())
 
 
@@ -251,8 +251,8 @@ def test_a_photo_outside_the_database_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(picture(1, form="PNG"))
     for image in ("../secret.png", str(tmp_path / "secret.png")):
         folder = unpacked(tmp_path / "db", {"database.json": rap(bo={"image": image})})
-        with pytest.raises(ExchangeError, match="None of its photos"):
-            exchange.read(folder)
+        with pytest.raises(ImportExportError, match="None of its photos"):
+            import_export.read(folder)
 
 
 @pytest.mark.parametrize(
@@ -278,8 +278,8 @@ def test_a_photo_outside_the_database_is_not_read(tmp_path: Path) -> None:
 )
 def test_a_database_of_the_wrong_shape_is_refused_in_words(tmp_path: Path, text: bytes) -> None:
     folder = unpacked(tmp_path / "db", {"database.json": text, "bo.jpg": picture(1)})
-    with pytest.raises(ExchangeError):
-        exchange.read(folder)
+    with pytest.raises(ImportExportError):
+        import_export.read(folder)
 
 
 # -- folders ---------------------------------------------------------------------------------------------------------
@@ -298,7 +298,7 @@ FOLDERS = {
 
 def test_a_folder_of_folders_is_a_concept_each_named_by_folder(library: Library, tmp_path: Path) -> None:
     for source in (unpacked(tmp_path / "x", FOLDERS), zipped(tmp_path / "x.zip", FOLDERS)):
-        arrived = exchange.read(source)
+        arrived = import_export.read(source)
         assert [(c.name, len(c.photos)) for c in arrived] == [("bo", 2), ("rex", 1)]
         notes = " ".join(arrived[0].problems)
         assert all(name in notes for name in ("rex/notes.txt", "stray.jpg", "rex/inner.zip"))
@@ -308,7 +308,7 @@ def test_a_folder_of_folders_is_a_concept_each_named_by_folder(library: Library,
 
 def test_a_zip_of_a_folder_of_folders_is_one_too(tmp_path: Path) -> None:
     files = {f"my pets/{name}": data for name, data in FOLDERS.items() if name.startswith(("bo", "rex"))}
-    assert [c.name for c in exchange.read(zipped(tmp_path / "x.zip", files))] == ["bo", "rex"]
+    assert [c.name for c in import_export.read(zipped(tmp_path / "x.zip", files))] == ["bo", "rex"]
 
 
 def test_a_damaged_photo_is_left_out_and_listed_and_the_others_come_in(library: Library, tmp_path: Path) -> None:
@@ -334,14 +334,14 @@ def test_a_photo_torn_inside_a_zip_is_left_out_and_listed(tmp_path: Path) -> Non
     data = bytearray(path.read_bytes())
     data[data.index(picture(2)) + 700] ^= 0xFF
     path.write_bytes(data)
-    [bo] = exchange.read(path)
+    [bo] = import_export.read(path)
     assert len(bo.photos) == 1
     assert "bo/2.jpg was left out" in bo.problems[0]
 
 
 def test_the_limits_of_the_settings_hold(tmp_path: Path) -> None:
     path = zipped(tmp_path / "x.zip", {"bo/1.jpg": picture(1), "bo/2.jpg": picture(2, 256)})
-    [bo] = exchange.read(path, Settings(max_bytes=20_000))
+    [bo] = import_export.read(path, Settings(max_bytes=20_000))
     assert len(bo.photos) == 1
     assert "bo/2.jpg" in bo.problems[0]
 
@@ -354,7 +354,7 @@ def test_links_out_of_a_folder_are_not_followed(tmp_path: Path) -> None:
     (folder / "rex").symlink_to(tmp_path / "outside" / "dir")
     (folder / "bo" / "3.jpg").symlink_to(folder / "bo" / "nowhere.jpg")
     (folder / "bo" / "loop").symlink_to(folder)
-    [bo] = exchange.read(folder)
+    [bo] = import_export.read(folder)
     assert bo.photos == (photo(1),)
     assert all(name in " ".join(bo.problems) for name in ("bo/2.jpg", "rex", "bo/3.jpg", "bo/loop"))
 
@@ -449,7 +449,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "only the end": (_bytes(b"PK\x05\x06" + b"\0" * 18), "no concepts"),
     "bomb": (_files({"bo/1.jpg": b"\0" * 5_000_000}, zipfile.ZIP_DEFLATED), "unpacks to far more"),
     "bomb of json": (_files({"manifest.json": b" " * 5_000_000}, zipfile.ZIP_DEFLATED), "unpacks to far more"),
-    "huge manifest": (_files({"manifest.json": b" " * (incoming.MAX_JSON + 1)}), "larger than"),
+    "huge manifest": (_files({"manifest.json": b" " * (import_reader.MAX_JSON + 1)}), "larger than"),
     "no photos": (_files({"docs/readme.txt": b"hi", "src/main.py": b"pass"}), "no concepts"),
     "only stray photos": (_files({"1.jpg": picture(1)}), "no concepts"),
     "nested zip": (_files({"bo/inner.zip": b"PK\x03\x04"}), "no concepts"),
@@ -479,14 +479,14 @@ def test_a_hostile_or_foreign_archive_is_refused_in_words_and_nothing_changes(tm
     make, words = HOSTILE[case]
     (tmp_path / "in").mkdir()
     path = make(tmp_path / "in" / "x.zip")
-    with pytest.raises(ExchangeError, match=words):
-        exchange.read(path)
+    with pytest.raises(ImportExportError, match=words):
+        import_export.read(path)
     assert [p.name for p in tmp_path.rglob("*")] == ["in", "x.zip"]
 
 
 def test_a_good_zip_of_ours_is_taken(tmp_path: Path) -> None:
     """The counterpart of the refusals above: their common ground is sound."""
-    [bo] = exchange.read(_ours(GOOD)(tmp_path / "x.zip"))
+    [bo] = import_export.read(_ours(GOOD)(tmp_path / "x.zip"))
     assert (bo.name, len(bo.photos), bo.avatar) == ("bo", 1, bo.photos[0].sha256)
 
 
@@ -495,22 +495,22 @@ def test_too_many_entries_or_bytes_are_refused(tmp_path: Path, monkeypatch: pyte
     folder = unpacked(tmp_path / "x", {f"bo/{i}.jpg": picture(i) for i in range(5)})
     monkeypatch.setattr(archive, "MAX_ENTRIES", 4)
     for source, words in ((path, "4 are the most"), (folder, "more than 4 files")):
-        with pytest.raises(ExchangeError, match=words):
-            exchange.read(source)
+        with pytest.raises(ImportExportError, match=words):
+            import_export.read(source)
     monkeypatch.setattr(archive, "MAX_ENTRIES", 5)
     monkeypatch.setattr(archive, "MAX_TOTAL", 1000)
     for source in (path, folder):
-        with pytest.raises(ExchangeError, match="GB"):
-            exchange.read(source)
+        with pytest.raises(ImportExportError, match="GB"):
+            import_export.read(source)
 
 
 def test_a_source_that_is_not_there_is_told(tmp_path: Path) -> None:
     for name in ("nowhere.zip", "nowhere", "database.json"):
-        with pytest.raises(ExchangeError, match="not there"):
-            exchange.read(tmp_path / name)
+        with pytest.raises(ImportExportError, match="not there"):
+            import_export.read(tmp_path / name)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ExchangeError, match="no concepts"):
-        exchange.read(tmp_path / "empty")
+    with pytest.raises(ImportExportError, match="no concepts"):
+        import_export.read(tmp_path / "empty")
 
 
 # -- what people's zips and folders are like ---------------------------------------------------------------------------
@@ -535,7 +535,7 @@ def packed(path: Path, files: dict[bytes, bytes], flags: int = 0, extra: dict[by
 
 @pytest.mark.parametrize("name", ["小白", "Zoë", "Бобик", "モチ", "🐶 Rex", "Mu\u0308sli"])
 def test_names_in_utf_8_without_the_flag_are_read_as_they_are(tmp_path: Path, name: str) -> None:
-    [concept] = exchange.read(packed(tmp_path / "x.zip", {f"{name}/1.jpg".encode(): picture(1)}))
+    [concept] = import_export.read(packed(tmp_path / "x.zip", {f"{name}/1.jpg".encode(): picture(1)}))
     assert concept.name == unicodedata.normalize("NFC", name)
     assert concept.problems == ()
 
@@ -560,7 +560,7 @@ def test_names_in_another_encoding_are_guessed_with_a_warning(
     tmp_path: Path, name: str, codec: str, called: str
 ) -> None:
     files = {f"{name}/1.jpg".encode(codec): picture(1), b"rex/1.jpg": picture(2)}
-    arrived = exchange.read(packed(tmp_path / "x.zip", files))
+    arrived = import_export.read(packed(tmp_path / "x.zip", files))
     assert {concept.name for concept in arrived} == {name, "rex"}
     [warning] = [note for concept in arrived for note in concept.problems]
     assert f"were read as {called}. Check them." in warning
@@ -570,7 +570,7 @@ def test_a_name_given_again_in_utf_8_needs_no_guess(tmp_path: Path) -> None:
     raw, name = "小白/1.jpg".encode("gbk"), "小白/1.jpg".encode()
     field = struct.pack("<BI", 1, zlib.crc32(raw)) + name
     extra = {raw: struct.pack("<HH", 0x7075, len(field)) + field}
-    [concept] = exchange.read(packed(tmp_path / "x.zip", {raw: picture(1)}, extra=extra))
+    [concept] = import_export.read(packed(tmp_path / "x.zip", {raw: picture(1)}, extra=extra))
     assert (concept.name, concept.problems) == ("小白", ())
 
 
@@ -580,7 +580,7 @@ def test_a_folder_unpacked_with_garbled_names_is_read_too(tmp_path: Path) -> Non
     os.makedirs(folder)
     with open(folder + b"/1.jpg", "wb") as file:
         file.write(picture(1))
-    [concept] = exchange.read(tmp_path / "in")
+    [concept] = import_export.read(tmp_path / "in")
     assert concept.name == "小白"
 
 
@@ -591,13 +591,13 @@ def test_backslashes_separate_as_slashes_do(tmp_path: Path) -> None:
         b"pets\\bo\\more\\2.jpg": picture(2),
         b"pets\\rex\\1.jpg": picture(3),
     }
-    arrived = exchange.read(packed(tmp_path / "x.zip", files))
+    arrived = import_export.read(packed(tmp_path / "x.zip", files))
     assert [(c.name, len(c.photos), c.problems) for c in arrived] == [("bo", 2, ()), ("rex", 1, ())]
 
 
 def test_an_export_repacked_with_backslashes_is_one_too(library: Library, other: Library, tmp_path: Path) -> None:
     fill(library)
-    exchange.export(library, ME, tmp_path / "all.zip")
+    import_export.export(library, ME, tmp_path / "all.zip")
     with zipfile.ZipFile(tmp_path / "all.zip") as source:
         files = {f"backup\\{name}".replace("/", "\\").encode(): source.read(name) for name in source.namelist()}
     bring(other, packed(tmp_path / "again.zip", files))
@@ -622,14 +622,14 @@ def test_an_export_repacked_with_backslashes_is_one_too(library: Library, other:
 @pytest.mark.parametrize("flags", [0, 0x800])
 def test_no_separator_leads_out_of_a_zip(tmp_path: Path, name: str, flags: int) -> None:
     path = packed(tmp_path / "x.zip", {b"bo/1.jpg": picture(1), name.encode(): picture(2)}, flags)
-    with pytest.raises(ExchangeError, match="leads out"):
-        exchange.read(path)
+    with pytest.raises(ImportExportError, match="leads out"):
+        import_export.read(path)
     assert [p.name for p in tmp_path.rglob("*")] == ["x.zip"]
 
 
 def test_a_file_that_is_there_with_either_separator_is_there_twice(tmp_path: Path) -> None:
-    with pytest.raises(ExchangeError, match="twice"):
-        exchange.read(packed(tmp_path / "x.zip", {b"bo/1.jpg": picture(1), b"bo\\1.jpg": picture(2)}))
+    with pytest.raises(ImportExportError, match="twice"):
+        import_export.read(packed(tmp_path / "x.zip", {b"bo/1.jpg": picture(1), b"bo\\1.jpg": picture(2)}))
 
 
 @pytest.mark.parametrize(
@@ -640,7 +640,7 @@ def test_photos_are_read_by_content_whatever_they_are_called(tmp_path: Path, nam
     pillow_heif.register_heif_opener()
     files = {f"bo/{name}": picture(1, form=form), "bo/notes.txt": b"BMW and II and MM", "bo/README": b"text"}
     for source in (unpacked(tmp_path / "x", files), zipped(tmp_path / "x.zip", files)):
-        [bo] = exchange.read(source)
+        [bo] = import_export.read(source)
         assert len(bo.photos) == 1
         assert sorted(note.split()[0] for note in bo.problems) == ["bo/README", "bo/notes.txt"]
 
@@ -671,7 +671,7 @@ def test_a_systems_own_folder_is_no_concept_at_any_depth_and_is_said(tmp_path: P
         f"{above}{hidden}/deep/2.jpg": picture(4),
     }
     for source in (unpacked(tmp_path / "x", files), zipped(tmp_path / "x.zip", files)):
-        arrived = exchange.read(source)
+        arrived = import_export.read(source)
         assert [(c.name, len(c.photos)) for c in arrived] == [("bo", 1), ("rex", 1)]
         assert arrived[0].problems == (f"{above}{hidden} was skipped: such folders hold no concepts.",)
 
@@ -680,20 +680,20 @@ def test_what_file_managers_leave_is_passed_over_in_silence(tmp_path: Path) -> N
     junk = ["__MACOSX/bo/._1.jpg", "bo/.DS_Store", "bo/Thumbs.db", "DESKTOP.INI", "bo/._1.jpg", ".DS_Store"]
     files = {"bo/1.jpg": picture(1)} | dict.fromkeys(junk, b"junk")
     for source in (unpacked(tmp_path / "x", files), zipped(tmp_path / "x.zip", files)):
-        [bo] = exchange.read(source)
+        [bo] = import_export.read(source)
         assert (len(bo.photos), bo.problems) == (1, ())
 
 
 def test_everything_else_that_is_left_out_is_said_in_every_form(tmp_path: Path) -> None:
     database = rap(bo={"name": "bo", "image": "bo.jpg", "info": "", "category": ""})
     files = {"database.json": database, "bo.jpg": picture(1), "stray.jpg": picture(2), "notes.txt": b"hi"}
-    [bo] = exchange.read(zipped(tmp_path / "rap.zip", files))
+    [bo] = import_export.read(zipped(tmp_path / "rap.zip", files))
     assert {note.split()[0] for note in bo.problems} == {"stray.jpg", "notes.txt"}
     many = {f"bo/{i}.txt": b"text" for i in range(30)} | {"bo/1.jpg": picture(1)}
-    [bo] = exchange.read(zipped(tmp_path / "many.zip", many))
+    [bo] = import_export.read(zipped(tmp_path / "many.zip", many))
     assert [note.split(",")[0] for note in bo.problems] == ["30 files in bo"]
-    with pytest.raises(ExchangeError, match=r"no concepts in x\.zip.*notes\.txt is no photo"):
-        exchange.read(zipped(tmp_path / "x.zip", {"notes.txt": b"hi"}))
+    with pytest.raises(ImportExportError, match=r"no concepts in x\.zip.*notes\.txt is no photo"):
+        import_export.read(zipped(tmp_path / "x.zip", {"notes.txt": b"hi"}))
 
 
 def test_the_shell_says_what_was_left_out_as_the_page_does(
@@ -735,7 +735,7 @@ def test_a_file_managers_file_in_the_library_is_no_fault(tmp_path: Path) -> None
 
 def test_what_is_odd_about_a_photo_that_came_in_is_said_too(tmp_path: Path) -> None:
     files = {"bo/1.jpg": picture(1, 64)[:-2], "bo/2.dng": b"II*\0\x10\0\0\0CR\2\0" + bytes(99), "bo/3.jpg": picture(3)}
-    [bo] = exchange.read(zipped(tmp_path / "x.zip", files))
+    [bo] = import_export.read(zipped(tmp_path / "x.zip", files))
     assert len(bo.photos) == 2
     assert [note.split(":")[0] for note in bo.problems] == ["bo/1.jpg", "bo/2.dng was left out"]
     assert "no end marker" in bo.problems[0]

@@ -8,20 +8,20 @@ from heapq import nlargest
 import numpy as np
 import numpy.typing as npt
 
-from personal.concepts import Stored
+from personal.concepts import IndexedView
 
 Array = npt.NDArray[np.float32]
-Pair = tuple[float, tuple[str, str], tuple[str, str]]
+ConfusablePair = tuple[float, tuple[str, str], tuple[str, str]]
 """A similarity (cosine), and of each of two concepts the id and the view that it was found in."""
 
 ROWS = 256
 """Vectors that are compared with all others at a time, about."""
-MOST = 100
+MAX_PAIRS = 100
 """Pairs that are told of at most: nobody reads more."""
 
 
-def pairs(stored: Mapping[str, Sequence[Stored]], at_least: float) -> list[Pair]:
-    """Find the pairs of concepts whose best similarity over views is `at_least` that, at most MOST, best first.
+def confusable_pairs(stored: Mapping[str, Sequence[IndexedView]], at_least: float) -> list[ConfusablePair]:
+    """Find the pairs of concepts whose best similarity over views is `at_least` that, at most MAX_PAIRS, best first.
 
     Negatives take no part. Memory grows with the number of vectors, time with its square.
     """
@@ -32,7 +32,7 @@ def pairs(stored: Mapping[str, Sequence[Stored]], at_least: float) -> list[Pair]
     blocks = [np.concatenate([one.vectors for one in views[cid]]) for cid in ids]
     names = [[one.view for one in views[cid] for _ in one.vectors] for cid in ids]
     found = []
-    for _, i, j in nlargest(MOST, _close(blocks, at_least)):
+    for _, i, j in nlargest(MAX_PAIRS, _close(blocks, at_least)):
         similarity = blocks[i] @ blocks[j].T
         row, column = divmod(int(similarity.argmax()), similarity.shape[1])
         found.append((float(similarity[row, column]), (ids[i], names[i][row]), (ids[j], names[j][column])))

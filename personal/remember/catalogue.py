@@ -1,4 +1,4 @@
-"""One owner's concepts as they come off the disk: the shelf in memory, and the trash.
+"""One owner's concepts as they come off the disk: the catalogue in memory, and the trash.
 
 Reads only; `personal.remember.library` does the writing.
 """
@@ -22,7 +22,7 @@ ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(slots=True)
-class Shelf:
+class Catalogue:
     """One owner's concepts in memory: by id, ids by folded name, in order (None: not sorted yet); what is damaged.
 
     Only a library from before two spellings counted as one name holds two concepts under a folded name.
@@ -55,7 +55,7 @@ class Shelf:
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
+class TrashedConcept:
     """A concept in the trash: the token that brings it back, and when it was forgotten (seconds since the epoch)."""
 
     token: str
@@ -63,24 +63,24 @@ class Forgotten:
     forgotten_at: float
 
 
-def load(folder: Path) -> Shelf:
+def load(folder: Path) -> Catalogue:
     """Read an owner's folder; what is damaged is skipped and listed, unconfirmed adds and junk files are not."""
-    shelf = Shelf()
+    catalogue = Catalogue()
     for path in disk.entries(folder / "concepts"):
         if is_junk(path.name) or (not (path / FILE).exists() and ID.fullmatch(path.name)):
             continue
         try:
             concept = record.read(path, path.name)
-            other = shelf.named(concept.name)
+            other = catalogue.named(concept.name)
             if other is not None and other.name.casefold() == concept.name.casefold():
                 raise ValueError(f"another one is called <{concept.name}> too")
-            shelf.put(concept)
+            catalogue.put(concept)
         except (ValueError, OSError) as error:
-            shelf.problems.append(f"{path} is skipped: {error}. Mend its {FILE}, or remove the folder.")
-    return shelf
+            catalogue.problems.append(f"{path} is skipped: {error}. Mend its {FILE}, or remove the folder.")
+    return catalogue
 
 
-def forgotten(trash: Path) -> list[Forgotten]:
+def forgotten(trash: Path) -> list[TrashedConcept]:
     """Read a trash folder, oldest first; what is damaged in it is passed over."""
     found = []
     for folder in disk.entries(trash):
@@ -88,7 +88,7 @@ def forgotten(trash: Path) -> list[Forgotten]:
             concept = record.read(folder, json.loads((folder / FILE).read_bytes())["id"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        found.append(Forgotten(folder.name, concept, forgotten_at(folder)))
+        found.append(TrashedConcept(folder.name, concept, forgotten_at(folder)))
     return found
 
 

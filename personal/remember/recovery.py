@@ -1,4 +1,4 @@
-"""What start-up does about an interrupted write: finish erasures, remove the unconfirmed; leave all else alone."""
+"""Recovery at start-up from an interrupted write: finish deletions, remove unconfirmed files, leave all else alone."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from personal.remember import disk, record
+from personal.remember.catalogue import ID
 from personal.remember.record import FILE, NEGATIVES, VIEWS
-from personal.remember.shelf import ID
 
 _VIEW = re.compile(r"[0-9a-f]{64}\.jpg")
 
 
-def mend(gone: Path, owners: Sequence[Path]) -> None:
-    """Empty `gone` and mend each owner's folder. Damaged concepts are left as they are. Raises OSError."""
+def recover(gone: Path, owners: Sequence[Path]) -> None:
+    """Empty `gone` and clean up each owner's folder. Damaged concepts are left as they are. Raises OSError."""
     for path in disk.entries(gone):
         disk.remove(path)
     for owner in owners:
@@ -23,10 +23,10 @@ def mend(gone: Path, owners: Sequence[Path]) -> None:
             _sweep(folder)
         for folder in disk.entries(owner / "concepts"):
             if ID.fullmatch(folder.name) and folder.is_dir():
-                _mend_concept(folder)
+                _recover_concept(folder)
 
 
-def _mend_concept(folder: Path) -> None:
+def _recover_concept(folder: Path) -> None:
     if not (folder / FILE).exists():
         disk.remove(folder)
         return

@@ -1,6 +1,6 @@
 """Export and import: our .zip, RAP's `database.json` folder, and a folder of folders, one concept each.
 
-`read` (of `incoming.py`) checks everything before anything is written, `plan` says what would change, `apply` does it.
+`import_reader.read` checks everything before anything is written, `plan` says what would change, `apply` does it.
 Our .zip: manifest.json {"format": "personal", "version": 1}, concepts/<n>/concept.json, views/<sha256>.jpg and
 negatives/<sha256>.jpg.
 """
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from personal.concepts import Concept, Photo, Progress
-from personal.errors import ExchangeError, StoreError
+from personal.errors import ImportExportError, StoreError
 from personal.folding import folded
 from personal.remember import disk
-from personal.remember.incoming import FORMAT, VERSION, Incoming, read
+from personal.remember.import_reader import FORMAT, VERSION, ImportedConcept, read
 from personal.remember.library import MAX_NEGATIVES, MAX_VIEWS, Library
 
-__all__ = ["Change", "Incoming", "Keeper", "apply", "damage", "export", "plan", "read"]
+__all__ = ["Change", "ImportTarget", "ImportedConcept", "apply", "damage", "export", "plan", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Change:
     words: str
 
 
-class Keeper(Protocol):
+class ImportTarget(Protocol):
     """What `apply` writes with: an Assistant."""
 
     def concepts(self, owner: str) -> list[Concept]: ...
@@ -58,7 +58,7 @@ class Keeper(Protocol):
 
 
 def export(library: Library, owner: str, target: Path | BinaryIO) -> list[str]:
-    """Write all of an owner's concepts as a .zip, the same bytes for the same concepts. Raises ExchangeError.
+    """Write all of an owner's concepts as a .zip, the same bytes for the same concepts. Raises ImportExportError.
 
     What is damaged is left out; returned is what that was, in words. A file appears whole or not at all.
     """
@@ -73,7 +73,9 @@ def export(library: Library, owner: str, target: Path | BinaryIO) -> list[str]:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise ExchangeError(f"{target} cannot be written ({error.strerror or error}). Choose another place.") from error
+        raise ImportExportError(
+            f"{target} cannot be written ({error.strerror or error}). Choose another place."
+        ) from error
     return left_out
 
 
@@ -148,13 +150,13 @@ def _json(value: Any) -> bytes:
 # -- in -----------------------------------------------------------------------------------------------------
 
 
-def plan(library: Library, owner: str, incoming: Sequence[Incoming]) -> list[Change]:
+def plan(library: Library, owner: str, incoming: Sequence[ImportedConcept]) -> list[Change]:
     """Say for each concept what importing it would do: new, adds, unchanged or refused. Nothing is changed."""
     known = _by_name(library.concepts(owner))
     return [_change(concept, known(concept.name)) for concept in incoming]
 
 
-def apply(keeper: Keeper, owner: str, incoming: Sequence[Incoming]) -> Iterator[Progress]:
+def apply(keeper: ImportTarget, owner: str, incoming: Sequence[ImportedConcept]) -> Iterator[Progress]:
     """Import what `plan` does not refuse, and yield where it stands; the last `total` is how many concepts changed.
 
     An existing concept gains views and negatives, and info, category and attributes only where it has none. Whether it
@@ -195,17 +197,17 @@ def _by_name(concepts: Sequence[Concept]) -> Callable[[str], Concept | None]:
     return lambda name: exact.get(name) or alike.get(folded(name))
 
 
-def _fresh(concept: Incoming, old: Concept) -> list[Photo]:
+def _fresh(concept: ImportedConcept, old: Concept) -> list[Photo]:
     present = {view.sha256 for view in old.views}
     return [photo for photo in concept.photos if photo.sha256 not in present]
 
 
-def _against(concept: Incoming, old: Concept) -> list[Photo]:
+def _against(concept: ImportedConcept, old: Concept) -> list[Photo]:
     present = {view.sha256 for view in (*old.views, *old.negatives)}
     return [photo for photo in concept.negatives if photo.sha256 not in present][-MAX_NEGATIVES:]
 
 
-def _change(concept: Incoming, old: Concept | None) -> Change:
+def _change(concept: ImportedConcept, old: Concept | None) -> Change:
     if concept.refused:
         return Change(concept.name, "refused", 0, f"refused: {concept.refused}")
     if old is None:

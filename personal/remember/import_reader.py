@@ -1,6 +1,6 @@
 """Reading what is to be imported: our .zip, RAP's `database.json` folder, a folder of folders; of folders also a .zip.
 
-Everything is read and checked here before anything is written; `personal.remember.exchange` does the writing.
+Everything is read and checked here before anything is written; `personal.remember.import_export` does the writing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from personal.concepts import Photo
-from personal.errors import ConceptError, ExchangeError, ImageError
+from personal.errors import ConceptError, ImageError, ImportExportError
 from personal.folding import folded
 from personal.images import is_picture, read_photo
 from personal.remember.archive import Archive, opened
@@ -38,7 +38,7 @@ SUFFIXES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class ImportedConcept:
     """A concept as it arrives. `problems` lists what was left out; `refused` says why it cannot come in, if so."""
 
     name: str
@@ -53,12 +53,12 @@ class Incoming:
     by_face: bool = False
 
 
-def read(source: Path, settings: Settings | None = None, *, guest: bool = False) -> list[Incoming]:
+def read(source: Path, settings: Settings | None = None, *, guest: bool = False) -> list[ImportedConcept]:
     """Read our .zip, RAP's folder (or its database.json), or a folder of folders; of folders also a .zip.
 
     Photos are taken in by `personal.images` within the limits of `settings`; a damaged one is left out and listed. What
     a `guest` brings must be smaller.
-    Raises ExchangeError where nothing can be imported.
+    Raises ImportExportError where nothing can be imported.
     """
     if source.name == "database.json" and source.is_file():
         source = source.parent
@@ -68,10 +68,10 @@ def read(source: Path, settings: Settings | None = None, *, guest: bool = False)
         left_out = (*archive.skipped, *archive.unused())
     if not incoming:
         needed = f"There are no concepts in {archive.label}: a folder of photos for each is what is needed."
-        raise ExchangeError(" ".join([needed, *left_out[:3]]))
+        raise ImportExportError(" ".join([needed, *left_out[:3]]))
     if all(concept.refused for concept in incoming):
         reasons = " ".join(f"<{c.name}>: {c.refused}" for c in incoming[:3])
-        raise ExchangeError(f"Nothing in {archive.label} can be imported. {reasons}")
+        raise ImportExportError(f"Nothing in {archive.label} can be imported. {reasons}")
     incoming[0] = replace(incoming[0], problems=(*incoming[0].problems, *left_out))
     return incoming
 
@@ -83,7 +83,7 @@ class _Reader:
         self.archive = archive
         self.settings = settings
 
-    def concepts(self) -> Iterator[Incoming]:
+    def concepts(self) -> Iterator[ImportedConcept]:
         root = self._root("manifest.json")
         if root is not None:
             return self._ours(root)
@@ -100,13 +100,15 @@ class _Reader:
         top = tops.pop() if len(tops) == 1 else ""
         return f"{top}/" if f"{top}/{name}" in self.archive.files else None
 
-    def _ours(self, root: str) -> Iterator[Incoming]:
+    def _ours(self, root: str) -> Iterator[ImportedConcept]:
         manifest = self._json_object(f"{root}manifest.json")
         version = manifest.get("version")
         if manifest.get("format") != FORMAT or type(version) is not int:
-            raise ExchangeError(f"{self.archive.label} has a manifest.json that is not Personal's. Choose an export.")
+            raise ImportExportError(
+                f"{self.archive.label} has a manifest.json that is not Personal's. Choose an export."
+            )
         if version > VERSION:
-            raise ExchangeError(f"{self.archive.label} was written by a newer version. Update Personal.")
+            raise ImportExportError(f"{self.archive.label} was written by a newer version. Update Personal.")
         paths = [path for path in self.archive.files if path.startswith(f"{root}concepts/")]
         self.archive.used |= set(paths)  # what no record names there is no photo of a concept any more
         records = [path for path in paths if path.endswith("/concept.json") and path.count("/") == root.count("/") + 2]
@@ -121,22 +123,22 @@ class _Reader:
 
     def _hashes(self, path: str, listed: object) -> list[str]:
         if not isinstance(listed, list) or not all(isinstance(view, str) for view in listed):
-            raise ExchangeError(f"{path} in {self.archive.label} has a list of views that makes no sense.")
+            raise ImportExportError(f"{path} in {self.archive.label} has a list of views that makes no sense.")
         return listed
 
-    def _rap(self, root: str) -> Iterator[Incoming]:
+    def _rap(self, root: str) -> Iterator[ImportedConcept]:
         """RAP's database (github.com/Hoar012/RAP-MLLM): concept_dict {"<bo>": {name, image, info, category}}."""
         path = f"{root}database.json"
         database = self._json_object(path).get("concept_dict")
         if not isinstance(database, dict):
-            raise ExchangeError(f"{path} in {self.archive.label} has no concept_dict: it is not RAP's.")
+            raise ImportExportError(f"{path} in {self.archive.label} has no concept_dict: it is not RAP's.")
         for key, record in database.items():
             if not isinstance(record, dict):
-                raise ExchangeError(f"{key[:80]!r} in {path} is not of RAP's form.")
+                raise ImportExportError(f"{key[:80]!r} in {path} is not of RAP's form.")
             images = record.get("image", [])
             images = [images] if isinstance(images, str) else images
             if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
-                raise ExchangeError(f"{key[:80]!r} in {path} has an image that is no path.")
+                raise ImportExportError(f"{key[:80]!r} in {path} has an image that is no path.")
             named = {k: record.get(k) for k in ("category", "info")} | {"name": record.get("name") or key}
             yield self._incoming(named, [self._suffix(root, image) or image for image in images], None)
 
@@ -146,7 +148,7 @@ class _Reader:
         tails = (unicodedata.normalize("NFC", "/".join(parts[start:])) for start in range(len(parts)))
         return next((root + tail for tail in tails if root + tail in self.archive.files), None)
 
-    def _folders(self) -> Iterator[Incoming]:
+    def _folders(self) -> Iterator[ImportedConcept]:
         photos = [path for path in self.archive.files if path.lower().endswith(SUFFIXES) or self._is_picture(path)]
         depth = 0
         while photos and all(path.count("/") > depth + 1 for path in photos) and len(_at(photos, depth)) == 1:
@@ -159,12 +161,12 @@ class _Reader:
     def _is_picture(self, path: str) -> bool:
         try:
             return is_picture(self.archive.head(path, 4096))
-        except ExchangeError:
+        except ImportExportError:
             return False
 
     def _incoming(
         self, record: dict[str, Any], paths: list[str], avatar: object, negatives: Sequence[str] = ()
-    ) -> Incoming:
+    ) -> ImportedConcept:
         name = record.get("name")
         self.archive.used |= {*paths, *negatives}
         try:
@@ -173,7 +175,7 @@ class _Reader:
             info = clean_info(record.get("info") or "")
             attributes = clean_attributes(record.get("attributes") or [])
         except ConceptError as error:
-            return Incoming(str(name)[:64], refused=str(error))
+            return ImportedConcept(str(name)[:64], refused=str(error))
         problems: list[str] = []
         photos = self._photos(paths, MAX_VIEWS, problems, f"<{name}> has more than {MAX_VIEWS} photos")
         hashes = {photo.sha256 for photo in photos.values()}
@@ -184,7 +186,7 @@ class _Reader:
         unique = tuple({photo.sha256: photo for photo in photos.values()}.values())
         not_it = tuple({photo.sha256: photo for photo in against.values() if photo.sha256 not in hashes}.values())
         refused = "" if photos else " ".join(["None of its photos can be used.", *problems[:1]])
-        return Incoming(name, category, info, unique, chosen, tuple(problems), refused, not_it, attributes)
+        return ImportedConcept(name, category, info, unique, chosen, tuple(problems), refused, not_it, attributes)
 
     def _photos(self, paths: Sequence[str], most: int, problems: list[str], beyond: str = "") -> dict[str, Photo]:
         """Read photos by their paths; what cannot be read, or is beyond the `most`, is left out and told."""
@@ -196,13 +198,13 @@ class _Reader:
             try:
                 photos[path] = photo = self._photo(path)
                 problems += [f"{path}: {photo.hint}."] if photo.hint else []
-            except (ImageError, ExchangeError) as error:
+            except (ImageError, ImportExportError) as error:
                 problems.append(f"{path} was left out: {error}")
         return photos
 
     def _photo(self, path: str) -> Photo:
         if path not in self.archive.files:
-            raise ExchangeError(f"it is not in {self.archive.label}.")
+            raise ImportExportError(f"it is not in {self.archive.label}.")
         limits = self.settings
         data = self.archive.read(path, limits.max_bytes)
         return read_photo(data, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, max_side=limits.max_side)
@@ -211,9 +213,9 @@ class _Reader:
         try:
             value = json.loads(self.archive.read(path, MAX_JSON))
         except (ValueError, RecursionError) as error:
-            raise ExchangeError(f"{path} in {self.archive.label} is no JSON. Export it again.") from error
+            raise ImportExportError(f"{path} in {self.archive.label} is no JSON. Export it again.") from error
         if not isinstance(value, dict):
-            raise ExchangeError(f"{path} in {self.archive.label} is not of a form that can be imported.")
+            raise ImportExportError(f"{path} in {self.archive.label} is not of a form that can be imported.")
         return value
 
 
@@ -221,7 +223,7 @@ def _at(paths: list[str], depth: int) -> list[str]:
     return sorted({path.split("/")[depth] for path in paths})
 
 
-def _once_each(incoming: list[Incoming]) -> list[Incoming]:
+def _once_each(incoming: list[ImportedConcept]) -> list[ImportedConcept]:
     """Refuse a concept whose name came before."""
     seen: set[str] = set()
     checked = []
