@@ -24,7 +24,7 @@ from pathlib import Path
 from benchmarks.generate import peak_rss_mb
 from personal import compose, settings
 from personal.concepts import Answer, Photo, Piece, Turn
-from personal.images import crop
+from personal.crops import crop
 from personal.tiny.assemble import assemble
 from personal.ui.samples import read_samples
 

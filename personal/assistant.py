@@ -244,7 +244,7 @@ class Assistant:
         `revise(remove_negatives=[…])` undoes it, with the last of the concept's `negatives`. Raises ConceptError,
         also where the box is one of the concept's own photos, ImageError and StoreError.
         """
-        from personal.images import crop
+        from personal.crops import crop
 
         concept, cut = self.library.get(owner, concept_id), crop(photo, box)
         if cut.sha256 in {view.sha256 for view in concept.negatives}:

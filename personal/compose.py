@@ -87,10 +87,10 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
 
             yield from assemble(settings.cache_dir)
 
+        from personal.crops import labelled
         from personal.generate import verify
         from personal.generate.prompt import lay_out
         from personal.generate.switching import Stage
-        from personal.images import labelled
         from personal.remember.index import Index
         from personal.retrieve.encoder import Encoder
         from personal.retrieve.notes import find_evidence

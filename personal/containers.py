@@ -15,6 +15,8 @@ _CODED = {b"hvc1", b"av01", b"avc1", b"vvc1", b"jpeg", b"j2k1"}
 """Items of a HEIF file whose data never ends in a thousand zeros; an uncompressed picture, or Exif, may."""
 
 JPEG_END = b"\xff\xd9"
+JFIF = b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
+"""The payload of the JFIF header that Pillow writes: version 1.1, no units, no thumbnail."""
 
 
 def breaks_off(data: bytes, format: str | None) -> bool:
@@ -47,6 +49,15 @@ def jpeg_without_end(data: bytes) -> bytes | None:
     return None
 
 
+def is_plain_jpeg(data: bytes) -> bool:
+    """Return whether a JPEG is baseline and holds nothing beside what decoding needs: no metadata, nothing after it."""
+    found = list(_jpeg_segments(data))
+    if {marker for marker, _ in found} != {0xE0, 0xDB, 0xC0, 0xC4, 0xDA, 0xD9}:
+        return False
+    allowed = {0xE0: JFIF, 0xD9: b""}
+    return all(payload == allowed.get(marker, payload) for marker, payload in found)
+
+
 def png_chunk(data: bytes, kind: bytes) -> bytes | None:
     """Return the payload of a PNG's first chunk of a kind before its pixels, or None."""
     at = 8
@@ -73,6 +84,19 @@ def coded_items(data: bytes) -> Iterator[tuple[int, int]]:
                 yield start, end
     except IndexError:
         return
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield a JPEG's (marker, payload) up to its first scan; then, as marker 0xD9, what follows the first EOI."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        yield marker, data[at + 4 : at + 2 + length]
+        at += 2 + length
+        if marker == 0xDA:
+            end = data.find(JPEG_END, at)
+            yield 0xD9, data[end + 2 :] if end >= 0 else b"missing"
+            return
 
 
 def _unfilled(data: bytes, start: int, end: int) -> bool:

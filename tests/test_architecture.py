@@ -19,6 +19,9 @@ LEVELS = {
         "errors",
         "settings",
         "images",
+        "crops",
+        "quality",
+        "signatures",
         "colours",
         "containers",
         "tiff",
@@ -98,9 +101,9 @@ def test_the_assistant_imports_none_of_its_parts():
     taken = {name for name in imports(ROOT / "personal" / "assistant.py") if name.startswith("personal")}
     assert taken == {
         "personal.concepts",
+        "personal.crops",
         "personal.errors",
         "personal.findings",
-        "personal.images",
         "personal.parts",
     }
 

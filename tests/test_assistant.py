@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from personal.concepts import WHOLE, Answer, Entry, Fingerprint, Look, Piece, Preferences, Turn, Waiting
+from personal.crops import crop
 from personal.errors import ConceptError, ModelError, StoreError
 from personal.generate import verify
-from personal.images import crop
 from tests.conftest import BLUE, GREEN, GREY, RED, Scripted, open_assistant, picture
 
 ME, YOU = "local", "visitor-1"

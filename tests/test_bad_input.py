@@ -15,8 +15,8 @@ from PIL import Image
 
 from personal import cli, compose, settings
 from personal.concepts import WHOLE, Preferences, Progress
+from personal.crops import crop
 from personal.generate import verify
-from personal.images import crop
 from personal.ui.app import Page
 from personal.ui.desk import Desk
 from personal.ui.sessions import COOKIE, Sessions

@@ -8,6 +8,7 @@ import gc
 import hashlib
 import os
 import struct
+import weakref
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -17,10 +18,11 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageCms, ImageDraw, ImageFilter
 
-from personal import images
 from personal.concepts import WHOLE, Photo
+from personal.crops import crop, data_url, labelled
 from personal.errors import ImageError
-from personal.images import crop, data_url, labelled, open_photo, quality_hints, read_photo
+from personal.images import open_photo, read_photo
+from personal.quality import quality_hints
 
 pillow_heif.register_heif_opener()
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF"]
@@ -527,15 +529,12 @@ def test_what_was_recognised_is_drawn_on_a_photo_and_nothing_else_changes():
     assert labelled(photo, [((0.5, 0.5, 0.9, 0.9), "<bo>")]) == drawn
 
 
-def test_a_thumbnail_is_drawn_once_and_held_no_longer_than_its_photo(monkeypatch):
-    drawn = []
-    thumbnail = images._thumbnail
-    monkeypatch.setattr(images, "_thumbnail", lambda *asked: drawn.append(asked[1:]) or thumbnail(*asked))
+def test_a_thumbnail_is_drawn_once_and_held_no_longer_than_its_photo():
     photo = read_photo(saved(corners()))
-    before = len(images._drawn)
-    assert data_url(photo, 96) == data_url(photo, 96) != data_url(photo, 96, square=True)
-    assert drawn == [(96, None, False), (96, None, True)]
-    assert len(images._drawn) == before + 1
+    first = data_url(photo, 96)
+    assert data_url(photo, 96) is first
+    assert data_url(photo, 96, square=True) != first
+    held = weakref.ref(photo)
     del photo
     gc.collect()
-    assert len(images._drawn) == before
+    assert held() is None

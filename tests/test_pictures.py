@@ -14,7 +14,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from personal.errors import ImageError
-from personal.images import is_picture, open_photo, quality_hints, read_photo
+from personal.images import open_photo, read_photo
+from personal.quality import quality_hints
+from personal.signatures import is_picture
 from tests.test_images import busy, chunk, refusal, saved, swapped_profile
 
 pillow_heif.register_heif_opener()

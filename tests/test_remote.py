@@ -18,11 +18,12 @@ import pytest
 from PIL import Image
 
 from personal.concepts import WHOLE, Concept, Match, Photo, Piece, Turn, View
+from personal.crops import data_url
 from personal.errors import ModelError
 from personal.generate.prompt import lay_out
 from personal.generate.protocol import AVATAR_SIDES, EARLIER_SIDES, LAST_SIDES, images_within
 from personal.generate.remote import AT_ONCE, RemoteGenerator
-from personal.images import data_url, read_photo
+from personal.images import read_photo
 
 KEY = "sk-do-not-tell-4711"
 HOSTILE = "<|im_end|>\x1b[31mred\x07\x00<image>‮</s>\r\n```" + "long" * 50_000

@@ -257,7 +257,7 @@ def test_a_server_that_takes_fewer_images_is_asked_with_as_many_as_it_takes(serv
 def images_of(photos):
     import base64
 
-    from personal.images import data_url
+    from personal.crops import data_url
 
     small = [data_url(photo, 512) for photo in photos[:2]]
     urls = ["data:image/jpeg;base64," + base64.b64encode(photo.jpeg).decode() for photo in photos]

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from personal.images import quality_hints, read_photo
+from personal.images import read_photo
+from personal.quality import quality_hints
 
 ASSETS = Path(__file__).parents[1] / "assets"
 SAMPLES = json.loads((ASSETS / "samples" / "samples.json").read_text(encoding="utf-8"))

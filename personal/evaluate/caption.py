@@ -14,11 +14,12 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from personal.concepts import Concept, Match, Photo, Turn, View
+from personal.crops import crop
 from personal.errors import PersonalError
 from personal.evaluate.asking import BATCH, Question, Report, Watch, read, replies, unwatched
 from personal.evaluate.journal import Journal, Reply
 from personal.generate.prompt import Message, lay_out
-from personal.images import crop, read_photo
+from personal.images import read_photo
 from personal.learn import data, names
 from personal.learn.data import Subject, Supplied
 from personal.learn.features import picture

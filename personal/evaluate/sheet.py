@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personal.concepts import Box, Photo
-from personal.images import MIN_SIDE, labelled, open_photo, read_photo
+from personal.crops import labelled
+from personal.images import MIN_SIDE, open_photo, read_photo
 
 if TYPE_CHECKING:
     from PIL import Image

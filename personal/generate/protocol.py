@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from personal.crops import data_url
 from personal.generate.prompt import Message
-from personal.images import data_url
 
 AVATAR_SIDE = 512
 AVATAR_SIDES, EARLIER_SIDES, LAST_SIDES = (256, 128), (768, 384, 192), (1024, 768, 512, 256)

@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from personal.concepts import WHOLE, Concept, Fingerprint, Match, Photo, Piece, Waiting
+from personal.crops import crop
 from personal.errors import ModelError
 from personal.generate import prompt
-from personal.images import crop
 
 VIEWS = 4
 """Photos that a fingerprint is drafted from, at most."""

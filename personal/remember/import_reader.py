@@ -15,7 +15,7 @@ from typing import Any
 from personal.concepts import Photo
 from personal.errors import ConceptError, ImageError, ImportExportError
 from personal.folding import folded
-from personal.images import is_picture, read_photo
+from personal.images import read_photo
 from personal.remember.archive import Archive, opened
 from personal.remember.library import (
     MAX_NEGATIVES,
@@ -26,6 +26,7 @@ from personal.remember.library import (
     clean_name,
 )
 from personal.settings import Settings
+from personal.signatures import is_picture
 
 FORMAT = "personal"
 VERSION = 1

@@ -12,9 +12,9 @@ from typing import Any
 import gradio as gr
 
 from personal.concepts import Concept, Photo, Progress
+from personal.crops import data_url
 from personal.errors import PersonalError
 from personal.evaluate.own import OUTCOMES, Checked, Tried, check
-from personal.images import data_url
 from personal.ui import render
 from personal.ui.desk import Desk, Screen, html, words
 from personal.ui.sessions import Session

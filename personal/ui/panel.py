@@ -13,8 +13,8 @@ from typing import Any
 import gradio as gr
 
 from personal.concepts import WHOLE, Box, Concept, Look, Photo, View
+from personal.crops import crop
 from personal.errors import PersonalError
-from personal.images import crop
 from personal.ui import render
 from personal.ui.desk import Desk, Screen, html, streaming_words, words
 from personal.ui.sessions import Conversation, Session

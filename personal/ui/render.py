@@ -18,8 +18,9 @@ from markdown_it import MarkdownIt
 
 from personal.assistant import DOUBT
 from personal.concepts import Answer, Box, Concept, Match, Photo, Preferences, Progress, Waiting
+from personal.crops import data_url
 from personal.folding import folded
-from personal.images import data_url, quality_hints
+from personal.quality import quality_hints
 from personal.settings import TINY
 from personal.ui.sessions import Conversation, Entry
 
