@@ -66,12 +66,12 @@ class Page:
         return str(self.shown.get(self._ids[name]) or "")
 
     async def upload(self, name: str, data: bytes) -> dict[str, Any]:
-        """Upload a picture and return what an event takes for it."""
+        """Upload a picture and return what an event takes for it. Raises EventFailed where it is refused."""
         response = await self._request(
             "POST", f"/gradio_api/upload?upload_id={secrets.token_hex(6)}", files={"files": (name, data, "image/jpeg")}
         )
         if response.status_code != 200:
-            raise RuntimeError(f"An upload was refused with {response.status_code}: {response.text[:200]}")
+            raise EventFailed(f"An upload was refused with {response.status_code}: {response.text[:200]}")
         (path,) = response.json()
         return {"path": path, "orig_name": name, "size": len(data), "meta": {"_type": "gradio.FileData"}}
 

@@ -57,6 +57,15 @@ def test_the_embedded_encoder_gives_unit_instance_vectors_and_maps(embedded):
 
 
 @pytest.mark.model
+def test_folded_batch_norms_leave_the_map_as_it_was(folder, embedded, monkeypatch):
+    monkeypatch.setattr("personal.retrieve.encoder.fold_batch_norms", lambda trunk: None)
+    plain, image = opened(folder), scene()
+    assert any("BatchNorm" in type(part).__name__ for part in plain._model.visual.trunk.modules())
+    assert not any("BatchNorm" in type(part).__name__ for part in embedded._model.visual.trunk.modules())
+    assert np.abs(plain.dense(image) - embedded.dense(image)).max() < 1e-3
+
+
+@pytest.mark.model
 def test_a_reference_is_remembered_whole_first_then_its_middle_and_from_afar(embedded):
     vectors = embedded.remember(scene())
     assert vectors.shape == (3, 160)

@@ -15,7 +15,7 @@ from typing import Any
 from personal.concepts import Piece
 from personal.errors import ModelError
 from personal.generate.thinking import without_thinking
-from personal.threads import give_way
+from personal.threads import give_way, use_cores
 
 END = -1
 """Comes after the last token."""
@@ -53,7 +53,7 @@ def pieces(
     thread is raised here as it is; a thread that gives no token for STALL_S is left behind with a ModelError.
     """
     tokens = Tokens()
-    thread = ThreadPoolExecutor(1, thread_name_prefix="generate")
+    thread = ThreadPoolExecutor(1, "generate", initializer=use_cores)
     running = thread.submit(generate, tokens)
     try:
         running.add_done_callback(lambda _: tokens.ids.put(END))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal.concepts import Progress
 from personal.errors import ModelError
+from personal.retrieve.batch_norm import fold_batch_norms
 from personal.retrieve.calibrate import Calibration
 from personal.retrieve.head import FILE, Head, read, unit
 from personal.retrieve.regions import centre, cut, pool_box, pool_whole
@@ -86,6 +87,7 @@ class Encoder:
         name, pretrained = address(self.source)
         try:
             import open_clip
+            from timm.models.efficientnet import EfficientNet
 
             model, self._preprocess = open_clip.create_model_from_pretrained(name, pretrained, device="cpu")
         except (RuntimeError, ValueError, OSError, KeyError, TypeError, AttributeError) as error:
@@ -95,6 +97,8 @@ class Encoder:
             ) from error
         if self.device == "auto":
             self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        if isinstance(getattr(model.visual, "trunk", None), EfficientNet):
+            fold_batch_norms(model.visual.trunk)
         self._model = model.eval().to(self.device, memory_format=torch.channels_last)
         self._probe()
         trunk = _trunk(self.source)

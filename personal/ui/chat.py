@@ -96,7 +96,7 @@ class Chat:
         self.who.click(self.ask_who, None, **quiet)
         self.caption.click(self.ask_caption, None, **asking)
         self.doing.click(self.ask_doing, None, **asking)
-        self.chooser.input(self.choose, self.chooser, **quiet)
+        self.chooser.input(self.choose, self.chooser, preprocess=False, **quiet)  # the choices are the visitor's own
         self.fresh.click(self.begin, None, **quiet)
         self.delete.click(self.drop, None, **quiet)
 

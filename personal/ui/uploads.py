@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
 import re
 import secrets
 import time
@@ -26,6 +28,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from personal.ui.doors import ConcurrencyLimit, Refused
 from personal.ui.sessions import COOKIE
+
+log = logging.getLogger(__name__)
 
 MAX_FILES = 100
 """Files of one upload at most."""
@@ -71,6 +75,7 @@ class Uploads:
         except MultiPartException as error:
             return PlainTextResponse(error.message, status_code=400)
         except OSError:  # a full disk, most likely: the parser writes as it reads
+            log.exception("An upload could not be kept")
             return PlainTextResponse(FULL, status_code=507)
 
     def _check(self, visitor: str, coming: int) -> None:
@@ -184,7 +189,8 @@ def _file_name(given: str) -> str:
 def _size(folder: Path) -> int:
     """Bytes of the files in a folder, which may change meanwhile."""
     size = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            size += path.stat().st_size
+    for place, _, files in os.walk(folder):  # it passes over folders that are gone
+        for name in files:
+            with contextlib.suppress(OSError):
+                size += (Path(place) / name).stat().st_size
     return size
