@@ -13,7 +13,7 @@ run: setup
 
 test: setup .venv/development
 	$(BIN)/python tests/chromium.py
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: lint test
 

@@ -446,7 +446,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--visitors", type=int, default=20)
     parser.add_argument("--model", default=FAKE, help=f"{FAKE}, {TINY}, or what PERSONAL_MODEL takes")
-    parser.add_argument("--think", type=float, default=1.0, help="mean seconds between two things that a visitor does")
+    parser.add_argument("--think", type=float, default=4.0, help="mean seconds between two things that a visitor does")
     parser.add_argument("--hog", type=int, default=0, help="questions that visitor 0 asks at once besides")
     parser.add_argument("--warmup", type=float, default=0.4, help="part of the time after which memory must be flat")
     parser.add_argument("--host", default="127.0.0.2", help="not 127.0.0.1: there everybody is the same owner")

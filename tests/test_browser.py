@@ -80,6 +80,14 @@ def app(tmp_path_factory):
         yield address
 
 
+@pytest.fixture(scope="module")
+def guests(tmp_path_factory):
+    """An app whose visitors are guests, each with a library of their own; its address, and where their things are."""
+    data = tmp_path_factory.mktemp("guests") / "data"
+    with served(data, GRADIO_SERVER_NAME="0.0.0.0", PERSONAL_SESSION_GRACE_S="10") as address:
+        yield address, data
+
+
 def visit(context, address):
     page = context.new_page()
     page.set_default_timeout(30_000)
@@ -302,16 +310,16 @@ def test_a_photo_is_taken_by_its_content_whatever_it_is_called(app, chromium, tm
     page.context.close()
 
 
-def test_the_samples_are_one_click_away(tmp_path, chromium):
-    with served(tmp_path / "data") as address:
-        page = visit(chromium.new_context(), address)
-        page.locator("#log [data-act=samples]").click()
-        page.locator("#panel .box").first.wait_for()
-        shown = {box.inner_text() for box in page.locator("#panel .box").all()}
-        assert shown & {concept["name"] for concept in samples()["concepts"]}
-        tab(page, "Concepts")
-        page.locator("#cards .card").nth(2).wait_for()
-        page.context.close()
+def test_the_samples_are_one_click_away(guests, chromium):
+    address, _ = guests
+    page = visit(chromium.new_context(), address)
+    page.locator("#log [data-act=samples]").click()
+    page.locator("#panel .box").first.wait_for()
+    shown = {box.inner_text() for box in page.locator("#panel .box").all()}
+    assert shown & {concept["name"] for concept in samples()["concepts"]}
+    tab(page, "Concepts")
+    page.locator("#cards .card").nth(2).wait_for()
+    page.context.close()
 
 
 def test_a_correction_sticks_for_the_photo(app, chromium):
@@ -334,49 +342,49 @@ def test_a_correction_sticks_for_the_photo(app, chromium):
     page.context.close()
 
 
-def test_a_part_of_a_box_is_marked_by_drawing_the_mouse_and_named_exactly(tmp_path, chromium):
+def test_a_part_of_a_box_is_marked_by_drawing_the_mouse_and_named_exactly(guests, chromium):
     first, second, *_ = samples()["concepts"]
-    with served(tmp_path / "data") as address:
-        page = visit(chromium.new_context(viewport={"width": 1440, "height": 1000}), address)
-        create(page, "bo the second", SAMPLES / first["views"][0])
-        create(page, "bo", SAMPLES / second["views"][0])
-        tab(page, "Chat")
-        # let go of beside the field for questions, a photo is taken all the same
-        data = base64.b64encode((SAMPLES / first["views"][0]).read_bytes()).decode()
-        transfer = page.evaluate_handle(
-            "data => { const transfer = new DataTransfer(); transfer.items.add(new File("
-            "[Uint8Array.from(atob(data), sign => sign.charCodeAt(0))], 'a.jpg', {type: 'image/jpeg'})); "
-            "return transfer; }",
-            data,
-        )
-        for kind in ("dragover", "drop"):
-            page.locator("#panel .empty").dispatch_event(kind, {"dataTransfer": transfer})
-            if kind == "dragover":
-                page.locator("#panel .panel.over").wait_for()
-        box = page.locator("#panel .box", has_text="bo the second")
-        box.wait_for()
-        area = box.bounding_box()
-        x, y = area["x"] + area["width"] / 4, area["y"] + area["height"] / 3
-        page.mouse.move(x, y)
-        page.mouse.down()
-        page.mouse.move(x + area["width"] / 3, y + area["height"] / 3, steps=5)
-        page.mouse.up()
-        marked = page.locator("#panel .box.marked")
-        marked.wait_for()
-        assert abs(marked.bounding_box()["width"] - area["width"] / 3) < 6
-        assert page.locator("#nearest button").count() == 2
-        name = page.locator("#name textarea, #name input")
-        name.fill("bo")
-        name.press("Enter")
-        page.locator("#toast", has_text="This view was added to bo.").wait_for()
-        page.locator("#namer").wait_for(state="hidden")
+    address, _ = guests
+    page = visit(chromium.new_context(viewport={"width": 1440, "height": 1000}), address)
+    create(page, "bo the second", SAMPLES / first["views"][0])
+    create(page, "bo", SAMPLES / second["views"][0])
+    tab(page, "Chat")
+    # let go of beside the field for questions, a photo is taken all the same
+    data = base64.b64encode((SAMPLES / first["views"][0]).read_bytes()).decode()
+    transfer = page.evaluate_handle(
+        "data => { const transfer = new DataTransfer(); transfer.items.add(new File("
+        "[Uint8Array.from(atob(data), sign => sign.charCodeAt(0))], 'a.jpg', {type: 'image/jpeg'})); "
+        "return transfer; }",
+        data,
+    )
+    for kind in ("dragover", "drop"):
+        page.locator("#panel .empty").dispatch_event(kind, {"dataTransfer": transfer})
+        if kind == "dragover":
+            page.locator("#panel .panel.over").wait_for()
+    box = page.locator("#panel .box", has_text="bo the second")
+    box.wait_for()
+    area = box.bounding_box()
+    x, y = area["x"] + area["width"] / 4, area["y"] + area["height"] / 3
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + area["width"] / 3, y + area["height"] / 3, steps=5)
+    page.mouse.up()
+    marked = page.locator("#panel .box.marked")
+    marked.wait_for()
+    assert abs(marked.bounding_box()["width"] - area["width"] / 3) < 6
+    assert page.locator("#nearest button").count() == 2
+    name = page.locator("#name textarea, #name input")
+    name.fill("bo")
+    name.press("Enter")
+    page.locator("#toast", has_text="This view was added to bo.").wait_for()
+    page.locator("#namer").wait_for(state="hidden")
 
-        # Two clicks as before, the second within the box of somebody.
-        stage = page.locator("#panel .stage").bounding_box()
-        page.mouse.click(stage["x"] + 4, stage["y"] + 4)
-        page.mouse.click(x, y)
-        marked.wait_for()
-        assert marked.bounding_box()["x"] < area["x"] + 6 or area["x"] < stage["x"] + 6
+    # Two clicks as before, the second within the box of somebody.
+    stage = page.locator("#panel .stage").bounding_box()
+    page.mouse.click(stage["x"] + 4, stage["y"] + 4)
+    page.mouse.click(x, y)
+    marked.wait_for()
+    assert marked.bounding_box()["x"] < area["x"] + 6 or area["x"] < stage["x"] + 6
 
 
 def test_stop_ends_an_answer_and_edit_asks_again(app, chromium):
@@ -409,41 +417,39 @@ def ask_edited(page, question):
     return page.locator("#log .said.it").last
 
 
-def test_two_visitors_never_see_each_others_things(tmp_path, chromium):
-    data = tmp_path / "data"
-    shared = {"GRADIO_SERVER_NAME": "0.0.0.0", "PERSONAL_SESSION_GRACE_S": "10"}
-    with served(data, **shared) as address:
-        one, two = chromium.new_context(), chromium.new_context()
-        first, second = visit(one, address), visit(two, address)
-        assert "guest" in first.locator("#banner").inner_text()
-        create(first, "my secret dog", *[SAMPLES / file for file in samples()["concepts"][0]["views"]])
-        tab(first, "Chat")
-        upload(first, "#ask", SAMPLES / samples()["photos"][0]["file"])
-        first.locator("#panel .box", has_text="my secret dog").wait_for()
+def test_two_visitors_never_see_each_others_things(guests, chromium):
+    address, data = guests
+    one, two = chromium.new_context(), chromium.new_context()
+    first, second = visit(one, address), visit(two, address)
+    assert "guest" in first.locator("#banner").inner_text()
+    create(first, "my secret dog", *[SAMPLES / file for file in samples()["concepts"][0]["views"]])
+    tab(first, "Chat")
+    upload(first, "#ask", SAMPLES / samples()["photos"][0]["file"])
+    first.locator("#panel .box", has_text="my secret dog").wait_for()
 
-        upload(second, "#ask", SAMPLES / samples()["photos"][0]["file"])
-        second.locator("#panel .none").wait_for()
-        tab(second, "Concepts")
-        second.locator("#cards [data-act=samples]").wait_for()
-        assert "my secret dog" not in second.content()
+    upload(second, "#ask", SAMPLES / samples()["photos"][0]["file"])
+    second.locator("#panel .none").wait_for()
+    tab(second, "Concepts")
+    second.locator("#cards [data-act=samples]").wait_for()
+    assert "my secret dog" not in second.content()
 
-        # A reload keeps the visitor; the other still sees nothing.
-        first.reload()
-        first.locator("#panel .box", has_text="my secret dog").wait_for(timeout=60_000)
-        second.reload()
-        tab(second, "Concepts")
-        second.locator("#cards [data-act=samples]").wait_for()
-        assert "my secret dog" not in second.content()
+    # A reload keeps the visitor; the other still sees nothing.
+    first.reload()
+    first.locator("#panel .box", has_text="my secret dog").wait_for(timeout=60_000)
+    second.reload()
+    tab(second, "Concepts")
+    second.locator("#cards [data-act=samples]").wait_for()
+    assert "my secret dog" not in second.content()
 
-        # When the visitor leaves, what was theirs is erased from the disk.
-        assert b"my secret dog" in everything(data)
-        one.close()
-        deadline = time.monotonic() + 60
-        while b"my secret dog" in everything(data) and time.monotonic() < deadline:
-            time.sleep(0.5)
-        assert b"my secret dog" not in everything(data)
-        assert "Concepts" in second.content()
-        two.close()
+    # When the visitor leaves, what was theirs is erased from the disk.
+    assert b"my secret dog" in everything(data)
+    one.close()
+    deadline = time.monotonic() + 60
+    while b"my secret dog" in everything(data) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert b"my secret dog" not in everything(data)
+    assert "Concepts" in second.content()
+    two.close()
 
 
 def everything(folder):
@@ -510,20 +516,20 @@ def test_erasing_everything_wants_the_word_typed(tmp_path, chromium):
         page.context.close()
 
 
-def test_what_is_exported_can_be_imported_again(tmp_path, chromium):
-    with served(tmp_path / "data") as address:
-        page = visit(chromium.new_context(accept_downloads=True), address)
-        create(page, "traveller", *[SAMPLES / file for file in samples()["concepts"][0]["views"]])
-        with page.expect_download() as download:
-            page.locator("#export").click()
-        archive = tmp_path / "personal.zip"
-        download.value.save_as(archive)
-        card(page, "traveller").click()
-        page.locator("#forget").click()
-        page.locator("#cards .card").wait_for(state="detached")
-        page.locator("#import").click()
-        upload(page, "#archive", archive)
-        page.locator("#preview td", has_text="new, 3 photos").wait_for()
-        page.locator("#apply").click()
-        card(page, "traveller").wait_for()
-        page.context.close()
+def test_what_is_exported_can_be_imported_again(guests, chromium, tmp_path):
+    address, _ = guests
+    page = visit(chromium.new_context(accept_downloads=True), address)
+    create(page, "traveller", *[SAMPLES / file for file in samples()["concepts"][0]["views"]])
+    with page.expect_download() as download:
+        page.locator("#export").click()
+    archive = tmp_path / "personal.zip"
+    download.value.save_as(archive)
+    card(page, "traveller").click()
+    page.locator("#forget").click()
+    page.locator("#cards .card").wait_for(state="detached")
+    page.locator("#import").click()
+    upload(page, "#archive", archive)
+    page.locator("#preview td", has_text="new, 3 photos").wait_for()
+    page.locator("#apply").click()
+    card(page, "traveller").wait_for()
+    page.context.close()

@@ -19,12 +19,19 @@ STRANGERS = SAMPLES / next(p for p in samples()["photos"] if FIRST["name"] not i
 """Taken for the first sample, where that alone is known."""
 
 
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    data = tmp_path_factory.mktemp("recognition") / "data"
+    with served(data, PERSONAL_THRESHOLD="0.7", GRADIO_SERVER_NAME="0.0.0.0") as address:
+        yield address
+
+
 @pytest.fixture
-def page(tmp_path, chromium):  # noqa: F811
-    with served(tmp_path / "data", PERSONAL_THRESHOLD="0.7") as address:
-        page = visit(chromium.new_context(viewport={"width": 1440, "height": 1000}), address)
-        yield page
-        page.context.close()
+def page(app, chromium):  # noqa: F811
+    """A guest's page, whose library is empty."""
+    page = visit(chromium.new_context(viewport={"width": 1440, "height": 1000}), app)
+    yield page
+    page.context.close()
 
 
 def open_card(page, name):
@@ -184,17 +191,16 @@ def test_words_typed_while_photos_arrive_are_kept(page):
     expect(page.locator("#drafts .draft")).to_have_count(0)
 
 
-def test_every_toast_is_seen_for_its_time_and_lies_above_the_field(tmp_path, chromium):  # noqa: F811
-    with served(tmp_path / "data") as address:
-        page = visit(chromium.new_context(viewport={"width": 390, "height": 844}), address)
-        for file in (SCENE, STRANGERS):
-            upload(page, "#ask", file)
-            page.locator("#panel .stage").wait_for()
-            page.get_by_role("button", name="Delete").click()
-            page.locator("#panel .stage").wait_for(state="detached")
-            page.locator("#toast", has_text="was deleted").wait_for()
-            begun = page.evaluate("(toast => [toast.begun, toast.begun = true][0])(document.querySelector('.toast'))")
-            assert not begun, "an element that stays goes out at the first one's end"
-            toast, field = (page.locator(name).bounding_box() for name in ("#toast", "#ask"))
-            assert toast["y"] + toast["height"] <= field["y"]
-        page.context.close()
+def test_every_toast_is_seen_for_its_time_and_lies_above_the_field(app, chromium):  # noqa: F811
+    page = visit(chromium.new_context(viewport={"width": 390, "height": 844}), app)
+    for file in (SCENE, STRANGERS):
+        upload(page, "#ask", file)
+        page.locator("#panel .stage").wait_for()
+        page.get_by_role("button", name="Delete").click()
+        page.locator("#panel .stage").wait_for(state="detached")
+        page.locator("#toast", has_text="was deleted").wait_for()
+        begun = page.evaluate("(toast => [toast.begun, toast.begun = true][0])(document.querySelector('.toast'))")
+        assert not begun, "an element that stays goes out at the first one's end"
+        toast, field = (page.locator(name).bounding_box() for name in ("#toast", "#ask"))
+        assert toast["y"] + toast["height"] <= field["y"]
+    page.context.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import httpx
@@ -179,6 +180,20 @@ def test_a_hundred_uploads_that_never_end_are_bounded_and_leave_nothing(folder, 
     asyncio.run(scene())
     assert left(folder) == []
     assert send(app(folder), files={"files": ("a.jpg", b"1")})[0].status_code == 200
+
+
+def test_a_folder_that_goes_while_uploads_are_counted_refuses_nobody(folder, monkeypatch):
+    (folder / "taken").mkdir(parents=True)
+    scandir = os.scandir
+
+    def changing(path):
+        if str(path).endswith("taken"):
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", changing)
+    (answer,) = send(app(folder), files={"files": ("a.jpg", b"1")})
+    assert answer.status_code == 200
 
 
 def test_a_full_disk_is_said_in_words(folder, monkeypatch):

@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from personal.compose import LOCAL, Opening
 from personal.errors import PersonalError, SettingsError
+from personal.memory import give_back
 from personal.settings import ASSETS, Settings
 from personal.ui import connections, preferences, render, theme, traces
 from personal.ui.chat import Chat
@@ -277,6 +278,7 @@ class Server:
                     sweep()
                 except PersonalError as error:  # such as a full disk: what could not be erased is tried again
                     log.warning("Not everything could be erased yet: %s", error)
+            give_back()
 
     def _erase_leftovers(self) -> None:
         """Erase what an earlier run left behind of visitors and uploads: this process holds the folder alone now."""

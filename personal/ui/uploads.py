@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import re
@@ -48,6 +49,7 @@ MANY = "Too many uploads are under way. Try again when they are done."
 MUCH = "Too much has been uploaded in a short time. Try again in ten minutes."
 SLOW = "This upload is too slow, or the connection was lost. Try again."
 FULL = "The disk is full, nothing was kept. Make room and try again."
+LOST = "This upload could not be kept. Try again."
 
 
 class Uploads:
@@ -74,9 +76,10 @@ class Uploads:
             return PlainTextResponse(str(refusal), status_code=refusal.status)
         except MultiPartException as error:
             return PlainTextResponse(error.message, status_code=400)
-        except OSError:  # a full disk, most likely: the parser writes as it reads
+        except OSError as error:  # the parser writes as it reads
             log.exception("An upload could not be kept")
-            return PlainTextResponse(FULL, status_code=507)
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            return PlainTextResponse(FULL if full else LOST, status_code=507 if full else 500)
 
     def _check(self, visitor: str, coming: int) -> None:
         if coming > self._most:
