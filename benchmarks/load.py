@@ -59,6 +59,8 @@ EXCHANGES = 6
 """Questions and photos of a conversation before a visitor starts another and deletes the old one."""
 SAMPLE_EVERY_S = 1.0
 ECHO = "I was asked: "
+QUESTION = "What colour is the wall"
+"""A question that only a model can answer."""
 
 
 @dataclass
@@ -154,7 +156,7 @@ class Visitor:
         """Ask about the photo, wait for the answer, and see that it is to this question."""
         await self.fresh()
         self.asked += 1
-        question, began, first = f"What is there {self.secret}q{self.asked}", time.perf_counter(), 0.0
+        question, began, first = f"{QUESTION} {self.secret}q{self.asked}", time.perf_counter(), 0.0
 
         def update() -> None:
             nonlocal first
@@ -284,7 +286,7 @@ class FakeModel(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))["messages"][-1]["content"]
         text = asked if isinstance(asked, str) else " ".join(part.get("text", "") for part in asked)
-        question = re.findall(r"What is there v\S+", text)
+        question = re.findall(rf"{QUESTION} v\S+", text)
         words = [ECHO, *(question[-1:] or ["nothing"]), ".", *[" word"] * 40]
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
