@@ -154,12 +154,12 @@ class Plain:
     def embed(self, images: Sequence[Image.Image]) -> Any:
         return np.concatenate([self.project(pool_whole(self.dense(image))) for image in images])
 
-    def remember(self, image: Image.Image) -> Any:
+    def embed_reference(self, image: Image.Image) -> Any:
         if "projection" not in self._without:
-            every = self._encoder.remember(image)
+            every = self._encoder.embed_reference(image)
         else:
             head, self._encoder._head = self._encoder._head, None
-            every = self._encoder.remember(image)
+            every = self._encoder.embed_reference(image)
             self._encoder._head = head
         kept = [0, *([] if "middle" in self._without else [1]), *([] if "far away" in self._without else [2])]
         return every[kept]
@@ -176,8 +176,8 @@ class Plain:
         none = self._without & {"strangers", "projection"}
         return np.zeros(len(vectors), np.float32) if none else self._encoder.common(vectors)
 
-    def tighten(self, dense: Any, boxes: Any) -> Any:
-        return boxes if "closer boxes" in self._without else self._encoder.tighten(dense, boxes)
+    def regress_boxes(self, dense: Any, boxes: Any) -> Any:
+        return boxes if "closer boxes" in self._without else self._encoder.regress_boxes(dense, boxes)
 
 
 PARTS = (

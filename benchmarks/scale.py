@@ -68,11 +68,11 @@ class Drawn:
         self._strangers = unit(random.normal(size=(STRANGERS, DIMENSION)))
         self.near = np.zeros((1, DIMENSION), np.float32)
 
-    def remember(self, _: Image.Image) -> Array:
+    def embed_reference(self, _: Image.Image) -> Array:
         return noisy(self._random, np.repeat(unit(self._random.normal(size=(1, DIMENSION))), VECTORS, 0), SIBLINGS)
 
     def embed(self, images: list[Image.Image]) -> Array:
-        return np.concatenate([self.remember(image)[:1] for image in images])
+        return np.concatenate([self.embed_reference(image)[:1] for image in images])
 
     def dense(self, _: Image.Image, *, fine: bool = False) -> Array:
         return np.ones((*(side * (3 if fine else 2) // 2 for side in MAP[::-1]), 1), np.float32)
@@ -88,7 +88,7 @@ class Drawn:
         similarity = vectors @ self._strangers.T
         return np.asarray(-np.partition(-similarity, 9, axis=1)[:, :10].mean(axis=1) - 0.25, np.float32)
 
-    def tighten(self, _: Array, boxes: Array) -> Array:
+    def regress_boxes(self, _: Array, boxes: Array) -> Array:
         return boxes
 
 
@@ -134,7 +134,7 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
         retriever.look(OWNER, photo, known, threshold=encoder.threshold, top_k=4)
 
     def register(number: int) -> None:
-        index.put(OWNER, [Entry("f" * 32, _sha(-1 - number), encoder.remember(Image.new("RGB", (1, 1))))])
+        index.put(OWNER, [Entry("f" * 32, _sha(-1 - number), encoder.embed_reference(Image.new("RGB", (1, 1))))])
 
     look(photos.pop())
     register(-1)

@@ -74,7 +74,7 @@ class MeanColour:
         unit = [v / np.linalg.norm(v) for v in vectors]
         return np.array(unit, np.float32).reshape(len(unit), self.dimension)
 
-    def remember(self, image):
+    def embed_reference(self, image):
         return self.embed([image])
 
     def dense(self, image, *, fine=False):

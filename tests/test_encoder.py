@@ -67,7 +67,7 @@ def test_folded_batch_norms_leave_the_map_as_it_was(folder, embedded, monkeypatc
 
 @pytest.mark.model
 def test_a_reference_is_remembered_whole_first_then_its_middle_and_from_afar(embedded):
-    vectors = embedded.remember(scene())
+    vectors = embedded.embed_reference(scene())
     assert vectors.shape == (3, 160)
     np.testing.assert_allclose(vectors[0], embedded.embed([scene()])[0], atol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
@@ -106,9 +106,9 @@ def test_a_photo_in_which_nothing_is_sharp_is_seen_smaller(embedded):
         assert some == full
         assert less[0] <= full[0] / 2
         assert less[1] <= full[1] / 2
-    near, _, far = embedded.remember(soft)
+    near, _, far = embedded.embed_reference(soft)
     assert np.allclose(near, far, atol=1e-5)
-    near, _, far = embedded.remember(sharp)
+    near, _, far = embedded.embed_reference(sharp)
     assert not np.allclose(near, far, atol=1e-2)
 
 

@@ -44,7 +44,7 @@ def test_reading_around_a_box_is_bilinear_channel_by_channel_and_nothing_lies_ou
 
 def test_without_a_regressor_boxes_stay_as_they_are():
     boxes = np.array([[0.1, 0.1, 0.5, 0.5]], np.float32)
-    np.testing.assert_array_equal(head().tighten(np.zeros((8, 8, 6), np.float32), boxes), boxes)
+    np.testing.assert_array_equal(head().regress_boxes(np.zeros((8, 8, 6), np.float32), boxes), boxes)
 
 
 def test_a_folder_without_the_file_has_no_head(tmp_path):

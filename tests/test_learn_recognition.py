@@ -87,7 +87,7 @@ def test_what_is_shipped_is_read_back_as_it_was_learnt(learnt, tmp_path):
     assert [weight.shape for weight, _ in found.layers] == [(192, 4000), (128, 192), (4, 128)]
     np.testing.assert_allclose(np.linalg.norm(found.strangers, axis=1), 1, atol=1e-2)
     dense, guess = see(drawn(3), 512), np.array([[0.1, 0.2, 0.6, 0.7]], np.float32)
-    np.testing.assert_allclose(found.tighten(dense, guess), made.tighten(dense, guess), atol=0.02)
+    np.testing.assert_allclose(found.regress_boxes(dense, guess), made.regress_boxes(dense, guess), atol=0.02)
     manifest = json.loads((tmp_path / deltas.MANIFEST).read_text(encoding="utf-8"))
     told = manifest["files"][deltas.RECOGNITION]
     assert (told["photos"], told["pairs"], told["steps"], told["seed"]) == (40, 60, 300, 0)

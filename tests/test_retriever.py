@@ -41,7 +41,7 @@ class MeanColour:
         )
         return (means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-6)).astype(np.float32)
 
-    def remember(self, image):
+    def embed_reference(self, image):
         return self.embed([image])
 
     def dense(self, image, *, fine=False):
@@ -57,7 +57,7 @@ class MeanColour:
     def common(self, vectors):
         return np.zeros(len(vectors), np.float32)
 
-    def tighten(self, dense, boxes):
+    def regress_boxes(self, dense, boxes):
         return boxes
 
 
@@ -409,7 +409,8 @@ def test_a_claim_that_fell_makes_no_other_fall(home, monkeypatch):
     photo = painted("red", "green")
     found = {match.concept.name for match in look(home, photo)}
     assert {"red", "green"} <= found
-    monkeypatch.setattr(retriever._encoder, "tighten", lambda dense, boxes: np.tile([[0.4, 0, 1, 1]], (len(boxes), 1)))
+    wide = [[0.4, 0, 1, 1]]
+    monkeypatch.setattr(retriever._encoder, "regress_boxes", lambda dense, boxes: np.tile(wide, (len(boxes), 1)))
     assert {match.concept.name for match in look(home, photo)} == found
 
 

@@ -173,5 +173,5 @@ def examine(head: Head, scenes: Sequence[Scene], seed: int) -> tuple[float, floa
         guessed = np.vstack([guesses(box, seen.shape, GUESSES, random) for box in boxes])
         truth = np.repeat(boxes, GUESSES, axis=0)
         before.append(overlap(guessed, truth))
-        after.append(overlap(head.tighten(seen.astype(np.float32), guessed), truth))
+        after.append(overlap(head.regress_boxes(seen.astype(np.float32), guessed), truth))
     return float(np.concatenate(before).mean()), float(np.concatenate(after).mean())

@@ -121,7 +121,7 @@ class Encoder:
             )
         return in_foreground(lambda: self._embed_batch(images))
 
-    def remember(self, image: Image) -> NDArray[np.float32]:
+    def embed_reference(self, image: Image) -> NDArray[np.float32]:
         """Embed a reference: the whole of it, its middle, and, from a map, the whole as if far away: (n, dimension)."""
         import numpy as np
 
@@ -180,12 +180,12 @@ class Encoder:
 
         return self._head.common(vectors) if self._head else np.zeros(len(vectors), np.float32)
 
-    def tighten(self, dense: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def regress_boxes(self, dense: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Draw boxes (n, 4; left, top, right, bottom in 0..1) closer around what they hold, where that was learnt.
 
         `dense` is the map of their photo, (rows, columns, channels), float32.
         """
-        return self._head.tighten(dense, boxes) if self._head else boxes
+        return self._head.regress_boxes(dense, boxes) if self._head else boxes
 
     def _seen(self, image: Image, short: int = SHORT_SIDE) -> NDArray[np.float32]:
         """Run the trunk over a photo, smaller where nothing in it is sharp."""

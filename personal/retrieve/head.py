@@ -57,7 +57,7 @@ class Head:
         near = -np.partition(-similarity, nearest - 1, axis=1)[:, :nearest].mean(axis=1)
         return np.asarray(near - self.usual, np.float32)
 
-    def tighten(self, dense: Array, boxes: Array) -> Array:
+    def regress_boxes(self, dense: Array, boxes: Array) -> Array:
         """Move sides of boxes (n, 4; 0..1) towards what stands out there, by regression (Fast R-CNN, Girshick, 2015).
 
         `dense` is the map of their photo, (rows, columns, channels), float32; boxes that would vanish stay.

@@ -79,7 +79,7 @@ class People:
         self._index.erase(owner)
         self.clear()
 
-    def settle(
+    def fuse_faces(
         self,
         owner: str,
         photo: Photo,

@@ -24,7 +24,7 @@ class BoxRegressor(Protocol):
     """What refining asks of an encoder."""
 
     def project(self, pooled: Array) -> Array: ...
-    def tighten(self, dense: Array, boxes: Array) -> Array: ...
+    def regress_boxes(self, dense: Array, boxes: Array) -> Array: ...
 
 
 def expand_boxes(
@@ -65,7 +65,7 @@ def refine_boxes(
     """
     wide = expand_boxes(similarity, boxes, assigned, config)
     drawn = [boxes[region] for region in wide]
-    tight = [_as_box(box) for box in regressor.tighten(dense, np.asarray(drawn, np.float32))]
+    tight = [_as_box(box) for box in regressor.regress_boxes(dense, np.asarray(drawn, np.float32))]
     concepts = [concept for _, concept in assigned]
     pooled = Regions(tuple(tight), regressor.project(pool_box(dense, *tight)))
     closer = score(pooled, gallery, config).similarity[:, concepts]

@@ -43,11 +43,11 @@ class Encoder(Protocol):
     @property
     def calibration(self) -> Calibration | None: ...
     def embed(self, images: Sequence[Image]) -> Array: ...
-    def remember(self, image: Image) -> Array: ...
+    def embed_reference(self, image: Image) -> Array: ...
     def dense(self, image: Image, *, fine: bool = False) -> Array | None: ...
     def project(self, pooled: Array) -> Array: ...
     def common(self, vectors: Array) -> Array: ...
-    def tighten(self, dense: Array, boxes: Array) -> Array: ...
+    def regress_boxes(self, dense: Array, boxes: Array) -> Array: ...
 
 
 class Proposal(Protocol):
@@ -67,7 +67,7 @@ class Detector(Protocol):
 class People(Protocol):
     """What a retriever asks of who is known by the face (`personal.retrieve.people`)."""
 
-    def settle(
+    def fuse_faces(
         self,
         owner: str,
         photo: Photo,
@@ -178,7 +178,7 @@ class Retriever:
         for photo in photos:
             held = self._views.get(photo.sha256)
             if held is None:
-                held = self._encoder.remember(open_photo(photo))
+                held = self._encoder.embed_reference(open_photo(photo))
                 self._views.put(photo.sha256, held)
             found.append(held)
         return found
@@ -297,7 +297,7 @@ class Retriever:
         """Give faces in a photo the last word."""
         if not self._people:
             return found
-        return self._people.settle(owner, photo, concepts, found, decision.strictness(self.threshold), without)
+        return self._people.fuse_faces(owner, photo, concepts, found, decision.strictness(self.threshold), without)
 
     def _compare(
         self,
