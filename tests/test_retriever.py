@@ -95,6 +95,11 @@ def home(encoder, tmp_path):
     index.close()
 
 
+def configured(home, **changes):
+    retriever, concepts = home
+    return Retriever(retriever._encoder, retriever._index, config=replace(CONFIG, **changes)), concepts
+
+
 def look(home, photo, threshold=0.95, top_k=4, **more):
     retriever, concepts = home
     return retriever.look("me", photo, concepts, threshold=threshold, top_k=top_k, **more)
@@ -311,7 +316,7 @@ def test_what_a_concept_is_not_is_not_claimed_where_it_is_nearer_than_every_view
 
 
 def test_a_name_can_be_said_however_many_concepts_there_are(home):
-    home[0]._config = replace(CONFIG, gallery_size=3 / 1e9)
+    home = configured(home, gallery_size=3 / 1e9)
     assert [match.concept.name for match in look(home, painted("red"), threshold=0.95)] == ["red"]
 
 
@@ -477,7 +482,5 @@ def test_the_more_is_remembered_the_more_similar_a_thing_must_be(home):
     (match,) = retriever.look("me", photo, concepts, threshold=0.8, top_k=4)
     just_below = match.similarity - 0.01
     assert retriever.look("me", photo, concepts, threshold=just_below, top_k=4)
-    retriever._config = replace(CONFIG, gallery_size=1)
-    assert retriever.look("me", photo, concepts, threshold=just_below, top_k=4) == []
-    retriever._config = replace(CONFIG, gallery_size=100)
-    assert retriever.look("me", photo, concepts, threshold=match.similarity + 0.01, top_k=4) == []
+    assert look(configured(home, gallery_size=1), photo, threshold=just_below) == []
+    assert look(configured(home, gallery_size=100), photo, threshold=match.similarity + 0.01) == []
