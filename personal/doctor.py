@@ -22,7 +22,7 @@ INSTALL = "pip install -r requirements.txt (in a checkout) or pip install --upgr
 
 
 def checks(settings: Settings) -> Iterator[dict[str, Any]]:
-    """Yield `{"name", "ok", "detail"}` for Python, packages, data folder, library, models and faces."""
+    """Yield `{"name", "ok", "detail"}` for Python, packages, data folder, library, models, recognition and faces."""
     version = platform.python_version()
     yield _row("python", (3, 11) <= sys.version_info[:2] <= (3, 13), f"{version}; 3.11 to 3.13 are supported")
     wrong = list(_wrong_packages())
@@ -30,6 +30,7 @@ def checks(settings: Settings) -> Iterator[dict[str, Any]]:
     yield _data_folder(settings)
     yield _library(settings)
     yield _models(settings)
+    yield _recognition(settings)
     yield _faces(settings)
     if settings.model == TINY:
         yield _trained()
@@ -95,6 +96,19 @@ def _models(settings: Settings) -> dict[str, Any]:
         told = f"damaged: {', '.join(wrong)}; delete them and start again" if wrong else "every file as it was made"
         return _row("models", not wrong, f"the embedded default is in {settings.cache_dir}, {told}")
     return _row("models", True, "the embedded default is put together at the first start (or by make setup)")
+
+
+def _recognition(settings: Settings) -> dict[str, Any]:
+    """Tell what an encoder comes without. Names are then said more cautiously, so that is no fault."""
+    from personal.retrieve.encoder import UNFITTED_THRESHOLD, fitted
+
+    if settings.encoder == TINY or fitted(settings.encoder):
+        return _row("recognition", True, "matches have probabilities: the encoder's calibration is known")
+    cautious = (
+        f"{settings.encoder} has neither a calibration nor a cohort: a name is said from a similarity of "
+        f"{UNFITTED_THRESHOLD:.2f} on, until concepts with two photos or more, eight in all, teach it probabilities"
+    )
+    return _row("recognition", True, cautious)
 
 
 def _faces(settings: Settings) -> dict[str, Any]:

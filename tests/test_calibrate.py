@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from personal.concepts import IndexedView
+from personal.doctor import checks
 from personal.retrieve.calibrate import Calibration, Decision, fit, of_library, platt
 from personal.retrieve.config import CONFIG
+from personal.settings import Settings
 
 
 def test_the_curve_is_found_again_in_what_it_made():
@@ -81,3 +83,12 @@ def test_a_higher_confidence_asks_more_of_faces_and_a_threshold_as_much_as_it_al
     assert strictness(0.77, CONFIG.sure, True) == 0
     assert strictness(0.77, 0.3, True) < 0 < strictness(0.77, 0.9, True) < CONFIG.face_strictness
     assert strictness(1.0, CONFIG.sure, False) == pytest.approx(1)
+
+
+def test_the_doctor_tells_of_an_encoder_without_a_calibration(tmp_path):
+    def told(**changes):
+        known = Settings(data_dir=tmp_path, cache_dir=tmp_path, **changes)
+        return next(row["detail"] for row in checks(known) if row["name"] == "recognition")
+
+    assert "matches have probabilities" in told()
+    assert "ViT-B-16-SigLIP2-256/webli has neither" in told(encoder="ViT-B-16-SigLIP2-256/webli")

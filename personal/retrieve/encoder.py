@@ -264,6 +264,11 @@ def address(source: str) -> tuple[str, str | None]:
     return name, tag
 
 
+def fitted(source: str) -> bool:
+    """Return whether a calibration comes with an encoder; with others it is learnt from the library."""
+    return _trunk(source) in CALIBRATIONS
+
+
 def _trunk(source: str) -> str:
     """Name the trunk of an encoder in a folder; nothing for all others."""
     config = Path(source) / "open_clip_config.json"
