@@ -161,7 +161,11 @@ class Plain:
             head, self._encoder._head = self._encoder._head, None
             every = self._encoder.embed_reference(image)
             self._encoder._head = head
-        kept = [0, *([] if "middle" in self._without else [1]), *([] if "far away" in self._without else [2])]
+        kept = [
+            0,
+            *([] if "centre crop" in self._without else [1]),
+            *([] if "reference from afar" in self._without else [2]),
+        ]
         return every[kept]
 
     def dense(self, image: Image.Image, *, fine: bool = False) -> Any:
@@ -173,31 +177,31 @@ class Plain:
         return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
 
     def common(self, vectors: Any) -> Any:
-        none = self._without & {"strangers", "projection"}
+        none = self._without & {"cohort", "projection"}
         return np.zeros(len(vectors), np.float32) if none else self._encoder.common(vectors)
 
     def regress_boxes(self, dense: Any, boxes: Any) -> Any:
-        return boxes if "closer boxes" in self._without else self._encoder.regress_boxes(dense, boxes)
+        return boxes if "box regression" in self._without else self._encoder.regress_boxes(dense, boxes)
 
 
 PARTS = (
     "projection",
-    "middle",
-    "far away",
-    "strangers",
-    "closer look",
+    "centre crop",
+    "reference from afar",
+    "cohort",
+    "second pass",
     "wider boxes",
-    "closer boxes",
-    "parts fall",
-    "rivals",
-    "many concepts",
+    "box regression",
+    "parts",
+    "confusers",
+    "gallery size",
 )
 CHANGES: dict[str, dict[str, float]] = {
-    "closer look": {"second_pass": -9.0},
+    "second pass": {"second_pass": -9.0},
     "wider boxes": {"wider": -9.0},
-    "parts fall": {"part": 9.0},
-    "rivals": {"confuser": -9.0},
-    "many concepts": {"gallery_size_penalty": 0.0},
+    "parts": {"part": 9.0},
+    "confusers": {"confuser": -9.0},
+    "gallery size": {"gallery_size_penalty": 0.0},
 }
 """What each part is in the config, where it is in there."""
 
