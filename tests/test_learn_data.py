@@ -249,7 +249,7 @@ def labelled_rows(seed=0):
 
 def test_a_photo_of_one_labelled_thing_is_of_that_thing_and_of_nobody():
     about = [row for row in labelled_rows() if row["image"] == "teapot.jpg" and not row["extra"]]
-    assert any(answer(row) == "A photo of a teapot." for row in about)
+    assert any(answer(row) == "A teapot." for row in about)
     for row in about:
         assert not re.search(r"\b(man|dog)\b", answer(row)) or answer(row).startswith("No, ")
 

@@ -117,10 +117,15 @@ def lay_out(
 
 
 def with_labels(messages: Sequence[Message], line: Callable[[Photo], str]) -> list[Message]:
-    """Put below each photo, avatars excepted, the line of labels that a model was trained to read; "" puts nothing."""
+    """Put below each photo the line of labels that a model was trained to read; "" puts nothing.
+
+    Where concepts are introduced nothing is put: beside a line of labels fewer are called by their names.
+    """
+    if any("concept" in part for message in messages for part in message["content"]):
+        return list(messages)
 
     def labelled(part: dict[str, Any]) -> list[dict[str, Any]]:
-        said = line(part["image"]) if part["type"] == "image" and "concept" not in part else ""
+        said = line(part["image"]) if part["type"] == "image" else ""
         return [part, _text(f"\n{said}")] if said else [part]
 
     return [{**m, "content": _joined([new for part in m["content"] for new in labelled(part)])} for m in messages]

@@ -36,8 +36,8 @@ WHAT = (
     "What does the photo show?",
 )
 NAMED = ("This is {a}.", "This is {a}.", "I see {a}.")
-ONE = ("A photo of {a}.", "A photo of {a}.", "{A}.", "A close-up of {a}.", "There is {a} in the photo.")
-TAGGED = ("A photo of {tag}.", "This is {tag}.", "{tag} is in the photo.")
+ONE = ("{A}.", "{A}.", "A close-up of {a}.", "A photo of {a}.", "There is {a} in the photo.")
+TAGGED = ("{tag} is in the photo.", "A photo of {tag}.")
 ROOM = ("Which room is this?", "What kind of room is this?", "Where was this photo taken?", "What place is this?")
 LIST = ("What things are in the photo?", "What can you see here?", "Which objects are there?")
 
@@ -73,7 +73,7 @@ def caption(photo: Captioned, random: Random) -> str:
     if photo.scene or photo.source == "nyu":
         room = photo.scene or "room"
         return f"{_capital(some(room))} with {listed(told)}." if told else f"{_capital(some(room))}."
-    return f"A photo of {listed(told)}." if told else ""
+    return f"{_capital(listed(told))}." if told else ""
 
 
 def plain(photo: Captioned, vocabulary: Sequence[str], random: Random) -> list[Pair]:
@@ -121,7 +121,7 @@ def asked(photo: Captioned) -> list[Pair]:
 def personal(photo: Captioned, tag: str, random: Random) -> list[Pair]:
     """Ask for a thing that has a name and is there."""
     pairs: list[Pair] = [
-        (templates.caption_question(random), text.format(tag=tag), "personal_caption") for text in TAGGED[:2]
+        (templates.caption_question(random), text.format(tag=tag), "personal_caption") for text in TAGGED
     ]
     pairs.append((random.choice(("Who is in this photo?", *WHAT)), f"This is {tag}.", "personal_caption"))
     pairs.append((f"What is {tag}?", f"{tag} is {some(photo.labels[0])}.", "qa"))
