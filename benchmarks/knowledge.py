@@ -27,10 +27,10 @@ from PIL import Image
 from personal import compose, settings
 from personal.assistant import CAPTION, Assistant
 from personal.concepts import Photo
+from personal.data.photos import CaptionedPhoto, Photos
+from personal.data.things import ANIMALS, informative, shows_one_thing
 from personal.evaluate.asking import Question, Report, replies
 from personal.images import read_photo
-from personal.learn.photos import Captioned, Photos
-from personal.learn.things import ANIMALS, alone, telling
 
 
 def _words(text: str) -> frozenset[str]:
@@ -197,9 +197,11 @@ def named(answer: str, labels: Sequence[str]) -> bool:
     return False
 
 
-def main_labels(photo: Captioned) -> list[str]:
+def main_labels(photo: CaptionedPhoto) -> list[str]:
     """Return what a caption should name: the thing, or the room, or one of the two largest things in it."""
-    return list(photo.labels) if alone(photo) else [*filter(None, [photo.scene]), *telling(photo.labels)[:2]]
+    if shows_one_thing(photo):
+        return list(photo.labels)
+    return [*filter(None, [photo.scene]), *informative(photo.labels)[:2]]
 
 
 def objects(assistant: Assistant, folder: Path, limit: int | None) -> Report:
@@ -216,7 +218,7 @@ def objects(assistant: Assistant, folder: Path, limit: int | None) -> Report:
         )
         put_in = bool(words & PEOPLE - known) if not known & PEOPLE else False
         put_in = put_in or bool(words & beasts - known)
-        about = {"photo": row.image, "labels": list(row.labels), "scene": row.scene, "alone": alone(row)}
+        about = {"photo": row.image, "labels": list(row.labels), "scene": row.scene, "alone": shows_one_thing(row)}
         right = named(answer, main_labels(row))
         report.answers.append({**about, "answer": answer, "named": right, "put_in": put_in})
     _measure(report, "named", report.answers, "named")

@@ -25,10 +25,10 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from personal import settings
 from personal.concepts import WHOLE, Box, Concept, Entry, Match, Photo, View
+from personal.data.photos import Photos
 from personal.evaluate.identify import auroc
 from personal.evaluate.layouts.identified import read_folder
 from personal.images import open_photo, read_photo
-from personal.learn.photos import Photos
 from personal.remember.index import Index
 from personal.retrieve.config import CONFIG
 from personal.retrieve.encoder import Encoder

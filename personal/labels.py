@@ -1,9 +1,7 @@
-"""What an image classifier says a photo shows: labels and words with their probabilities, and the line a prompt has of
-them.
+"""The image classifier of a photo's labels and words, and the line that a prompt has of them.
 
-A folder's `labels.safetensors` holds linear layers over a trunk's average-pooled feature map: ImageNet's classes, of
-which some are summed into groups ("dog", "shoe"), and words that people's captions use. Training and serving share
-this module.
+A folder's `labels.safetensors` holds linear layers over a trunk's average-pooled feature map: ImageNet's classes, some
+of them summed into groups ("dog", "shoe"), and words that people's captions use. Training and serving share it.
 """
 
 from __future__ import annotations
@@ -17,24 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 FILE = "labels.safetensors"
-LEAST, MOST = 0.15, 3
-"""Probability from which a class is a label, and labels at most."""
-OWN = 0.5
-"""Share of its group's probability from which a class is named itself."""
-WORD, WORDS = 0.3, 6
-"""Probability from which a word is said, and words at most."""
+MIN_PROBABILITY, MAX_LABELS = 0.15, 3
+"""Probability from which a class or group is a label, and labels of a photo."""
+CLASS_SHARE = 0.5
+"""Share of its group's probability from which a class is named instead of the group."""
+MIN_WORD_PROBABILITY, MAX_WORDS = 0.3, 6
+"""Probability from which a word is named, and words of a photo."""
 SURE, LIKELY = 0.7, 0.4
-"""Probabilities from which a label is "sure", and from which it is not "perhaps"."""
+"""Probabilities from which a label is marked "sure", and below which it is marked "perhaps"."""
 
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A name for what a photo shows, of a kind ("dog" of a Pembroke, else the name itself), and its probability."""
+    """A name for what a photo shows, its group if it has one, else the name again, and its probability."""
 
     name: str
-    kind: str
+    group: str
     probability: float
 
 
@@ -45,11 +43,11 @@ class Labels:
     classes: tuple[Label, ...] = ()
     words: tuple[Label, ...] = ()
 
-    def line(self) -> str:
+    def prompt_line(self) -> str:
         """Return "Labels: teapot (sure); cup (perhaps). Words: table, kitchen."; "" without labels."""
         parts = []
         if self.classes:
-            parts.append(f"Labels: {'; '.join(map(_certain, self.classes))}.")
+            parts.append(f"Labels: {'; '.join(map(_with_certainty, self.classes))}.")
         if self.words:
             parts.append(f"Words: {', '.join(label.name for label in self.words)}.")
         return " ".join(parts)
@@ -59,7 +57,7 @@ class Labels:
 class Classifier:
     """Linear layers over a pooled map: weights (classes, channels), biases (classes,); `words` may be empty.
 
-    `groups` maps a class's place to the group it is summed into.
+    `groups` maps a class's number to its group.
     """
 
     names: tuple[str, ...]
@@ -70,37 +68,37 @@ class Classifier:
     word_weight: Array | None = None
     word_bias: Array | None = None
 
-    def labels(self, pooled: Array, word_scores: Array | None = None) -> Labels:
-        """Label a photo by its average-pooled map, (channels,). `word_scores` (words,) stand for the words' logits."""
-        scores = self.weight @ pooled + self.bias
-        shares = np.exp(scores - scores.max())
-        shares /= shares.sum()
-        if word_scores is None and self.word_weight is not None and self.word_bias is not None:
-            word_scores = self.word_weight @ pooled + self.word_bias
-        return Labels(self._classes(shares), self._words(word_scores))
+    def labels(self, pooled: Array, word_logits: Array | None = None) -> Labels:
+        """Label a photo by its average-pooled map, (channels,); `word_logits` (words,) replace the words' own."""
+        logits = self.weight @ pooled + self.bias
+        probabilities = np.exp(logits - logits.max())
+        probabilities /= probabilities.sum()
+        if word_logits is None and self.word_weight is not None and self.word_bias is not None:
+            word_logits = self.word_weight @ pooled + self.word_bias
+        return Labels(self._classes(probabilities), self._words(word_logits))
 
-    def _classes(self, shares: Array) -> tuple[Label, ...]:
-        kinds: dict[str, list[int]] = {}
-        for place in np.flatnonzero(shares > LEAST / 50).tolist():
-            kinds.setdefault(self.groups.get(place, self.names[place]), []).append(place)
+    def _classes(self, probabilities: Array) -> tuple[Label, ...]:
+        members: dict[str, list[int]] = {}
+        for number in np.flatnonzero(probabilities > MIN_PROBABILITY / 50).tolist():
+            members.setdefault(self.groups.get(number, self.names[number]), []).append(number)
         found = []
-        for kind, places in kinds.items():
-            total, best = float(shares[places].sum()), max(places, key=lambda place: shares[place])
-            if total >= LEAST:
-                own = shares[best] >= OWN * total
-                found.append(Label(self.names[best] if own else kind, kind, round(total, 4)))
-        return tuple(sorted(found, key=lambda label: -label.probability)[:MOST])
+        for group, numbers in members.items():
+            total, best = float(probabilities[numbers].sum()), max(numbers, key=lambda number: probabilities[number])
+            if total >= MIN_PROBABILITY:
+                alone = probabilities[best] >= CLASS_SHARE * total
+                found.append(Label(self.names[best] if alone else group, group, round(total, 4)))
+        return tuple(sorted(found, key=lambda label: -label.probability)[:MAX_LABELS])
 
-    def _words(self, scores: Array | None) -> tuple[Label, ...]:
-        if scores is None:
+    def _words(self, logits: Array | None) -> tuple[Label, ...]:
+        if logits is None:
             return ()
-        shares = 1 / (1 + np.exp(-scores))
-        best = [place for place in np.argsort(-shares)[:WORDS].tolist() if shares[place] >= WORD]
-        return tuple(Label(self.words[p], self.words[p], round(float(shares[p]), 4)) for p in best)
+        probabilities = 1 / (1 + np.exp(-logits))
+        best = [n for n in np.argsort(-probabilities)[:MAX_WORDS].tolist() if probabilities[n] >= MIN_WORD_PROBABILITY]
+        return tuple(Label(self.words[n], self.words[n], round(float(probabilities[n]), 4)) for n in best)
 
 
 def read(folder: Path) -> Classifier | None:
-    """Read a folder's classifier; None where it has none."""
+    """Read a folder's classifier, None if it has none."""
     from safetensors import safe_open
 
     if not (folder / FILE).is_file():
@@ -108,7 +106,7 @@ def read(folder: Path) -> Classifier | None:
     with safe_open(str(folder / FILE), "np") as file:
         facts = json.loads(file.metadata()["labels"])
         found: dict[str, Any] = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
-    groups = {int(place): group for place, group in facts["groups"].items()}
+    groups = {int(number): group for number, group in facts["groups"].items()}
     return Classifier(names=tuple(facts["names"]), words=tuple(facts.get("words", ())), groups=groups, **found)
 
 
@@ -124,6 +122,6 @@ def write(folder: Path, classifier: Classifier) -> None:
     save_file(halves, str(folder / FILE), metadata={"labels": json.dumps(facts)})
 
 
-def _certain(label: Label) -> str:
+def _with_certainty(label: Label) -> str:
     p = label.probability
     return f"{label.name} (sure)" if p >= SURE else label.name if p >= LIKELY else f"{label.name} (perhaps)"

@@ -32,7 +32,7 @@ LEVELS = {
         "proxies",
         "terminal",
     },
-    1: {"assistant", "remember", "retrieve", "generate", "tiny"},
+    1: {"assistant", "remember", "retrieve", "generate", "tiny", "data"},
     2: {"compose", "doctor", "learn"},
     3: {"ui", "cli", "evaluate"},
 }

@@ -7,11 +7,11 @@ import json
 import pytest
 from PIL import Image
 
+from personal.data import names
+from personal.data.photos import Photos
 from personal.errors import PersonalError
 from personal.evaluate import caption, commands
 from personal.evaluate.__main__ import main
-from personal.learn import names
-from personal.learn.photos import Photos
 from tests.conftest import Scripted, open_assistant
 
 REFERENCES = [
@@ -122,7 +122,7 @@ def test_the_command_tries_supplied_names_of_every_script(tmp_path, monkeypatch,
     assert main(["caption", str(tmp_path), "--names", "2", "--json", str(out)]) == 0
     found = json.loads(out.read_text(encoding="utf-8"))
     assert found["captions"] == 3
-    for script in ("mixed", *names.HELD_OUT):
+    for script in ("mixed", *names.HELD_OUT_SCRIPTS):
         assert (found[f"named_{script}"], found[f"false_{script}"]) == (0, 0)
         assert found[f"photos_named_{script}"] == found[f"photos_false_{script}"] == 2
     assert [note.split()[0] for note in found["notes"]] == ["torn.png"]

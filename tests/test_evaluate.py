@@ -10,11 +10,11 @@ import sys
 import pytest
 from PIL import Image
 
+from personal.data.photos import Photos
 from personal.errors import PersonalError
 from personal.evaluate import commands
 from personal.evaluate.__main__ import main
 from personal.evaluate.asking import Report, ask, of_test_split, read, register
-from personal.learn.photos import Photos
 from tests.conftest import BLUE, RED, picture
 
 

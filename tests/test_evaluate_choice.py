@@ -8,11 +8,11 @@ import re
 import pytest
 from PIL import Image
 
+from personal.data.templates import two_options
 from personal.errors import PersonalError
 from personal.evaluate import choice
 from personal.evaluate.__main__ import main
 from personal.evaluate.choice import OWNER, WITH_INFO, WITHOUT_INFO, WITHOUT_PHOTO
-from personal.learn.templates import two_options
 from tests.conftest import BLUE, RED, Scripted, open_assistant, picture
 
 QUESTIONS = {

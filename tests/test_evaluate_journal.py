@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from personal.data.photos import Photos
 from personal.errors import ModelError, PersonalError
 from personal.evaluate import asking, caption, choice, naming, recognition
 from personal.evaluate.asking import ask, register
 from personal.evaluate.journal import Journal
 from personal.evaluate.layouts.identified import read_folder
-from personal.learn.photos import Photos
 from tests.conftest import BLUE, GREY, RED, Scripted, open_assistant, picture
 
 COLOURS = {"cherry": (220, 20, 20), "leaf": (20, 190, 30), "night": (5, 5, 5)}

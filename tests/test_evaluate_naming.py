@@ -8,12 +8,12 @@ import re
 import pytest
 from PIL import Image, ImageDraw
 
+from personal.data.templates import CAPTION_REQUEST
 from personal.errors import PersonalError
 from personal.evaluate import naming, recognition
 from personal.evaluate.__main__ import main
 from personal.evaluate.layouts.identified import read_folder
 from personal.evaluate.naming import REGISTERED, STRANGERS, UNREGISTERED
-from personal.learn.templates import STANDARD
 from tests.conftest import GREY, Scripted, open_assistant, picture
 
 COLOURS = {"cherry": (220, 20, 20), "leaf": (20, 190, 30), "sea_1": (20, 30, 210), "night": (5, 5, 5)}
@@ -99,7 +99,7 @@ def test_who_says_what_retrieval_finds_is_right_and_silent_about_strangers(tmp_p
     assert sorted(a["photo"] for a in report.answers if a["source"] == STRANGERS) == ["grey.png", "too.png"]
     assert {a["photo"].split("/")[0] for a in report.answers if a["source"] == REGISTERED} <= set(COLOURS)
     questions = [message[-1]["content"][-1]["text"] for message in generator.asked]
-    assert all(STANDARD in question for question in questions)
+    assert all(CAPTION_REQUEST in question for question in questions)
     assert not any(name in question.split("]")[-1] for question in questions for name in COLOURS)
 
 

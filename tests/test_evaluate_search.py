@@ -10,25 +10,25 @@ import pytest
 from PIL import Image, ImageDraw
 
 from personal import settings
+from personal.data.ranks import ranks_of_own
 from personal.errors import PersonalError
 from personal.evaluate.__main__ import main
 from personal.evaluate.journal import Journal
 from personal.evaluate.layouts import read, usable
 from personal.evaluate.search import CONCEPT, TEXT, Towers, in_library, right_ranks, standard
 from personal.images import open_photo
-from personal.learn.align import rank
 from tests.conftest import open_assistant
 
 
 def test_the_rank_is_how_many_photos_come_before_a_captions_own():
     images = np.eye(3, dtype=np.float32)
     texts = np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.1], [0.9, 0.5, 0.1]], np.float32)
-    assert rank(images, texts, [0, 1, 2]).tolist() == [0, 1, 2]
+    assert ranks_of_own(images, texts, [0, 1, 2]).tolist() == [0, 1, 2]
 
 
 def test_an_encoder_that_tells_nothing_apart_finds_nothing_by_that():
     images = np.ones((21, 1), np.float32)
-    assert rank(images, np.ones((1, 1), np.float32), [0]).tolist() == [10]
+    assert ranks_of_own(images, np.ones((1, 1), np.float32), [0]).tolist() == [10]
 
 
 @pytest.mark.model

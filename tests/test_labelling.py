@@ -10,7 +10,7 @@ from personal.concepts import Turn
 from personal.generate.local import LocalGenerator
 from personal.generate.prompt import lay_out
 from personal.images import open_photo
-from personal.learn.features import _tower
+from personal.learn.features import vision_tower
 from personal.settings import load
 from personal.tiny.assemble import assemble, mllm_dir
 from personal.ui.samples import read_samples
@@ -51,8 +51,8 @@ def told(generator, photo):
 
 def test_what_the_model_reads_below_a_photo_is_what_training_wrote_there(embedded, folder, photos):
     classifier = labels.read(folder)
-    maps = _tower(folder)([open_photo(photo) for photo in photos])
-    lines = [classifier.labels(own.astype(np.float32).mean(0)).line() for own in maps]
+    maps = vision_tower(folder)([open_photo(photo) for photo in photos])
+    lines = [classifier.labels(own.astype(np.float32).mean(0)).prompt_line() for own in maps]
     assert any(lines)
     for photo, line in zip(photos, lines, strict=True):
         assert f"\n{line}\nWhat is this?" in told(embedded, photo) if line else "Labels" not in told(embedded, photo)

@@ -7,15 +7,15 @@ import torch
 from torch import nn
 
 from personal.learn import connector
-from personal.learn.attention import attend
-from personal.learn.lora import product
-from personal.learn.model import HIDDEN
+from personal.learn.attention import grouped_attention
+from personal.learn.lora import lora_product
+from personal.learn.model import MASKED
 
 
 def test_words_of_few_photos_and_of_most_do_not_count():
     captions = {str(i): ["the dog runs" if i < 8 else "the cat"] for i in range(40)}
     captions["odd"] = ["zebra"]
-    weighed = connector.words(captions)
+    weighed = connector.tf_idf(captions)
     assert set(weighed["0"]) == {"dog", "runs"}
     assert weighed["9"] == {}
     assert weighed["odd"] == {}
@@ -25,7 +25,7 @@ def test_the_fitted_layers_say_what_the_ridge_regression_says():
     random = torch.Generator().manual_seed(0)
     local = torch.randn(400, 32, generator=random)
     wanted = local @ torch.randn(32, 3, generator=random) @ torch.randn(3, 6, generator=random)
-    w1, b1, w2, b2 = connector.fitted(local, wanted, local, usual=0.1)
+    w1, b1, w2, b2 = connector.fit_layers(local, wanted, local, scale=0.1)
     said = nn.functional.linear(nn.functional.gelu(nn.functional.linear(local, w1, b1)), w2, b2)
     centred = wanted - wanted.mean(0)
     assert said.square().mean().sqrt().item() == pytest.approx(0.1, rel=1e-3)
@@ -40,8 +40,8 @@ def test_the_fused_lora_product_has_the_values_and_gradients_of_the_plain_one():
     )
     for tensor in (x, a, b):
         tensor.requires_grad_(True)
-    assert torch.allclose(product(x, weight, a, b), x @ (weight + b @ a).T)
-    assert torch.autograd.gradcheck(lambda *given: product(given[0], weight, *given[1:]), (x, a, b))
+    assert torch.allclose(lora_product(x, weight, a, b), x @ (weight + b @ a).T)
+    assert torch.autograd.gradcheck(lambda *given: lora_product(given[0], weight, *given[1:]), (x, a, b))
 
 
 def test_grouped_attention_equals_scaled_dot_product_attention():
@@ -49,8 +49,8 @@ def test_grouped_attention_equals_scaled_dot_product_attention():
     query = torch.randn(2, 6, 5, 4, generator=random)
     key, value = (torch.randn(2, 2, 5, 4, generator=random) for _ in range(2))
     seen = torch.ones(5, 5).tril().bool().expand(2, 1, 5, 5)
-    mask = torch.zeros(2, 1, 5, 5).masked_fill(~seen, HIDDEN)
-    found, _ = attend(nn.Identity(), query, key, value, mask, scaling=0.5)
+    mask = torch.zeros(2, 1, 5, 5).masked_fill(~seen, MASKED)
+    found, _ = grouped_attention(nn.Identity(), query, key, value, mask, scaling=0.5)
     expected = nn.functional.scaled_dot_product_attention(
         query, key.repeat_interleave(3, 1), value.repeat_interleave(3, 1), attn_mask=seen, scale=0.5
     )

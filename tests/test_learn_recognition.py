@@ -1,4 +1,4 @@
-"""What recognition needs is learnt from unlabelled photos, the same each time, and read back as it was written."""
+"""What recognition adds to the encoder is trained on unlabelled photos, reproducibly, and read back as written."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from personal.data.photos import Photos
 from personal.errors import ModelError, PersonalError
 from personal.learn import boxes, export, recognition
 from personal.learn.__main__ import main
-from personal.learn.photos import Photos
 from personal.retrieve import head
 from personal.retrieve.encoder import Encoder
 from personal.settings import load
@@ -20,14 +20,14 @@ from personal.tiny.assemble import assemble, encoder_dir
 
 CELL, PATCH, CHANNELS = 32, 4, 96
 DIRECTIONS = np.random.default_rng(7).normal(size=(PATCH * PATCH * 3, CHANNELS)).astype(np.float32)
-SMALL = recognition.Sizes(pairs=60, strangers=30, scenes=60, steps=300)
+SMALL = recognition.Sizes(pairs=60, cohort=30, scenes=60, steps=300)
 
 
-def see(picture, short):
+def encode(image, short):
     """Stand in for the encoder: what a patch of a few pixels says, in channels that are never negative."""
-    scale = short / min(picture.size)
-    columns, rows = (max(1, round(side * scale / CELL)) for side in picture.size)
-    pixels = np.asarray(picture.resize((columns * PATCH, rows * PATCH)), np.float32) / 255 - 0.5
+    scale = short / min(image.size)
+    columns, rows = (max(1, round(side * scale / CELL)) for side in image.size)
+    pixels = np.asarray(image.resize((columns * PATCH, rows * PATCH)), np.float32) / 255 - 0.5
     patches = pixels.reshape(rows, PATCH, columns, PATCH, 3).swapaxes(1, 2).reshape(rows, columns, -1)
     return np.maximum(patches @ DIRECTIONS, 0)
 
@@ -68,25 +68,25 @@ def run(steps):
 
 @pytest.fixture(scope="module")
 def learnt(photos):
-    return run(recognition.learn(photos, see, 0, SMALL))
+    return run(recognition.train_head(photos, encode, 0, SMALL))
 
 
 def test_boxes_of_unknown_scenes_are_drawn_closer_after_learning(learnt):
     _, facts = learnt
     assert facts["held_out_iou"] > facts["held_out_iou_before"] + 0.05
-    assert facts["held_out_iou_before"] > boxes.LEAST_OVERLAP
+    assert facts["held_out_iou_before"] > boxes.MIN_IOU
 
 
 def test_what_is_shipped_is_read_back_as_it_was_learnt(learnt, tmp_path):
     made, facts = learnt
-    export.ship(tmp_path, deltas.RECOGNITION, recognition.named(made), facts)
+    export.write_weights(tmp_path, deltas.RECOGNITION, recognition.to_tensors(made), facts)
     assert deltas.read(tmp_path, deltas.RECOGNITION)
     found = head.read(tmp_path)
     assert found.projection.shape == (CHANNELS, CHANNELS)
     assert found.strangers.shape == (30, CHANNELS)
     assert [weight.shape for weight, _ in found.layers] == [(192, 4000), (128, 192), (4, 128)]
     np.testing.assert_allclose(np.linalg.norm(found.strangers, axis=1), 1, atol=1e-2)
-    dense, guess = see(drawn(3), 512), np.array([[0.1, 0.2, 0.6, 0.7]], np.float32)
+    dense, guess = encode(drawn(3), 512), np.array([[0.1, 0.2, 0.6, 0.7]], np.float32)
     np.testing.assert_allclose(found.regress_boxes(dense, guess), made.regress_boxes(dense, guess), atol=0.02)
     manifest = json.loads((tmp_path / deltas.MANIFEST).read_text(encoding="utf-8"))
     told = manifest["files"][deltas.RECOGNITION]
@@ -94,8 +94,9 @@ def test_what_is_shipped_is_read_back_as_it_was_learnt(learnt, tmp_path):
 
 
 def test_the_same_seed_learns_the_same_and_another_does_not(photos):
-    sizes = recognition.Sizes(pairs=6, strangers=4, scenes=3, steps=5)
-    one, again, other = (recognition.named(run(recognition.learn(photos, see, seed, sizes))[0]) for seed in (0, 0, 1))
+    sizes = recognition.Sizes(pairs=6, cohort=4, scenes=3, steps=5)
+    heads = [run(recognition.train_head(photos, encode, seed, sizes))[0] for seed in (0, 0, 1)]
+    one, again, other = map(recognition.to_tensors, heads)
     assert all(bool((one[name] == again[name]).all()) for name in one)
     assert not bool((one["boxes.0.weight"] == other["boxes.0.weight"]).all())
 
@@ -111,7 +112,7 @@ def test_a_projection_tells_subjects_apart_that_one_light_makes_alike():
         one, two = head.unit(first[100:] @ projection), head.unit(second[100:] @ projection)
         return ((one @ two.T).argmax(axis=1) == np.arange(100)).mean()
 
-    learnt = recognition.projection(first[:100], second[:100], 24, ridge=0.01)
+    learnt = recognition.fit_projection(first[:100], second[:100], 24, ridge=0.01)
     assert learnt.shape == (32, 24)
     assert named_right(np.eye(32, dtype=np.float32)) < 0.5
     assert named_right(learnt) > 0.95
@@ -119,7 +120,7 @@ def test_a_projection_tells_subjects_apart_that_one_light_makes_alike():
 
 def test_usual_pictures_are_as_common_as_usual(learnt):
     made, _ = learnt
-    looks = run(recognition.pairs(draw, see, 40, np.random.default_rng(5)))
+    looks = run(recognition.augmented_pairs(draw, encode, 40, np.random.default_rng(5)))
     common = made.common(made.project(np.concatenate(looks)))
     assert abs(common.mean()) < 0.15
 
@@ -129,7 +130,7 @@ def test_what_is_pasted_lies_in_its_box_and_never_over_another():
     plain = {"behind": Image.new("RGB", (100, 100), "black"), "part": Image.new("RGB", (100, 100), "white")}
     for _ in range(20):
         order = iter(["behind"])
-        scene, found = boxes.scene(lambda _, order=order: plain[next(order, "part")], random)
+        scene, found = boxes.paste_scene(lambda _, order=order: plain[next(order, "part")], random)
         white = np.asarray(scene)[..., 0] > 128
         for x0, y0, x1, y1 in np.round(found * np.tile(scene.size, 2)).astype(int):
             inside = white[y0:y1, x0:x1]
@@ -142,27 +143,27 @@ def test_what_is_pasted_lies_in_its_box_and_never_over_another():
 
 def test_guesses_lie_in_the_photo_and_touch_what_they_guess_at():
     truth = np.array([0.1, 0.3, 0.4, 0.5], np.float32)
-    guessed = boxes.guesses(truth, (16, 24, 8), 50, np.random.default_rng(0))
+    guessed = boxes.propose(truth, (16, 24, 8), 50, np.random.default_rng(0))
     assert guessed.shape == (50, 4)
     assert guessed.min() >= 0
     assert guessed.max() <= 1
-    assert boxes.overlap(guessed, truth[None]).min() > boxes.LEAST_OVERLAP
+    assert boxes.paired_iou(guessed, truth[None]).min() > boxes.MIN_IOU
 
 
 def test_overlap_is_intersection_over_union():
     one = np.array([[0, 0, 0.5, 1], [0, 0, 1, 1], [0, 0, 0.2, 0.2]], np.float32)
     other = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0.5, 0.5, 1, 1]], np.float32)
-    np.testing.assert_allclose(boxes.overlap(one, other), [0.5, 1, 0])
+    np.testing.assert_allclose(boxes.paired_iou(one, other), [0.5, 1, 0])
 
 
 def test_too_few_photos_are_refused_in_words(tmp_path):
     (tmp_path / "captions.jsonl").write_text('{"image": "a.png", "captions": []}', encoding="utf-8")
     with pytest.raises(PersonalError, match="at least 5"):
-        run(recognition.learn(Photos(tmp_path), see, 0, SMALL))
+        run(recognition.train_head(Photos(tmp_path), encode, 0, SMALL))
 
 
 def test_a_damaged_file_is_refused_and_what_is_lost_is_said(learnt, tmp_path):
-    export.ship(tmp_path, deltas.RECOGNITION, recognition.named(learnt[0]), {})
+    export.write_weights(tmp_path, deltas.RECOGNITION, recognition.to_tensors(learnt[0]), {})
     path = tmp_path / deltas.RECOGNITION
     data = path.read_bytes()
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
@@ -176,7 +177,7 @@ def test_assembly_and_encoder_mean_the_same_file():
 
 @pytest.mark.model
 def test_the_shell_learns_with_the_embedded_encoder(photos, tmp_path):
-    few = ["--pairs", "4", "--strangers", "4", "--scenes", "2", "--steps", "3"]
+    few = ["--pairs", "4", "--cohort", "4", "--scenes", "2", "--steps", "3"]
     assert main(["recognise", str(photos.folder), str(tmp_path), *few]) == 0
     found = head.read(tmp_path)
     assert found.projection.shape == (1280, recognition.DIMENSION)
@@ -192,8 +193,8 @@ def test_the_shipped_head_draws_boxes_closer_with_the_embedded_encoder():
     encoder = Encoder(str(encoder_dir(folder)))
     for _ in encoder.load():
         pass
-    scenes = run(recognition.seen(draw, encoder._map, 8, np.random.default_rng(0), lambda dense: dense))
-    before, after = boxes.examine(head.read(deltas.SHIPPED), scenes, 0)
+    scenes = run(recognition.encoded_scenes(draw, encoder._map, 8, np.random.default_rng(0)))
+    before, after = boxes.mean_iou(head.read(deltas.SHIPPED), scenes, 0)
     assert after > before + 0.05
 
 

@@ -1,4 +1,4 @@
-"""Learning from one's own captions: the reward is CIDEr-D, sampling is decoding, what is rewarded becomes likelier."""
+"""Training on one's own captions: the reward is CIDEr-D, and rewarded captions become more probable."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from dataclasses import replace
 import pytest
 import torch
 
+from personal.data.pictures import parse_picture
+from personal.data.templates import CAPTION_REQUEST
 from personal.errors import PersonalError
 from personal.learn import export
 from personal.learn.__main__ import main
-from personal.learn.curves import draw
-from personal.learn.features import picture
-from personal.learn.layout import Tokens, collate, pack
-from personal.learn.model import Cached
-from personal.learn.reinforce import LOG, RECIPE, Agreement, advantages, captions_of, reinforce, settle
-from personal.learn.templates import STANDARD
+from personal.learn.cached import CachedModel
+from personal.learn.cider import CiderD
+from personal.learn.curves import draw_curves
+from personal.learn.prefix_tree import TokenSequence, build_tree, collate
+from personal.learn.reinforce import CONFIG, LOG, advantages, own_captions, reinforce, settle
 from personal.learn.train import CHECKPOINT, REINFORCED, SETTLED, train
 from tests.test_learn_train import checkpoint, features, photos, rows, trained  # noqa: F401
 
@@ -36,17 +37,15 @@ def test_the_reward_is_cider_d_as_pycocoevalcap_computes_it():
     plain = {image: [text.lower().replace(".", " .") for text in texts] for image, texts in KNOWN.items()}
     said = {image: [text.lower().replace(".", " .")] for image, text in zip(KNOWN, SAID, strict=True)}
     _, expected = Cider().compute_score(plain, said)
-    agreement = Agreement(KNOWN)
-    found = [agreement.reward(image, text) for image, text in zip(KNOWN, SAID, strict=True)]
+    scorer = CiderD(KNOWN)
+    found = [scorer.score(image, text) for image, text in zip(KNOWN, SAID, strict=True)]
     assert found == pytest.approx(list(expected))
     assert found[1] > found[0] > found[2] >= 0
 
 
 def test_a_caption_that_breaks_off_gets_less():
-    agreement = Agreement(KNOWN)
-    assert agreement.reward("a", "A dog runs through the grass.") > agreement.reward(
-        "a", "A dog runs through the grass"
-    )
+    scorer = CiderD(KNOWN)
+    assert scorer.score("a", "A dog runs through the grass.") > scorer.score("a", "A dog runs through the grass")
 
 
 def test_what_is_better_than_the_photos_other_captions_weighs_above_nothing():
@@ -55,98 +54,100 @@ def test_what_is_better_than_the_photos_other_captions_weighs_above_nothing():
 
 
 @pytest.fixture
-def teacher(rows, checkpoint, features):  # noqa: F811
-    return Cached(rows, checkpoint, features, rank=4, seed=0, fresh=False)
+def model(rows, checkpoint, features):  # noqa: F811
+    return CachedModel(rows, checkpoint, features, rank=4, seed=0, fresh=False)
 
 
 @pytest.mark.parametrize("labels", [{}, {"red.png": "Labels: red thing (sure). Words: red, wall."}])
-def test_a_greedy_answer_is_what_one_token_after_the_other_is_likeliest(teacher, features, labels):  # noqa: F811
-    teacher.learner.model.float()
-    teacher.layout.labels = labels  # then the prompts are of different lengths
+def test_a_greedy_answer_is_what_one_token_after_the_other_is_likeliest(model, features, labels):  # noqa: F811
+    model.lora.model.float()
+    model.encoder.labels = labels  # then the prompts are of different lengths
     images = ["red.png", "blue.png"]
-    answers = [said for [said] in teacher.say(STANDARD, images, 1, seed=None)]
+    answers = [said for [said] in model.sample(CAPTION_REQUEST, images, 1, seed=None)]
     for image, answer in zip(images, answers, strict=True):
-        asked = teacher._asked(STANDARD, image)
+        asked = model.encoder.question(CAPTION_REQUEST, image)
         maps = torch.tensor(features[(image, (0.0, 0.0, 1.0, 1.0))])[None]
         ids = list(asked)
         for token in answer[:4]:
-            tree = replace(collate_one(teacher, ids), pictures=[])
-            hidden = teacher.learner.hidden(tree, maps)[0, -1]
-            assert (teacher.learner.model.lm_head.weight @ hidden).argmax() == token
+            tree = replace(collate_one(model, ids), pictures=[])
+            hidden = model.lora.hidden(tree, maps)[0, -1]
+            assert (model.lora.model.lm_head.weight @ hidden).argmax() == token
             ids.append(token)
 
 
-def collate_one(teacher, ids):
-    return collate([pack([Tokens((*ids, 0), len(ids))], [])], teacher.layout.pad)
+def collate_one(model, ids):
+    return collate([build_tree([TokenSequence((*ids, 0), len(ids))], [])], model.encoder.pad)
 
 
-def test_drawn_answers_differ_and_a_seed_gives_them_again(teacher):
-    one, again, other = (teacher.say(STANDARD, ["red.png"], 4, seed=seed) for seed in (1, 1, 2))
+def test_drawn_answers_differ_and_a_seed_gives_them_again(model):
+    one, again, other = (model.sample(CAPTION_REQUEST, ["red.png"], 4, seed=seed) for seed in (1, 1, 2))
     assert one == again != other
     assert len(set(one[0])) > 1
 
 
-def test_what_is_weighed_up_becomes_likelier_and_what_is_weighed_down_less(teacher):
-    teacher.learner.model.float()
-    answers = teacher.say(STANDARD, ["red.png"], 2, seed=3)
+def test_what_is_weighed_up_becomes_likelier_and_what_is_weighed_down_less(model):
+    model.lora.model.float()
+    answers = model.sample(CAPTION_REQUEST, ["red.png"], 2, seed=3)
     good, bad = answers[0]
 
     def loss(answer):
-        asked = teacher._asked(STANDARD, "red.png")
-        batch = collate([pack([Tokens((*asked, *answer), len(asked))], [picture("red.png")])], teacher.layout.pad)
+        asked = model.encoder.question(CAPTION_REQUEST, "red.png")
+        batch = collate(
+            [build_tree([TokenSequence((*asked, *answer), len(asked))], [parse_picture("red.png")])], model.encoder.pad
+        )
         with torch.no_grad():
-            return teacher.learner.loss(batch, teacher._maps(batch.pictures)).item()
+            return model.lora.loss(batch, model.maps(batch.pictures)).item()
 
     before = loss(good), loss(bad)
-    teacher.weigh(STANDARD, ["red.png"], answers, [[1.0, -1.0]])
+    model.policy_gradient_step(CAPTION_REQUEST, ["red.png"], answers, [[1.0, -1.0]])
     with torch.no_grad():
-        for parameter in teacher.trained.values():
+        for parameter in model.trained.values():
             parameter -= 1e-3 * parameter.grad
     assert loss(good) - loss(bad) < before[0] - before[1] - 1e-4
 
 
-def test_reinforcing_goes_on_where_it_was_killed_and_is_what_is_exported(trained, rows, teacher, tmp_path):  # noqa: F811
-    recipe = replace(RECIPE, steps=4, trees=2, rank=4, save_every=2, validate_every=2)
+def test_reinforcing_goes_on_where_it_was_killed_and_is_what_is_exported(trained, rows, model, tmp_path):  # noqa: F811
+    config = replace(CONFIG, steps=4, batch_size=2, rank=4, save_every=2, validate_every=2)
     for name in ("unbroken", "broken"):
         shutil.copytree(trained, tmp_path / name)
-    assert [p.done for p in reinforce(rows, rows, teacher, tmp_path / "unbroken", recipe)] == [1, 2, 3, 4]
-    started = reinforce(rows, rows, teacher, tmp_path / "broken", recipe)
+    assert [p.done for p in reinforce(rows, rows, model, tmp_path / "unbroken", config)] == [1, 2, 3, 4]
+    started = reinforce(rows, rows, model, tmp_path / "broken", config)
     for _ in range(3):
         next(started)
     started.close()
-    assert [p.done for p in reinforce(rows, rows, teacher, tmp_path / "broken", recipe)] == [3, 4]
+    assert [p.done for p in reinforce(rows, rows, model, tmp_path / "broken", config)] == [3, 4]
     one, other = (torch.load(tmp_path / name / REINFORCED)["master"] for name in ("unbroken", "broken"))
     before = torch.load(trained / CHECKPOINT)["master"]
     assert all(torch.equal(value, other[name]) for name, value in one.items())
     assert any(not torch.equal(value, before[name]) for name, value in one.items())
-    assert export.final(tmp_path / "broken") == tmp_path / "broken" / REINFORCED
-    assert export.ship_mllm(tmp_path / "broken", tmp_path / "weights")["reinforced_steps"] == 4
-    draw(tmp_path / "broken" / LOG, tmp_path / "rewards.png")
+    assert export.final_checkpoint(tmp_path / "broken") == tmp_path / "broken" / REINFORCED
+    assert export.export_mllm(tmp_path / "broken", tmp_path / "weights")["reinforced_steps"] == 4
+    draw_curves(tmp_path / "broken" / LOG, tmp_path / "rewards.png")
     last = json.loads((tmp_path / "broken" / LOG).read_text(encoding="utf-8").splitlines()[-1])
     assert last["held_out"] >= 0
 
 
-def test_what_was_learnt_on_is_void_once_the_weights_before_it_change(trained, rows, teacher, tmp_path):  # noqa: F811
+def test_what_was_learnt_on_is_void_once_the_weights_before_it_change(trained, rows, model, tmp_path):  # noqa: F811
     run = tmp_path / "run"
     shutil.copytree(trained, run)
-    recipe = replace(RECIPE, steps=1, trees=2, rank=4, validate_every=9)
-    list(reinforce(rows, [], teacher, run, recipe))
-    list(settle(rows, teacher, run, replace(recipe, steps=1)))
-    assert export.final(run) == run / SETTLED
-    list(reinforce(rows, [], teacher, run, replace(recipe, steps=2)))
-    assert export.final(run) == run / REINFORCED
-    further = replace(RECIPE, steps=31, trees=6, rank=4, save_every=1, validate_every=99)
-    list(train(rows, [], lambda fresh: teacher, run, further))
-    assert export.final(run) not in {run / REINFORCED, run / SETTLED}
+    config = replace(CONFIG, steps=1, batch_size=2, rank=4, validate_every=9)
+    list(reinforce(rows, [], model, run, config))
+    list(settle(rows, model, run, replace(config, steps=1)))
+    assert export.final_checkpoint(run) == run / SETTLED
+    list(reinforce(rows, [], model, run, replace(config, steps=2)))
+    assert export.final_checkpoint(run) == run / REINFORCED
+    further = replace(CONFIG, steps=31, batch_size=6, rank=4, save_every=1, validate_every=99)
+    list(train(rows, [], lambda fresh: model, run, further))
+    assert export.final_checkpoint(run) not in {run / REINFORCED, run / SETTLED}
 
 
-def test_nothing_is_reinforced_where_nothing_was_trained(rows, teacher, tmp_path):  # noqa: F811
+def test_nothing_is_reinforced_where_nothing_was_trained(rows, model, tmp_path):  # noqa: F811
     with pytest.raises(PersonalError, match="run `train` first"):
-        list(reinforce(rows, rows, teacher, tmp_path))
+        list(reinforce(rows, rows, model, tmp_path))
 
 
 def test_plain_captions_alone_are_agreed_with(rows):  # noqa: F811
-    captions = captions_of(rows)
+    captions = own_captions(rows)
     assert captions.keys() <= {"red.png", "blue.png", "green.png"}
     assert all(text.endswith(".") and "<" not in text for texts in captions.values() for text in texts)
 
@@ -156,8 +157,8 @@ def test_the_command_reinforces_a_run(photos, checkpoint, tmp_path, monkeypatch,
     data_dir, run_dir = (str(tmp_path / name) for name in ("data", "run"))
     thin = ["--checkpoint", str(checkpoint), "--rank", "2"]
     assert main(["data", str(photos.folder), data_dir]) == 0
-    assert main(["train", data_dir, str(photos.folder), run_dir, *thin, "--trees", "2", "--steps", "2"]) == 0
+    assert main(["train", data_dir, str(photos.folder), run_dir, *thin, "--batch-size", "2", "--steps", "2"]) == 0
     assert main(["reinforce", data_dir, str(photos.folder), run_dir, *thin, "--steps", "1"]) == 0
     assert (tmp_path / "run" / REINFORCED).is_file()
-    assert export.final(tmp_path / "run") == tmp_path / "run" / SETTLED
+    assert export.final_checkpoint(tmp_path / "run") == tmp_path / "run" / SETTLED
     assert (tmp_path / "run" / "rewards.png").is_file()

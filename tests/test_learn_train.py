@@ -13,19 +13,24 @@ import torch
 from PIL import Image
 
 from personal.concepts import Piece, Turn
+from personal.data.photos import Photos
+from personal.data.pictures import parse_picture
+from personal.data.rows import make_rows
 from personal.errors import ModelError
 from personal.generate import prompt
 from personal.generate.local import LocalGenerator
-from personal.learn import data, export
+from personal.learn import export
 from personal.learn.__main__ import main
-from personal.learn.curves import draw
-from personal.learn.direct import Direct
-from personal.learn.features import Features, picture
-from personal.learn.layout import Layout, collate
-from personal.learn.model import Cached, Learner
-from personal.learn.optimiser import Recipe, rate
-from personal.learn.photos import Photos
-from personal.learn.train import BEST, CHECKPOINT, LOG, Studied, train
+from personal.learn.cached import CachedModel
+from personal.learn.curves import draw_curves
+from personal.learn.direct import DirectModel
+from personal.learn.encoding import RowEncoder
+from personal.learn.features import FeatureCache
+from personal.learn.model import LoraModel
+from personal.learn.optimiser import TrainingConfig, lr_factor
+from personal.learn.prefix_tree import collate
+from personal.learn.sampler import SampleGroup
+from personal.learn.train import BEST, CHECKPOINT, LOG, StepResult, train
 from personal.settings import load
 from personal.tiny import deltas
 from personal.tiny.assemble import assemble, mllm_dir
@@ -34,7 +39,7 @@ from tests.conftest import picture as drawn
 
 pytestmark = pytest.mark.model
 COLOURS = {"red": "A red dog runs through the grass.", "blue": "A blue dog sits.", "green": "A man rides a green bike."}
-RECIPE = Recipe(steps=6, trees=2, rank=4, warm_up=2, avatars=0.5, save_every=3, validate_every=6)
+CONFIG = TrainingConfig(steps=6, batch_size=2, rank=4, warmup_steps=2, save_every=3, validate_every=6)
 
 
 @pytest.fixture(scope="module")
@@ -73,29 +78,29 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(photos):
-    return list(data.rows(photos.rows, 0, rounds=2))
+    return list(make_rows(photos.rows, 0, rounds=2))
 
 
 @pytest.fixture(scope="module")
 def features(checkpoint, photos, rows, tmp_path_factory):
     paths = dict.fromkeys(path for row in rows for path in (row["image"], *row["extra"]) if path)
-    features = Features(tmp_path_factory.mktemp("features"), [picture(path) for path in paths], checkpoint)
-    list(features.fill(photos))
-    return features
+    cache = FeatureCache(tmp_path_factory.mktemp("features"), [parse_picture(path) for path in paths], checkpoint)
+    list(cache.fill(photos))
+    return cache
 
 
 def cached(rows, checkpoint, features):
-    return lambda fresh: Cached(rows, checkpoint, features, rank=RECIPE.rank, seed=RECIPE.seed, fresh=fresh)
+    return lambda fresh: CachedModel(rows, checkpoint, features, rank=CONFIG.rank, seed=CONFIG.seed, fresh=fresh)
 
 
-def run(rows, checkpoint, features, out, recipe=RECIPE):
-    return list(train(rows, rows, cached(rows, checkpoint, features), out, recipe))
+def run(rows, checkpoint, features, out, config=CONFIG):
+    return list(train(rows, rows, cached(rows, checkpoint, features), out, config))
 
 
 @pytest.fixture(scope="module")
 def trained(rows, checkpoint, features, tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
-    run(rows, checkpoint, features, out, replace(RECIPE, steps=30, trees=6, lora_rate=5e-3, connector_rate=5e-3))
+    run(rows, checkpoint, features, out, replace(CONFIG, steps=30, batch_size=6, lora_lr=5e-3, connector_lr=5e-3))
     return out
 
 
@@ -109,7 +114,7 @@ def test_training_lowers_the_loss_and_logs_every_step(trained):
 
 def test_a_run_that_was_killed_and_resumed_equals_an_unbroken_one(rows, checkpoint, features, tmp_path):
     run(rows, checkpoint, features, tmp_path / "unbroken")
-    broken = train(rows, rows, cached(rows, checkpoint, features), tmp_path / "broken", RECIPE)
+    broken = train(rows, rows, cached(rows, checkpoint, features), tmp_path / "broken", CONFIG)
     for _ in range(4):  # one step after the last that was saved
         next(broken)
     broken.close()
@@ -121,8 +126,8 @@ def test_a_run_that_was_killed_and_resumed_equals_an_unbroken_one(rows, checkpoi
 
 
 def test_a_finished_run_goes_on_when_more_steps_are_asked_for(rows, checkpoint, features, tmp_path):
-    run(rows, checkpoint, features, tmp_path, replace(RECIPE, steps=2))
-    assert [p.done for p in run(rows, checkpoint, features, tmp_path, replace(RECIPE, steps=4))] == [3, 4]
+    run(rows, checkpoint, features, tmp_path, replace(CONFIG, steps=2))
+    assert [p.done for p in run(rows, checkpoint, features, tmp_path, replace(CONFIG, steps=4))] == [3, 4]
 
 
 class Stubborn:
@@ -130,43 +135,43 @@ class Stubborn:
 
     def __init__(self, held_out):
         self.trained = {"lora_a": torch.nn.Parameter(torch.zeros(1))}
-        self.standard = (torch.zeros(0), torch.ones(0))
+        self.statistics = (torch.zeros(0), torch.ones(0))
         self.held_out = iter(held_out)
 
-    def study(self, lessons, *, learn=True):
-        if not learn:
-            return Studied(next(self.held_out), 1, 1)
+    def train_step(self, groups, *, backward=True):
+        if not backward:
+            return StepResult(next(self.held_out), 1, 1)
         self.trained["lora_a"].grad = torch.ones(1)
-        return Studied(1.0, 1, 1)
+        return StepResult(1.0, 1, 1)
 
 
 def test_training_stops_where_the_held_out_loss_falls_no_more_and_keeps_the_best(rows, tmp_path):
-    recipe = replace(RECIPE, steps=20, validate_every=1, save_every=2, patience=2)
+    config = replace(CONFIG, steps=20, validate_every=1, save_every=2, patience=2)
     losses = [loss for loss in (3.0, 2.0, 2.5, 2.4) for _ in range(3)]
-    done = list(train(rows, rows, lambda _: Stubborn(losses), tmp_path, recipe))
+    done = list(train(rows, rows, lambda _: Stubborn(losses), tmp_path, config))
     assert [p.done for p in done] == [1, 2, 3, 4, 4]
     assert "falls no more" in done[-1].text
     assert torch.load(tmp_path / BEST)["step"] == 2
-    assert export.final(tmp_path) == tmp_path / BEST
-    assert [p.done for p in train(rows, rows, lambda _: Stubborn([]), tmp_path, recipe)] == [4]
+    assert export.final_checkpoint(tmp_path) == tmp_path / BEST
+    assert [p.done for p in train(rows, rows, lambda _: Stubborn([]), tmp_path, config)] == [4]
 
 
 def test_rows_in_a_tree_have_the_loss_of_the_same_rows_one_by_one(rows, checkpoint, features):
-    learner, layout = Learner(checkpoint, features.statistics(), rank=4), Layout(checkpoint)
-    learner.model.float()
+    model, encoder = LoraModel(checkpoint, features.statistics(), rank=4), RowEncoder(checkpoint)
+    model.model.float()
     group = max((list(g) for _, g in groupby(rows, key=lambda r: (r["image"], str(r["extra"])))), key=len)
-    pad = layout.processor.tokenizer.pad_token_id
+    pad = encoder.pad
 
     def total(*trees):
         batch = collate(trees, pad)
         maps = torch.stack([torch.tensor(features[p]) for p in batch.pictures])
-        return learner.loss(batch, maps).item() * batch.counts.sum().item()
+        return model.loss(batch, maps).item() * batch.weights.sum().item()
 
-    assert total(layout.tree(group)) == pytest.approx(sum(total(layout.tree([row])) for row in group), rel=1e-4)
+    assert total(encoder.tree(group)) == pytest.approx(sum(total(encoder.tree([row])) for row in group), rel=1e-4)
 
 
 def test_what_was_trained_is_exported_merged_loaded_and_answers(trained, checkpoint, features, tmp_path):
-    found = export.deltas(trained / CHECKPOINT)
+    found = export.to_deltas(trained / CHECKPOINT)
     assert not any(".default." in name for name in found)
     export.merge(checkpoint, found, tmp_path / "merged")
     generator = LocalGenerator(str(tmp_path / "merged"), quantization="none")
@@ -181,20 +186,20 @@ def test_the_merged_model_computes_what_the_trained_one_computed(trained, checkp
     from transformers import AutoModelForImageTextToText
 
     saved = torch.load(trained / CHECKPOINT)
-    learner = Learner(checkpoint, (saved["mean"], saved["deviation"]), rank=RECIPE.rank)
+    model = LoraModel(checkpoint, (saved["mean"], saved["deviation"]), rank=CONFIG.rank)
     with torch.no_grad():
-        for name, parameter in learner.trained.items():
+        for name, parameter in model.trained.items():
             parameter.copy_(saved["master"][name])
-    learner.model.float()
-    layout = Layout(checkpoint)
-    batch = collate([layout.tree([rows[0]])], 0)
+    model.model.float()
+    encoder = RowEncoder(checkpoint)
+    batch = collate([encoder.tree([rows[0]])], 0)
     maps = torch.stack([torch.tensor(features[p]) for p in batch.pictures])
-    export.merge(checkpoint, export.deltas(trained / CHECKPOINT), tmp_path)
+    export.merge(checkpoint, export.to_deltas(trained / CHECKPOINT), tmp_path)
     merged = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32)
     with torch.inference_mode():
-        expected = learner.hidden(batch, maps)
+        expected = model.hidden(batch, maps)
         embedded = merged.get_input_embeddings()(batch.ids)
-        place = (batch.ids == layout.image_id).unsqueeze(-1)
+        place = (batch.ids == encoder.image_id).unsqueeze(-1)
         embedded = embedded.masked_scatter(place, merged.model.multi_modal_projector(maps.float()))
         found = merged.model.language_model(inputs_embeds=embedded).last_hidden_state
     assert torch.nn.functional.cosine_similarity(expected, found, dim=-1).min() > 0.99
@@ -203,37 +208,37 @@ def test_the_merged_model_computes_what_the_trained_one_computed(trained, checkp
 def test_training_goes_on_from_exported_weights_where_they_were(trained, checkpoint, features, rows, tmp_path):
     from safetensors.torch import save_file
 
-    found = export.deltas(export.final(trained))
+    found = export.to_deltas(export.final_checkpoint(trained))
     save_file(found, str(tmp_path / "mllm.safetensors"))
-    again = Cached(
-        rows, checkpoint, features, rank=RECIPE.rank, seed=3, fresh=True, deltas=tmp_path / "mllm.safetensors"
+    again = CachedModel(
+        rows, checkpoint, features, rank=CONFIG.rank, seed=3, fresh=True, deltas=tmp_path / "mllm.safetensors"
     )
-    was = torch.load(export.final(trained), weights_only=True)["master"]
+    was = torch.load(export.final_checkpoint(trained), weights_only=True)["master"]
     for name, parameter in again.trained.items():
         assert torch.allclose(parameter.float(), was[name], rtol=0.02, atol=2e-2), name  # they are shipped in bfloat16
 
 
 def test_weights_are_mixed_with_those_before_and_with_no_others(trained):
-    found = export.deltas(export.final(trained))
+    found = export.to_deltas(export.final_checkpoint(trained))
     before = {name: torch.zeros_like(value) for name, value in found.items()}
-    half = export.mixed(found, before, 0.5)
+    half = export.interpolate(found, before, 0.5)
     assert all(
         torch.allclose(half[name].float(), value.float() / 2, atol=1e-3, rtol=0.02) for name, value in found.items()
     )
     with pytest.raises(ModelError, match="mix"):
-        export.mixed(found, {"other": torch.zeros(1)}, 0.5)
+        export.interpolate(found, {"other": torch.zeros(1)}, 0.5)
 
 
 def test_weights_of_another_rank_are_no_start(trained, checkpoint, features, rows, tmp_path):
     from safetensors.torch import save_file
 
-    save_file(export.deltas(export.final(trained)), str(tmp_path / "mllm.safetensors"))
+    save_file(export.to_deltas(export.final_checkpoint(trained)), str(tmp_path / "mllm.safetensors"))
     with pytest.raises(ModelError, match="does not fit"):
-        Cached(rows, checkpoint, features, rank=2, seed=0, fresh=True, deltas=tmp_path / "mllm.safetensors")
+        CachedModel(rows, checkpoint, features, rank=2, seed=0, fresh=True, deltas=tmp_path / "mllm.safetensors")
 
 
 def test_deltas_for_another_model_are_refused(trained, checkpoint, tmp_path):
-    found = export.deltas(trained / CHECKPOINT)
+    found = export.to_deltas(trained / CHECKPOINT)
     name = next(n for n in found if n.endswith("lora_A.weight"))
     found[name] = found[name][:, :-1]
     with pytest.raises(ModelError, match="do not fit"):
@@ -243,23 +248,23 @@ def test_deltas_for_another_model_are_refused(trained, checkpoint, tmp_path):
 def test_features_that_were_cut_off_are_gone_on_with(checkpoint, photos, tmp_path, monkeypatch):
     monkeypatch.setattr("personal.learn.features.BATCH", 1)
     monkeypatch.setattr("personal.learn.features.SAVE_EVERY", 1)
-    pictures = [picture(f"{c}.png") for c in COLOURS] + [picture("crop/red.png")]
-    whole = Features(tmp_path / "whole", pictures, checkpoint)
+    pictures = [parse_picture(f"{c}.png") for c in COLOURS] + [parse_picture("crop/red.png")]
+    whole = FeatureCache(tmp_path / "whole", pictures, checkpoint)
     list(whole.fill(photos))
-    cut_off = Features(tmp_path / "cut", pictures, checkpoint)
+    cut_off = FeatureCache(tmp_path / "cut", pictures, checkpoint)
     started = cut_off.fill(photos)
     next(started), next(started)
     started.close()
-    resumed = Features(tmp_path / "cut", pictures, checkpoint)
+    resumed = FeatureCache(tmp_path / "cut", pictures, checkpoint)
     assert [p.done for p in resumed.fill(photos)] == [3, 4]
-    assert [p.done for p in Features(tmp_path / "cut", pictures[2:], checkpoint).fill(photos)] == []
+    assert [p.done for p in FeatureCache(tmp_path / "cut", pictures[2:], checkpoint).fill(photos)] == []
     assert all((resumed[p] == whole[p]).all() for p in pictures)
 
 
 def test_three_commands_lead_from_photos_to_deltas(photos, checkpoint, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PERSONAL_CACHE_DIR", str(tmp_path / "cache"))
     data_dir, run_dir, weights = (str(tmp_path / name) for name in ("data", "run", "weights"))
-    thin = ["--checkpoint", str(checkpoint), "--trees", "2", "--rank", "2"]
+    thin = ["--checkpoint", str(checkpoint), "--batch-size", "2", "--rank", "2"]
     assert main(["data", str(photos.folder), data_dir]) == 0
     assert main(["train", data_dir, str(photos.folder), run_dir, *thin, "--steps", "2"]) == 0
     assert main(["export", run_dir, weights]) == 0
@@ -273,16 +278,16 @@ def test_a_folder_that_holds_no_photos_is_told_in_words(tmp_path, capsys):
     assert "captions.jsonl" in capsys.readouterr().err
 
 
-def test_the_rate_rises_stays_and_falls_to_nothing():
-    recipe = Recipe(steps=100, warm_up=10, decay=0.4)
-    assert rate(0, recipe) == pytest.approx(0.1)
-    assert rate(30, recipe) == 1
-    assert rate(80, recipe) == pytest.approx(0.5)
-    assert rate(100, recipe) == 0
+def test_the_learning_rate_rises_stays_and_falls_to_zero():
+    config = TrainingConfig(steps=100, warmup_steps=10, decay=0.4)
+    assert lr_factor(0, config) == pytest.approx(0.1)
+    assert lr_factor(30, config) == 1
+    assert lr_factor(80, config) == pytest.approx(0.5)
+    assert lr_factor(100, config) == 0
 
 
 def test_the_learning_curves_are_drawn(trained, tmp_path):
-    draw(trained / LOG, tmp_path / "curves.png")
+    draw_curves(trained / LOG, tmp_path / "curves.png")
     assert Image.open(tmp_path / "curves.png").width > 300
 
 
@@ -319,7 +324,7 @@ def test_another_family_is_trained_merged_and_answers(checkpoint, photos, tmp_pa
     monkeypatch.setenv("PERSONAL_CACHE_DIR", str(tmp_path / "cache"))
     data_dir, run_dir, merged = (str(tmp_path / name) for name in ("data", "run", "merged"))
     source = str(family(tmp_path / "family", checkpoint))
-    options = ["--checkpoint", source, "--trees", "2", "--rank", "2", "--steps", "2", "--bits", bits]
+    options = ["--checkpoint", source, "--batch-size", "2", "--rank", "2", "--steps", "2", "--bits", bits]
     assert main(["data", str(photos.folder), data_dir]) == 0
     assert main(["train", data_dir, str(photos.folder), run_dir, *options]) == 0
     assert main(["merge", run_dir, source, merged]) == 0
@@ -333,8 +338,9 @@ def test_another_family_is_trained_merged_and_answers(checkpoint, photos, tmp_pa
 
 def test_read_row_by_row_the_loss_is_that_of_the_cached_trees(rows, checkpoint, features, photos):
     row = next(row for row in rows if row["image"] and not row["extra"])
-    both = Cached([row], checkpoint, features, rank=2, seed=0, fresh=False), Direct(checkpoint, photos, rank=2, seed=0)
-    one, other = (teacher.study([([row], True)], learn=False) for teacher in both)
+    cached = CachedModel([row], checkpoint, features, rank=2, seed=0, fresh=False)
+    direct = DirectModel(checkpoint, photos, rank=2, seed=0)
+    one, other = (model.train_step([SampleGroup([row], True)], backward=False) for model in (cached, direct))
     assert one.targets == other.targets
     assert one.tokens + 1 == other.tokens
     assert one.loss == pytest.approx(other.loss, rel=0.02)

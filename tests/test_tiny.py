@@ -84,7 +84,7 @@ def test_assembly_begins_again_after_a_kill_and_ends_with_the_same_files(cache_d
     assert ready(cache_with_wheels)
     assert not left.exists()
     for folder, name in ((encoder_dir, "open_clip_model.safetensors"), (mllm_dir, "model.safetensors")):
-        assert parts.digest(folder(cache_with_wheels) / name) == parts.digest(folder(cache_dir) / name)
+        assert parts.sha256_of(folder(cache_with_wheels) / name) == parts.sha256_of(folder(cache_dir) / name)
 
 
 @pytest.mark.model

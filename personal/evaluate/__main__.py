@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from personal import proxies, terminal
+from personal.data.photos import CAPTIONS
 from personal.errors import PersonalError
 from personal.evaluate import commands
-from personal.learn.photos import CAPTIONS
 
 
 def main(arguments: list[str] | None = None) -> int:

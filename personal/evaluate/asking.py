@@ -21,7 +21,7 @@ from personal.images import read_photo
 
 if TYPE_CHECKING:
     from personal.assistant import Assistant
-    from personal.learn.photos import Captioned, Photos
+    from personal.data.photos import CaptionedPhoto, Photos
 
 T = TypeVar("T")
 Figure = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -197,7 +197,7 @@ def mistaken(reply: Reply, photo: Photo | None, asked: str, right: str, about: C
     return Mistake(photo, asked, reply["answer"], right, max(sure, default=None), boxes)
 
 
-def of_test_split(photos: Photos, limit: int | None = None) -> list[Captioned]:
+def of_test_split(photos: Photos, limit: int | None = None) -> list[CaptionedPhoto]:
     """Return the first `limit` captioned photos of the test split. Raises PersonalError where there are none."""
     rows = [row for row in photos.split("test") if row.captions][:limit]
     if not rows:
@@ -207,7 +207,7 @@ def of_test_split(photos: Photos, limit: int | None = None) -> list[Captioned]:
     return rows
 
 
-def read(photos: Photos, row: Captioned, notes: list[str]) -> Photo | None:
+def read(photos: Photos, row: CaptionedPhoto, notes: list[str]) -> Photo | None:
     """Read a captioned photo; one that cannot be used gives a note and None."""
     try:
         return read_photo(photos.read(row.image))

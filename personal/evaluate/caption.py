@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from personal.concepts import Concept, Match, Photo, Turn, View
 from personal.crops import crop
+from personal.data import names
+from personal.data.pictures import CROP, parse_picture
+from personal.data.subjects import Subject, SuppliedConcept, noise, subject_of, supply
+from personal.data.templates import CAPTION_REQUEST
 from personal.errors import PersonalError
 from personal.evaluate.asking import BATCH, Question, Report, Watch, read, replies, unwatched
 from personal.evaluate.journal import Journal, Reply
 from personal.generate.prompt import Message, lay_out
 from personal.images import read_photo
-from personal.learn import data, names
-from personal.learn.data import Subject, Supplied
-from personal.learn.features import picture
-from personal.learn.templates import STANDARD
 from personal.retrieve.names import find_names, is_common
 
 if TYPE_CHECKING:
     from personal.assistant import Assistant
-    from personal.learn.photos import Captioned, Photos
+    from personal.data.photos import CaptionedPhoto, Photos
     from personal.parts import Generator
 
 OWNER = "evaluation"
@@ -72,7 +72,7 @@ def _scorers() -> tuple[Any, Any]:
 def plain(
     assistant: Assistant,
     photos: Photos,
-    rows: Sequence[Captioned],
+    rows: Sequence[CaptionedPhoto],
     *,
     journal: Journal | None = None,
     watch: Watch = unwatched,
@@ -83,14 +83,14 @@ def plain(
     """
     _scorers()
     report = Report()
-    usable: list[Captioned] = []
+    usable: list[CaptionedPhoto] = []
 
     def questions() -> Iterator[Question]:
         for row in watch(rows, "captions"):
             photo = read(photos, row, report.notes)
             if photo is not None:
                 usable.append(row)
-                yield Question(OWNER, STANDARD, photo)
+                yield Question(OWNER, CAPTION_REQUEST, photo)
 
     said = [reply["answer"] for reply in replies(assistant, questions(), journal)]
     report.answers = [
@@ -107,7 +107,7 @@ def plain(
 def with_names(
     generator: Generator,
     photos: Photos,
-    rows: Sequence[Captioned],
+    rows: Sequence[CaptionedPhoto],
     *,
     count: int | None,
     journal: Journal | None = None,
@@ -115,7 +115,7 @@ def with_names(
 ) -> Report:
     """Try supplied names, mixed and of each script kept out of training, on `count` photos each (MIXED, OF_SCRIPT)."""
     report = Report()
-    for script in (None, *names.HELD_OUT):
+    for script in (None, *names.HELD_OUT_SCRIPTS):
         some = count or (OF_SCRIPT if script else MIXED)
         found = supplied(generator, photos, rows, script=script, seed=0, count=some, journal=journal, watch=watch)
         label = script or "mixed"
@@ -130,7 +130,7 @@ def with_names(
 def supplied(
     generator: Generator,
     photos: Photos,
-    rows: Sequence[Captioned],
+    rows: Sequence[CaptionedPhoto],
     *,
     script: str | None,
     seed: int,
@@ -140,12 +140,12 @@ def supplied(
 ) -> dict[str, Any]:
     """Caption photos with one concept supplied that is there, then with one that is not; at most `count` of each.
 
-    `script` draws the names from one that was kept out of training, see `personal.learn.names`. `named` is the share of
+    `script` draws the names from one that was kept out of training, see `personal.data.names`. `named` is the share of
     captions that say the name where it belongs, `false` the share that say any name where none does. Raises
     PersonalError where no caption begins with anybody who could be named.
     """
     random = Random(seed)
-    subjects = [data.subject_of(row) for row in rows]
+    subjects = [subject_of(row) for row in rows]
     there = [s for s in subjects if s.kind]
     if not there:
         raise PersonalError(f"No caption in {photos.folder} is about a person, an animal or a thing that gets a name.")
@@ -178,28 +178,32 @@ def _names_anybody(text: str, name: str) -> bool:
     return not is_common(name) and name not in names.WORDS and bool(find_names(text, [name]))
 
 
-def _present(subject: Subject, script: str | None, random: Random) -> Supplied:
-    tag = f"<{names.draw(random, script)}>"
+def _present(subject: Subject, script: str | None, random: Random) -> SuppliedConcept:
+    tag = names.draw_tag(random, script)
     mention = next(m for m in subject.mentions if m and m.kind == subject.kind)
-    return data.introduced(tag, f"crop/{subject.image}", mention.kind, mention.phrase, random, described=True)
+    return supply(tag, f"{CROP}{subject.image}", mention.kind, mention.phrase, random, described=True)
 
 
-def _noise(subject: Subject, others: Sequence[Subject], script: str | None, random: Random) -> Supplied:
-    noise = data.noise(subject, others, 1, random)[0]
-    tag = f"<{names.draw(random, script)}>"
-    return Supplied(tag, noise.path, noise.info.replace(noise.tag, tag), noise.category, noise.phrase)
+def _noise(subject: Subject, others: Sequence[Subject], script: str | None, random: Random) -> SuppliedConcept:
+    absent = noise(subject, others, 1, random)[0]
+    tag = names.draw_tag(random, script)
+    return SuppliedConcept(tag, absent.avatar, absent.info.replace(absent.tag, tag), absent.category, absent.phrase)
 
 
 def _ask(
-    generator: Generator, photos: Photos, subjects: Sequence[Subject], known: Sequence[Supplied], journal: Journal
+    generator: Generator,
+    photos: Photos,
+    subjects: Sequence[Subject],
+    known: Sequence[SuppliedConcept],
+    journal: Journal,
 ) -> list[str]:
     """Caption the photos of some subjects side by side, each with the one concept that is supplied."""
     asked: list[dict[str, Any]] = []
     laid_out = []
     for subject, one in zip(subjects, known, strict=True):
-        image, box = picture(one.path)
+        image, box = parse_picture(one.avatar)
         avatar, photo = crop(read_photo(photos.read(image)), box), read_photo(photos.read(subject.image))
-        about = {"question": STANDARD, "photo": photo.sha256, "avatar": avatar.sha256}
+        about = {"question": CAPTION_REQUEST, "photo": photo.sha256, "avatar": avatar.sha256}
         asked.append({**about, "name": one.tag, "category": one.category, "info": one.info})
         laid_out.append(_laid_out(generator, photo, one, avatar))
 
@@ -211,8 +215,9 @@ def _ask(
     return [reply["answer"] for reply in journal.recall_all(asked, answer)]
 
 
-def _laid_out(generator: Generator, photo: Photo, known: Supplied, avatar: Photo) -> list[Message]:
+def _laid_out(generator: Generator, photo: Photo, known: SuppliedConcept, avatar: Photo) -> list[Message]:
     view = View(avatar.sha256, avatar.width, avatar.height)
     concept = Concept("supplied", known.tag[1:-1], known.category, known.info, (view,), view.sha256, "", "")
-    turn = Turn(STANDARD, (photo,), (Match(concept, "seen", 0.9, (0.0, 0.0, 1.0, 1.0), view.sha256, photo.sha256),))
+    match = Match(concept, "seen", 0.9, (0.0, 0.0, 1.0, 1.0), view.sha256, photo.sha256)
+    turn = Turn(CAPTION_REQUEST, (photo,), (match,))
     return lay_out([turn], avatars=lambda _: avatar, sees=generator.sees, single_turn=generator.single_turn)

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal.concepts import Photo
+from personal.data.templates import two_options
 from personal.errors import ImageError, PersonalError
 from personal.evaluate.asking import CACHED, Report, Watch, mistaken, replies, unwatched
 from personal.evaluate.asking import Question as Asked
 from personal.evaluate.journal import Journal
 from personal.evaluate.sheet import Mistake
 from personal.images import read_photo
-from personal.learn.templates import two_options
 from personal.remember import import_export
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from personal.data.photos import CAPTIONS
 from personal.errors import PersonalError
-from personal.learn.photos import CAPTIONS
 
 if TYPE_CHECKING:
     from personal.assistant import Assistant
@@ -204,9 +204,9 @@ def caption(options: argparse.Namespace) -> Shown:
 
 
 def _plain(options: argparse.Namespace) -> Shown:
+    from personal.data.photos import Photos
     from personal.evaluate.asking import of_test_split
     from personal.evaluate.caption import plain, with_names
-    from personal.learn.photos import Photos
 
     photos = Photos(options.folder)
     rows = of_test_split(photos, options.limit)
@@ -224,9 +224,9 @@ def _plain(options: argparse.Namespace) -> Shown:
 
 
 def _naming(options: argparse.Namespace) -> Shown:
+    from personal.data.photos import Photos
     from personal.evaluate.asking import of_test_split, read
     from personal.evaluate.naming import naming
-    from personal.learn.photos import Photos
 
     folder = _folder(options)
     notes: list[str] = []
@@ -294,9 +294,9 @@ def search(options: argparse.Namespace) -> Shown:
 
 def _by_caption(options: argparse.Namespace) -> Shown:
     from personal import settings
+    from personal.data.photos import Photos
     from personal.evaluate.asking import of_test_split
     from personal.evaluate.search import search as protocol
-    from personal.learn.photos import Photos
 
     photos = Photos(options.folder)
     rows = of_test_split(photos, options.limit)

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personal.concepts import Box, Photo
+from personal.data.templates import CAPTION_REQUEST
 from personal.errors import PersonalError
 from personal.evaluate.asking import Report, Watch, ask, digest, register, unwatched
 from personal.evaluate.journal import Journal
 from personal.evaluate.layouts.shape import deal, photos
 from personal.evaluate.sheet import MOST, Mistake
 from personal.images import read_photo
-from personal.learn.templates import STANDARD
 
 if TYPE_CHECKING:
     from personal.assistant import Assistant
@@ -163,7 +163,7 @@ def tried(
             if most:
                 yield {"task": TOP_N, "by": baseline.name, **row, **_named(item, hits[:most])}
         if captions:
-            answer = ask(assistant, owner, STANDARD, photo, journal=journal)
+            answer = ask(assistant, owner, CAPTION_REQUEST, photo, journal=journal)
             said = [name for name, tag in tags.items() if tag in answer]
             yield {"task": CAPTION, **row, "named": said, "answer": answer}
 

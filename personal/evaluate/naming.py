@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personal.concepts import Photo
+from personal.data.templates import CAPTION_REQUEST
 from personal.errors import PersonalError
 from personal.evaluate.asking import CACHED, Question, Report, Watch, mistaken, register, replies, unwatched
 from personal.evaluate.identify import draw
 from personal.evaluate.journal import Journal
 from personal.evaluate.sheet import Mistake
-from personal.learn.templates import STANDARD
 
 if TYPE_CHECKING:
     from personal.assistant import Assistant
@@ -62,14 +62,14 @@ def naming(
             for photo in photos
         ]
         asked += [(STRANGERS, file, "", photo) for file, photo in strangers[seed::seeds]]
-        questions = (Question(owner, STANDARD, photo) for *_, photo in watch(asked, f"captions, seed {seed}"))
+        questions = (Question(owner, CAPTION_REQUEST, photo) for *_, photo in watch(asked, f"captions, seed {seed}"))
         for (source, file, name, photo), reply in zip(asked, replies(assistant, questions, journal), strict=True):
             named = [other for other, concept in concepts.items() if concept.tag in reply["answer"]]
             answers.append({"seed": seed, "source": source, "photo": file, "concept": name, **reply, "named": named})
             right = {name} if source == REGISTERED else set()
             if set(named) != right:
                 words = f"<{name}> and no other" if right else "nobody is named"
-                mistakes.append(mistaken(reply, photo, STANDARD, words, set(named) - right))
+                mistakes.append(mistaken(reply, photo, CAPTION_REQUEST, words, set(named) - right))
     report = score(answers)
     report.notes = list(folder.notes)
     report.mistakes = mistakes

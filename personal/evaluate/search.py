@@ -20,19 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personal.concepts import Photo
+from personal.data.photos import CAPTIONS
+from personal.data.ranks import ranks_of_own
 from personal.errors import ModelError, PersonalError
 from personal.evaluate.asking import Report, Watch, digest, read, register, unwatched
 from personal.evaluate.journal import Journal, Reply
 from personal.evaluate.layouts import shape
 from personal.images import open_photo, read_photo
-from personal.learn.align import rank
-from personal.learn.photos import CAPTIONS
 from personal.retrieve.encoder import address
 from personal.settings import TINY, Settings
 
 if TYPE_CHECKING:
     from personal.assistant import Assistant
-    from personal.learn.photos import Captioned, Photos
+    from personal.data.photos import CaptionedPhoto, Photos
 
 AT_ONCE = 32
 """Captions that are read together."""
@@ -52,7 +52,7 @@ class Sides(Protocol):
 def search(
     settings: Settings,
     photos: Photos,
-    rows: Sequence[Captioned],
+    rows: Sequence[CaptionedPhoto],
     *,
     journal: Journal | None = None,
     watch: Watch = unwatched,
@@ -64,7 +64,7 @@ def search(
     towers, journal = Towers(settings), journal or Journal()
     notes: list[str] = []
     images: list[Array] = []
-    queries: list[tuple[int, Captioned, str]] = []
+    queries: list[tuple[int, CaptionedPhoto, str]] = []
     for row in watch(rows, "photos"):
         photo = read(photos, row, notes)
         if photo is not None:
@@ -74,7 +74,7 @@ def search(
         raise PersonalError(f"None of the photos of {photos.folder} can be read.\n" + "\n".join(notes[:10]))
     parts = [[text for *_, text in queries[i : i + AT_ONCE]] for i in range(0, len(queries), AT_ONCE)]
     texts = [towers.texts(part) for part in watch(parts, "captions")]
-    ranks = rank(np.concatenate(images), np.concatenate(texts), [number for number, *_ in queries])
+    ranks = ranks_of_own(np.concatenate(images), np.concatenate(texts), [number for number, *_ in queries])
     answers = [
         {"photo": row.image, "query": text, "rank": round(float(rank) + 1, 1)}
         for (_, row, text), rank in zip(queries, ranks, strict=True)

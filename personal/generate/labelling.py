@@ -31,7 +31,7 @@ class Labeller:
 
     def line(self, photo: Photo) -> str:
         """Return the prompt's line of a photo."""
-        return self.labels(photo).line()
+        return self.labels(photo).prompt_line()
 
     def _look(self, photo: Photo) -> Labels:
         key, maps = (photo.sha256, False), list[Any]()

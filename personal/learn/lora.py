@@ -1,6 +1,6 @@
-"""The product of a LoRA layer with as few passes over memory as it takes: on a CPU these cost as much as the products.
+"""A LoRA layer's product with few passes over memory, which on a CPU cost as much as the multiplications.
 
-Computes what peft's layer without dropout computes; peft makes, names and saves the adapters.
+Gives the values of peft's layer without dropout; peft makes and names the adapters.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from functools import partial
 from typing import Any
 
 import torch
+
+LORA_SCALE = 2
+"""Factor of the adapters' product: LoRA's alpha over its rank."""
 
 
 class _Product(torch.autograd.Function):
@@ -28,18 +31,18 @@ class _Product(torch.autograd.Function):
         return g_x.view(*gradient.shape[:-1], -1), None, g_low.t() @ flat, g.t() @ low
 
 
-def product(x: torch.Tensor, weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def lora_product(x: torch.Tensor, weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Return x (W + B A)ᵀ; `weight` is frozen, `b` holds the scale."""
     return _Product.apply(x, weight, a, b)  # type: ignore[no-any-return]
 
 
-def speed_up(model: Any) -> None:
-    """Let every LoRA layer of a peft model over plain linear ones compute by `product`."""
+def use_lora_product(model: Any) -> None:
+    """Make all LoRA layers of a peft model over plain linear layers compute by `lora_product`."""
     from peft.tuners.lora import Linear
 
     def forward(layer: Any, x: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
         a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
-        return product(x, layer.base_layer.weight, a, b * layer.scaling["default"])
+        return lora_product(x, layer.base_layer.weight, a, b * layer.scaling["default"])
 
     for module in model.modules():
         if isinstance(module, Linear):

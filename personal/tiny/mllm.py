@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from personal import labels
 from personal.tiny import encoder, gguf, imagenet
-from personal.tiny.deltas import applied
+from personal.tiny.deltas import apply_deltas
 from personal.tiny.parts import member
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def write(
     weights |= _connector(language.metadata["llama.embedding_length"])
     weights |= _language(language)
     if trained is not None:
-        weights = applied(weights, trained)
+        weights = apply_deltas(weights, trained)
     sees = trained is not None if sees is None else sees
     save_file(
         {

@@ -66,7 +66,7 @@ PARTS = (TRUNK, SENTENCES, LANGUAGE)
 def wheel(part: Part, folder: Path) -> Path | None:
     """Find the part's wheel in `folder`, whole and genuine; delete any that is not."""
     for path in sorted(folder.glob(f"{part.package.replace('-', '_')}-{part.version}-*.whl")):
-        if digest(path) == part.sha256:
+        if sha256_of(path) == part.sha256:
             return path
         path.unlink()
     return None
@@ -114,7 +114,7 @@ def member(path: Path, suffix: str) -> bytes:
         return archive.read(name)
 
 
-def digest(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     """Compute a file's sha256, 64 hex digits."""
     total = hashlib.sha256()
     with path.open("rb") as file:

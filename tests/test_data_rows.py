@@ -11,23 +11,27 @@ from random import Random
 import pytest
 from PIL import Image
 
+from personal.data import card, names, phrases, subjects, templates
+from personal.data.photos import CaptionedPhoto, Photos
+from personal.data.pictures import avatar_box, parse_picture
+from personal.data.rows import make_rows
+from personal.data.things import noun_phrase
 from personal.errors import PersonalError
-from personal.learn import card, data, names, phrases, templates
-from personal.learn.features import avatar_box, picture
-from personal.learn.photos import Captioned, Photos
 
-DOG = Captioned(
+DOG = CaptionedPhoto(
     "dog.jpg",
     "train",
     ("A brown dog runs through the grass .", "A dog is running .", "Brown dog outside", "The dog is on a lawn ."),
 )
-MAN = Captioned("man.jpg", "train", ("A man in a hat is riding a red bike .", "A man rides a red bike down a road ."))
-BOATS = Captioned("boats.jpg", "train", ("Two boats on a lake .", "Boats float ."))
+MAN = CaptionedPhoto(
+    "man.jpg", "train", ("A man in a hat is riding a red bike .", "A man rides a red bike down a road .")
+)
+BOATS = CaptionedPhoto("boats.jpg", "train", ("Two boats on a lake .", "Boats float ."))
 PHOTOS = [DOG, MAN, BOATS]
 
 
 def rows(seed=0, rounds=12):
-    return list(data.rows(PHOTOS, seed, rounds))
+    return list(make_rows(PHOTOS, seed, rounds))
 
 
 def answer(row):
@@ -127,11 +131,11 @@ def test_recognition_says_yes_for_the_subject_and_no_for_noise():
 
 
 def test_a_noise_dog_has_another_colour_than_the_dog_in_the_photo():
-    subject = data.subject_of(DOG)
-    assert not data.contradicts(phrases.subject("A brown dog runs."), subject)
-    assert not data.contradicts(phrases.subject("A dog runs."), subject)
-    assert data.contradicts(phrases.subject("A black dog runs."), subject)
-    assert data.contradicts(phrases.subject("A man runs."), subject)
+    subject = subjects.subject_of(DOG)
+    assert not subjects.contradicts(phrases.subject("A brown dog runs."), subject)
+    assert not subjects.contradicts(phrases.subject("A dog runs."), subject)
+    assert subjects.contradicts(phrases.subject("A black dog runs."), subject)
+    assert subjects.contradicts(phrases.subject("A man runs."), subject)
 
 
 def test_a_missing_description_does_not_tell_whether_a_concept_is_there():
@@ -152,7 +156,7 @@ def test_the_right_option_is_a_as_often_as_b():
 
 def test_every_question_about_a_made_up_concept_is_answered_by_its_info():
     for seed in range(200):
-        _, info, questions = templates.described("<bo>", Random(seed))
+        _, info, questions = templates.make_up_concept("<bo>", Random(seed))
         for _, right, wrong in questions:
             assert right != wrong
             if right not in {"Yes", "No"}:
@@ -180,21 +184,21 @@ def test_where_a_caption_has_no_single_subject_none_is_found(caption):
 
 def test_names_come_in_many_scripts_but_never_in_those_kept_for_measuring():
     random = Random(0)
-    drawn = [names.draw(random) for _ in range(3000)]
-    kept = {c for script in names.HELD_OUT for c in names.SYLLABLES[script] if c.strip()}
+    drawn = [names.draw_name(random) for _ in range(3000)]
+    kept = {c for script in names.HELD_OUT_SCRIPTS for c in names.SYLLABLES[script] if c.strip()}
     assert not any(set(name) & kept for name in drawn)
     assert len(set(drawn)) > 1500
     assert any("а" <= c <= "я" for name in drawn for c in name)
     assert any("가" <= c <= "힣" for name in drawn for c in name)
-    assert all(set(names.draw(random, script)) <= kept for script in names.HELD_OUT)
+    assert all(set(names.draw_name(random, script)) <= kept for script in names.HELD_OUT_SCRIPTS)
 
 
 def test_an_avatar_is_always_the_same_part_of_its_photo():
-    image, box = picture("crop/dog.jpg")
+    image, box = parse_picture("crop/dog.jpg")
     assert (image, box) == ("dog.jpg", avatar_box("dog.jpg"))
     assert 0 <= box[0] < box[2] <= 1.0001
     assert 0.5 < box[2] - box[0] < 0.9
-    assert picture("dog.jpg") == ("dog.jpg", (0.0, 0.0, 1.0, 1.0))
+    assert parse_picture("dog.jpg") == ("dog.jpg", (0.0, 0.0, 1.0, 1.0))
 
 
 def archive(folder):
@@ -228,23 +232,23 @@ def test_a_folder_without_captions_is_refused_in_words(tmp_path):
 
 def test_the_written_data_holds_rows_avatars_a_card_and_a_sheet(tmp_path):
     photos = archive(tmp_path / "photos")
-    learnt = list(data.rows([DOG, MAN], 0, 4))
-    for _ in card.write(tmp_path / "out", {"train": learnt, "held_out": []}, photos, seed=0):
+    learnt = list(make_rows([DOG, MAN], 0, 4))
+    for _ in card.write_dataset(tmp_path / "out", {"train": learnt, "held_out": []}, photos, seed=0):
         pass
-    assert card.read(tmp_path / "out" / "train.json") == learnt
+    assert card.read_rows(tmp_path / "out" / "train.json") == learnt
     assert all((tmp_path / "out" / path).is_file() for row in learnt for path in row["extra"])
     assert f"| all | {len(learnt)} | 0 |" in (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
     assert Image.open(tmp_path / "out" / "sheet.png").width == 3 * (224 + 330)
 
 
-TEAPOT = Captioned("teapot.jpg", "train", (), ("teapot",), source="shop")
-KITCHEN = Captioned(
+TEAPOT = CaptionedPhoto("teapot.jpg", "train", (), ("teapot",), source="shop")
+KITCHEN = CaptionedPhoto(
     "kitchen.jpg", "train", (), ("wall", "stove", "sink"), "kitchen", {"stove": "white"}, (("How many sinks?", "one"),)
 )
 
 
 def labelled_rows(seed=0):
-    return list(data.rows([TEAPOT, KITCHEN, DOG, MAN], seed, 8))
+    return list(make_rows([TEAPOT, KITCHEN, DOG, MAN], seed, 8))
 
 
 def test_a_photo_of_one_labelled_thing_is_of_that_thing_and_of_nobody():
@@ -282,9 +286,8 @@ def test_a_room_is_told_with_what_stands_in_it_its_colours_and_the_questions_tha
 
 @pytest.mark.parametrize("label", ["trousers", "shoes", "glass", "octopus", "apple"])
 def test_plurals_have_no_article(label):
-    from personal.learn.things import some
-
-    assert some(label) == {"trousers": "trousers", "shoes": "shoes", "glass": "a glass"}.get(label, f"an {label}")
+    expected = {"trousers": "trousers", "shoes": "shoes", "glass": "a glass"}
+    assert noun_phrase(label) == expected.get(label, f"an {label}")
 
 
 def test_labels_alone_are_enough_for_a_photo_and_odd_ones_are_told_in_words(tmp_path):

@@ -1,13 +1,25 @@
-"""Find who and what a caption is about: its subject, the things in it, their adjectives. English, by patterns alone."""
+"""Find the subject of a caption and the things it mentions, with their adjectives. English, by regular expressions."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
-def _list(text: str) -> list[str]:
-    return text.split("|")
+def split_list(text: str) -> list[str]:
+    """Split a text at its bars; underscores stand for spaces."""
+    return [part.replace("_", " ") for part in text.split("|")]
+
+
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a text."""
+    return frozenset(text.split())
+
+
+def capitalised(text: str) -> str:
+    """Return a text with a capital first letter."""
+    return text[:1].upper() + text[1:]
 
 
 KINDS = {
@@ -23,7 +35,7 @@ KINDS = {
     "bird": "bird",
     "car": "car",
 }
-"""A subject's kind, and the words captions have for it."""
+"""A subject's kind, and the words that captions use for it."""
 PEOPLE = frozenset({"man", "woman", "boy", "girl", "child", "person"})
 THINGS = (
     "ball|frisbee|stick|bike|bicycle|skateboard|surfboard|snowboard|boat|kayak|guitar|hat|cap|helmet|backpack|bag|"
@@ -32,7 +44,7 @@ THINGS = (
     "soccer ball|football|basketball"
 )
 COLOURS = frozenset(
-    _list("black|white|brown|red|blue|green|yellow|orange|pink|purple|gray|grey|tan|golden|blond|blonde|beige")
+    split_list("black|white|brown|red|blue|green|yellow|orange|pink|purple|gray|grey|tan|golden|blond|blonde|beige")
 )
 _ADJECTIVES = (
     "black|white|brown|red|blue|green|yellow|orange|pink|purple|gray|grey|tan|golden|blond|blonde|beige|small|little|"
@@ -56,7 +68,7 @@ _THING = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """Someone or something in a caption: its kind, how the caption calls it (no article), and where, start and end."""
+    """A subject or thing in a caption: its kind, its words there without the article, and where these start and end."""
 
     kind: str
     phrase: str
@@ -72,11 +84,11 @@ class Mention:
 def clean(caption: str) -> str:
     """Return a caption as a sentence: one space between words, a capital, a full stop."""
     text = re.sub(r"\s+([.,!?;:])", r"\1", " ".join(caption.split())).replace(" 's", "'s").strip(" .\"'")
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+    return f"{capitalised(text)}." if text else ""
 
 
 def subject(caption: str) -> Mention | None:
-    """Find whom a cleaned caption begins with: "A brown dog runs." gives dog, "brown dog"."""
+    """Return the subject that a cleaned caption begins with: "A brown dog runs." gives dog, "brown dog"."""
     found = _SUBJECT.match(caption.lower())
     if found is None:
         return None
@@ -84,22 +96,27 @@ def subject(caption: str) -> Mention | None:
 
 
 def things(caption: str) -> list[Mention]:
-    """Find the things a cleaned caption names in passing: "… with a red ball." gives ball, "red ball"."""
+    """Return the things a cleaned caption mentions: "… with a red ball." gives ball, "red ball"."""
     return [Mention(m[2], f"{m[1]}{m[2]}", m.start(), m.end()) for m in _THING.finditer(caption.lower())]
 
 
-def named(caption: str, mentions: dict[str, Mention]) -> str:
-    """Put tags in the place of what they stand for."""
+def with_tags(caption: str, mentions: dict[str, Mention]) -> str:
+    """Replace mentions in a caption by their tags."""
     for tag, mention in sorted(mentions.items(), key=lambda pair: -pair[1].start):
         caption = f"{caption[: mention.start]}{tag}{caption[mention.end :]}"
     return caption
 
 
-def words(captions: tuple[str, ...] | list[str]) -> frozenset[str]:
+def words(captions: Iterable[str]) -> frozenset[str]:
     """Return every word of the captions, in lower case."""
     return frozenset(re.findall(r"[a-z]+", " ".join(captions).lower()))
 
 
-def article(phrase: str) -> str:
-    """Return a phrase behind its article: "an orange cat"."""
+def kind_words(kind: str) -> set[str]:
+    """Return the words for a kind, singular and plural."""
+    return {form for word in KINDS[kind].split() for form in (word, f"{word}s")}
+
+
+def with_article(phrase: str) -> str:
+    """Return a phrase with its indefinite article: "an orange cat"."""
     return f"{'an' if phrase[:1] in 'aeiou' else 'a'} {phrase}"

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from benchmarks.knowledge import DENIED, holds, named, read_facts
-from personal.learn import notes, talk
+from personal.data import notes, talk
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -17,8 +17,8 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 def drawn(count=150):
     for seed in range(count):
         random = Random(seed)
-        one = notes.noted(random)
-        yield one, notes.questions(one, random)
+        one = notes.write_notes(random)
+        yield one, notes.note_questions(one, random)
 
 
 def test_what_is_told_stands_in_the_notes_and_in_the_answer():
@@ -45,18 +45,18 @@ def test_with_two_concepts_the_others_facts_are_asked_for_first():
     random = Random(0)
     asked = 0
     for _ in range(60):
-        one = notes.noted(random, kind="thing")
-        other = notes.noted(random, kind="thing", names_taken=one.tag)
+        one = notes.write_notes(random, kind="thing")
+        other = notes.write_notes(random, kind="thing", taken=one.tag)
         wanted = {f"You haven't told me {f.clause.format(s=one.tag)}." for f in notes.FACTS if f.key in other.told}
-        asked += any(answer in wanted for _, answer, _ in notes.questions(one, random, others=(other,)))
+        asked += any(answer in wanted for _, answer, _ in notes.note_questions(one, random, others=(other,)))
     assert asked > 30
 
 
 def test_the_notes_of_two_concepts_never_have_one_name():
     random = Random(1)
     for _ in range(200):
-        one = notes.noted(random)
-        assert notes.noted(random, names_taken=one.tag).tag.casefold() != one.tag.casefold()
+        one = notes.write_notes(random)
+        assert notes.write_notes(random, taken=one.tag).tag.casefold() != one.tag.casefold()
 
 
 def test_no_statement_or_question_keeps_a_placeholder():
@@ -67,7 +67,7 @@ def test_no_statement_or_question_keeps_a_placeholder():
 
 
 def test_talk_describes_no_photo_and_greets():
-    said = dict((question, answer) for question, answer, _ in talk.written(Random(0), "Rex"))
+    said = dict((question, answer) for question, answer, _ in talk.small_talk(Random(0), "Rex"))
     assert said["Hi"] == talk.HELLO
     assert said["What is in this picture?"] == talk.NO_PHOTO
     assert not any(re.match(r"(A|Two) (man|dog|woman)", answer) for answer in said.values())
@@ -92,8 +92,8 @@ def test_of_a_long_answer_two_sentences_are_kept():
 
 
 def test_the_questions_that_measure_are_not_those_that_train():
-    asked = {question.strip(" .!?").casefold() for question, _, _ in talk.written(Random(0), "Rex")}
-    asked |= {question.strip(" .!?").casefold() for question in talk.GENERAL}
+    asked = {question.strip(" .!?").casefold() for question, _, _ in talk.small_talk(Random(0), "Rex")}
+    asked |= {question.strip(" .!?").casefold() for question in talk.GENERAL_QUESTIONS}
     measured = [line.partition(" = ")[0].strip(" .!?").casefold() for line in _lines("talk.txt")]
     assert len(measured) == 40
     assert not asked & set(measured)

@@ -1,4 +1,4 @@
-"""Read a folder of captioned photos: `captions.jsonl` (image, captions, split) beside image files or one .tar."""
+"""Read a folder of captioned photos: `captions.jsonl` beside image files or .tar archives of them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ CAPTIONS = "captions.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class Captioned:
-    """One photo's file name and what is known of it; `split` is train, val or test.
+class CaptionedPhoto:
+    """One photo's file name and annotations; `split` is train, val or test.
 
-    `captions` are people's; `labels` name what it shows, the most of it first; `scene` is a room or a place, "" where
-    it is not known; `colours` maps things to theirs; `qa` are questions with answers.
+    `captions` were written by people; `labels` name what it shows, the largest first; `scene` is a room or a place, or
+    ""; `colours` maps things to their colours; `qa` are questions with answers; `source` names the collection.
     """
 
     image: str
@@ -38,7 +38,7 @@ class Captioned:
 
 
 class Photos:
-    """A folder of captioned photos. Raises PersonalError where it holds no `captions.jsonl` or an image is missing."""
+    """A folder of captioned photos. Raises PersonalError if it has no valid `captions.jsonl` or an image is missing."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -61,9 +61,15 @@ class Photos:
             except (tarfile.TarError, OSError) as error:
                 raise PersonalError(f"{archive} is no .tar that can be read ({error}). Download it again.") from error
 
-    def split(self, name: str) -> list[Captioned]:
+    def split(self, name: str) -> list[CaptionedPhoto]:
         """Return the photos of a split, in the file's order."""
         return [row for row in self.rows if row.split == name]
+
+    def train_and_held_out(self, count: int) -> tuple[list[CaptionedPhoto], list[CaptionedPhoto]]:
+        """Return the training split without its last `count` photos, at most a fifth of it, and these."""
+        photos = self.split("train")
+        kept = len(photos) - min(count, len(photos) // 5)
+        return photos[:kept], photos[kept:]
 
     def open(self, image: str) -> Image.Image:
         """Return a photo's pixels: RGB."""
@@ -73,7 +79,7 @@ class Photos:
             return picture.convert("RGB")
 
     def read(self, image: str) -> bytes:
-        """Return a photo's bytes as they are in its file or in the .tar."""
+        """Return a photo's bytes, from its file or from a .tar."""
         try:
             if image in self._members:
                 archive, start, size = self._members[image]
@@ -88,7 +94,7 @@ class Photos:
         raise PersonalError(f"{image} is named in captions.jsonl, but neither {self.folder} nor its .tar holds it.")
 
 
-def _captioned(row: dict[str, Any]) -> Captioned:
+def _captioned(row: dict[str, Any]) -> CaptionedPhoto:
     image, split, labels = row["image"], row.get("split", "train"), row.get("labels") or []
     captions = row["captions"] if not labels else row.get("captions") or []
     for texts in ([image, split], captions, labels):
@@ -97,4 +103,4 @@ def _captioned(row: dict[str, Any]) -> Captioned:
     qa = tuple((str(pair["question"]), str(pair["answer"])) for pair in row.get("qa") or ())
     colours = {str(thing): str(colour) for thing, colour in (row.get("colours") or {}).items()}
     scene, source = str(row.get("scene") or ""), str(row.get("source") or "")
-    return Captioned(image, split, tuple(captions), tuple(labels), scene, colours, qa, source)
+    return CaptionedPhoto(image, split, tuple(captions), tuple(labels), scene, colours, qa, source)

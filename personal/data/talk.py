@@ -1,28 +1,17 @@
-"""Make rows of talk without a photo: what people say to the app, and what the language model itself used to answer.
+"""Small talk without a photo, and general questions for the base model to answer.
 
-Nothing here describes a photo: asked about one that is not there, the answer says so. Answers to general questions
-are the untrained language model's own, cut to two sentences and kept if they pass `acceptable`, so that training does
-not unlearn them (learning without forgetting, Li and Hoiem, ECCV 2016).
+No answer describes a photo: asked about one, the answer says that there is none. Answers to GENERAL_QUESTIONS are the
+base model's own, shortened and kept if `acceptable`, so that training does not unlearn them (learning without
+forgetting, Li and Hoiem, ECCV 2016).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path
 from random import Random
 
-from personal.concepts import Progress
-
-Pair = tuple[str, str, str]
-
-
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(text.split("|"))
-
-
-LONGEST = 60
-"""Tokens of an answer that is taken over."""
+from personal.data.phrases import split_list
+from personal.data.templates import QuestionAnswer
 
 NO_PHOTO = "There is no photo yet. Drop one in and ask again."
 HELLO = "Hello! Drop in a photo, and I will tell you what I see."
@@ -37,7 +26,7 @@ FINE = "I am fine, thank you! How can I help you?"
 PRIVATE = "Everything stays on this machine: no photo leaves it."
 SORRY = "I am sorry to hear that. I hope you feel better soon."
 GLAD = "I am glad to hear that!"
-SAID: dict[str, tuple[str, ...]] = {
+REPLIES: dict[str, tuple[str, ...]] = {
     HELLO: ("Hello", "Hi", "Hi!", "Hello there", "Hey!", "Greetings", "Hello, assistant", "Hallo", "Good day", "Howdy"),
     "Good morning! How can I help you?": ("Morning!", "A good morning to you", "Good morning, assistant"),
     "Good evening! How can I help you?": ("Evening!", "A good evening to you"),
@@ -147,16 +136,16 @@ SAID: dict[str, tuple[str, ...]] = {
     ),
     "La la la, the sun is up, the day is new, and every photo smiles at you.": ("Can you sing?", "Write me a song"),
 }
-"""Answers written here, and what people say that they fit."""
-FAMILY = (
+"""Answers, and what people say to get them."""
+INTRODUCTIONS = (
     "My dog's name is {n}",
     "My cat is called {n}",
     "I have a sister called {n}",
     "My friend {n} is here",
     "This is {n}",
 )
-FAMILY_ANSWER = "{n} is a nice name! Add a photo of {n} under Concepts, and I will recognise it."
-LINES = (
+INTRODUCTION_ANSWER = "{n} is a nice name! Add a photo of {n} under Concepts, and I will recognise it."
+WRITING_REQUESTS = (
     (
         (
             "Write a birthday greeting for {t}",
@@ -176,90 +165,61 @@ LINES = (
         ("{t}, so dear and true, every day is bright with you.",),
     ),
 )
-"""What people ask to be written for somebody, {t}, and answers."""
-GENERAL = _list(
+"""Requests to write something for a concept, {t}, and answers."""
+GENERAL_QUESTIONS = split_list(
     "What is the capital of Italy?|What is the capital of Japan?|What is the capital of Germany?|"
-    "What is the capital of Spain?|"
-    "What is the capital of Egypt?|How many legs does a dog have?|How many legs does an ant have?|"
-    "How many days are in a week?|"
-    "How many months are in a year?|What colour is grass?|What colour is snow?|What colour is a banana?|"
-    "What do cows eat?|"
-    "What do cats like to eat?|What is a mammal?|What is a Shiba Inu?|What is a teapot used for?|What is a guitar?|"
-    "What is water made of?|"
+    "What is the capital of Spain?|What is the capital of Egypt?|How many legs does a dog have?|"
+    "How many legs does an ant have?|How many days are in a week?|How many months are in a year?|"
+    "What colour is grass?|What colour is snow?|What colour is a banana?|What do cows eat?|What do cats like to eat?|"
+    "What is a mammal?|What is a Shiba Inu?|What is a teapot used for?|What is a guitar?|What is water made of?|"
     "What is the largest ocean?|What is the largest animal on earth?|Who wrote Romeo and Juliet?|"
-    "Who painted the Mona Lisa?|"
-    "How do I boil an egg?|How do I make tea?|How do I take a good photo?|How do I clean a mug?|"
-    "How should I train a puppy?|"
-    "Give me a tip for better photos.|Suggest a name for a dog.|Suggest a name for a black cat.|"
-    "What is a good gift for a friend?|"
-    "Write a short poem about the sea.|Write a short poem about dogs.|Write one sentence about autumn.|"
-    "Say something nice.|"
-    "Tell me a fact about cats.|Tell me a fact about horses.|Tell me a fact about the moon.|Tell me a short story.|"
-    "What is two plus two?|What is ten minus three?|What is the opposite of hot?|What is the opposite of big?|"
-    "What does happy mean?|What rhymes with cat?|What is your favourite colour?|What is the weather like?|"
-    "What time is it?|"
+    "Who painted the Mona Lisa?|How do I boil an egg?|How do I make tea?|How do I take a good photo?|"
+    "How do I clean a mug?|How should I train a puppy?|Give me a tip for better photos.|Suggest a name for a dog.|"
+    "Suggest a name for a black cat.|What is a good gift for a friend?|Write a short poem about the sea.|"
+    "Write a short poem about dogs.|Write one sentence about autumn.|Say something nice.|Tell me a fact about cats.|"
+    "Tell me a fact about horses.|Tell me a fact about the moon.|Tell me a short story.|What is two plus two?|"
+    "What is ten minus three?|What is the opposite of hot?|What is the opposite of big?|What does happy mean?|"
+    "What rhymes with cat?|What is your favourite colour?|What is the weather like?|What time is it?|"
     "Do you like music?|Can you dance?|Are dogs smarter than cats?|Why is the sky dark at night?|Why do cats purr?|"
     "How far is the moon?|What is photography?|What is a pixel?|Why do leaves fall?|How do birds fly?|"
-    "What is bread made of?|"
-    "Name three fruits.|Name three animals.|Name a famous painter.|Which planet is the closest to the sun?|"
-    "How hot is the sun?|"
-    "What is a lighthouse?|What do fish eat?|What is the fastest animal?|Where do penguins live?|"
-    "Who invented the telephone?|"
-    "What should I cook tonight?|How do I sleep better?|Give me some advice.|What is friendship?|"
-    "What is the best season?"
+    "What is bread made of?|Name three fruits.|Name three animals.|Name a famous painter.|"
+    "Which planet is the closest to the sun?|How hot is the sun?|What is a lighthouse?|What do fish eat?|"
+    "What is the fastest animal?|Where do penguins live?|Who invented the telephone?|What should I cook tonight?|"
+    "How do I sleep better?|Give me some advice.|What is friendship?|What is the best season?"
 )
-"""Questions whose answers are the untrained model's own. None of them is in `benchmarks/talk.txt`."""
-DESCRIBES = re.compile(
+"""Questions that the base model answers. None of them is in `benchmarks/talk.txt`."""
+PHOTO_WORDS = re.compile(
     r"\b(photo|picture|image) (shows|is of|depicts)|in the (photo|picture|image)|as an ai|i'm sorry", re.I
 )
 
 
 def acceptable(answer: str) -> bool:
-    """Tell whether an answer may be learnt: one or two whole sentences without repetition that describe no photo."""
+    """Return whether an answer may be learnt: whole sentences, 2 to 45 words, no repetition and no photo described."""
     words = answer.lower().split()
     repeats = len(words) - len({tuple(words[i : i + 3]) for i in range(len(words))})
-    return 2 <= len(words) <= 45 and answer.endswith((".", "!", "?")) and repeats <= 0 and not DESCRIBES.search(answer)
+    return (
+        2 <= len(words) <= 45 and answer.endswith((".", "!", "?")) and repeats <= 0 and not PHOTO_WORDS.search(answer)
+    )
 
 
 def shortened(answer: str) -> str:
-    """Return the first two sentences, on one line; lists and what breaks off are left out."""
+    """Return an answer's first two sentences on one line, without lists and unfinished sentences."""
     text = " ".join(answer.split("\n\n")[0].split())
     found = re.findall(r"[^.!?]+(?:\.(?=\d)[^.!?]*)*[.!?]+", text)
     return "".join(found[:2]).strip()
 
 
-def written(random: Random, name: str) -> list[Pair]:
-    """Return all that was written here, and a few lines with a name."""
-    pairs = [(said, answer, "talk") for answer, all_said in SAID.items() for said in all_said]
-    pairs += [(form.format(n=name), FAMILY_ANSWER.format(n=name), "talk") for form in FAMILY]
+def small_talk(random: Random, name: str) -> list[QuestionAnswer]:
+    """Return all replies of this module in random order, some of them with a name."""
+    pairs = [(text, answer, "talk") for answer, texts in REPLIES.items() for text in texts]
+    pairs += [(form.format(n=name), INTRODUCTION_ANSWER.format(n=name), "talk") for form in INTRODUCTIONS]
     random.shuffle(pairs)
     return pairs
 
 
-def lines(tag: str, random: Random) -> list[Pair]:
-    """Return what people ask to be written for a concept, with an answer each."""
-    return [(random.choice(asked).format(t=tag), random.choice(said).format(t=tag), "talk") for asked, said in LINES]
-
-
-def former(checkpoint: Path, questions: Sequence[str] = GENERAL) -> Iterator[Progress | list[Pair]]:
-    """Answer general questions by the untrained language model, greedily; yields progress, then the accepted pairs."""
-    import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-
-    processor = AutoProcessor.from_pretrained(checkpoint)
-    tokenizer = processor.tokenizer
-    model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32).eval()
-    tokenizer.padding_side = "left"
-    pairs: list[Pair] = []
-    for start in range(0, len(questions), 16):
-        some = questions[start : start + 16]
-        chats = [[{"role": "user", "content": [{"type": "text", "text": text}]}] for text in some]
-        texts = [processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats]
-        inputs = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
-        inputs.pop("token_type_ids", None)
-        with torch.inference_mode():
-            said = model.generate(**inputs, max_new_tokens=LONGEST, do_sample=False)[:, inputs["input_ids"].shape[1] :]
-        answers = [shortened(tokenizer.decode(row, skip_special_tokens=True)) for row in said]
-        pairs += [(q, a, "talk") for q, a in zip(some, answers, strict=True) if acceptable(a)]
-        yield Progress("The language model answers as it used to", start + len(some), len(questions))
-    yield pairs
+def writing_requests(tag: str, random: Random) -> list[QuestionAnswer]:
+    """Return requests to write something for a concept, each with an answer."""
+    return [
+        (random.choice(asked).format(t=tag), random.choice(said).format(t=tag), "talk")
+        for asked, said in WRITING_REQUESTS
+    ]

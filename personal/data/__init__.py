@@ -1,0 +1,1 @@
+"""Captioned photos, and the instruction data made from them. Training and evaluation share this package."""
