@@ -29,7 +29,8 @@ from personal.assistant import CAPTION, Assistant
 from personal.concepts import Photo
 from personal.data.photos import CaptionedPhoto, Photos
 from personal.data.things import ANIMALS, informative, shows_one_thing
-from personal.evaluate.asking import Question, Report, replies
+from personal.evaluate.asking import Question, replies
+from personal.evaluate.report import Report
 from personal.images import read_photo
 
 

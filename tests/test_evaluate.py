@@ -12,9 +12,11 @@ from PIL import Image
 
 from personal.data.photos import Photos
 from personal.errors import PersonalError
-from personal.evaluate import commands
+from personal.evaluate import run
 from personal.evaluate.__main__ import main
-from personal.evaluate.asking import Report, ask, of_test_split, read, register
+from personal.evaluate.asking import ask, register
+from personal.evaluate.captioned import photos_of_test_split, read_captioned
+from personal.evaluate.report import Report
 from tests.conftest import BLUE, RED, picture
 
 
@@ -77,10 +79,10 @@ def test_only_captioned_photos_of_the_test_split_are_asked_about(tmp_path):
     rows = [{"image": f"{i}.png", "captions": ["A dog."], "split": "test"} for i in range(3)]
     rows += [{"image": "bare.png", "captions": [], "split": "test"}, {"image": "learnt.png", "captions": ["A cat."]}]
     photos = Photos(captions(tmp_path, rows))
-    assert [row.image for row in of_test_split(photos)] == ["0.png", "1.png", "2.png"]
-    assert [row.image for row in of_test_split(photos, 2)] == ["0.png", "1.png"]
+    assert [row.image for row in photos_of_test_split(photos)] == ["0.png", "1.png", "2.png"]
+    assert [row.image for row in photos_of_test_split(photos, 2)] == ["0.png", "1.png"]
     with pytest.raises(PersonalError, match="split"):
-        of_test_split(Photos(captions(tmp_path, rows[-1:])))
+        photos_of_test_split(Photos(captions(tmp_path, rows[-1:])))
 
 
 def test_a_damaged_or_missing_photo_gives_a_note(tmp_path):
@@ -89,7 +91,7 @@ def test_a_damaged_or_missing_photo_gives_a_note(tmp_path):
     names = ("broken.png", "absent.png", "whole.png")
     photos = Photos(captions(tmp_path, [{"image": n, "captions": ["A."], "split": "test"} for n in names]))
     notes = []
-    found = [read(photos, row, notes) is not None for row in photos.rows]
+    found = [read_captioned(photos, row, notes) is not None for row in photos.rows]
     assert found == [False, False, True]
     assert [note.split()[0] for note in notes] == ["broken.png", "absent.png"]
 
@@ -167,11 +169,11 @@ def test_an_archive_that_is_none_is_told(tmp_path):
 
 
 def test_what_killed_evaluations_left_behind_is_erased(tmp_path, monkeypatch):
-    monkeypatch.setattr(commands.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(run.tempfile, "gettempdir", lambda: str(tmp_path))
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    folders = [tmp_path / f"{commands.LIBRARY}{pid}-x" for pid in (gone.pid, os.getpid())]
+    folders = [tmp_path / f"{run.LIBRARY}{pid}-x" for pid in (gone.pid, os.getpid())]
     for folder in (*folders, tmp_path / "personal-else"):
         (folder / "views").mkdir(parents=True)
-    commands._clear_away()
+    run.erase_left_libraries()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([folders[1].name, "personal-else"])

@@ -15,7 +15,7 @@ from PIL import Image
 
 from personal.data.photos import Photos
 from personal.errors import ModelError, PersonalError
-from personal.evaluate import asking, caption, choice, naming, recognition
+from personal.evaluate import asking, caption, choice, named_captions, recognition
 from personal.evaluate.asking import ask, register
 from personal.evaluate.journal import Journal
 from personal.evaluate.layouts.identified import read_folder
@@ -167,7 +167,7 @@ def ask_pairs(assistant, folder, journal):
 def ask_captions(assistant, folder, journal):
     others = [("grey.png", picture(GREY))]
     options = {"references": 1, "seeds": 2, "unregistered": 1, "strangers": others, "journal": journal}
-    return naming.naming(assistant, read_folder(folder, 2), **options)
+    return named_captions.named_captions(assistant, read_folder(folder, 2), **options)
 
 
 def ask_choices(assistant, folder, journal):

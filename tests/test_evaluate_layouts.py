@@ -343,8 +343,8 @@ def test_pods_reads_its_test_classes_with_conditions_and_boxes_around_masks(tmp_
     assert len(dataset.queries) == 12
     assert [query.path.name for query in dataset.queries if query.condition == "pose"] == ["11.jpg"]
     dense = dataset.queries[0]
-    assert dense.where() == {"cherry": (0.5, 0, 1, 1)}
-    assert dataset.queries[-1].where() == {}
+    assert dense.known_boxes() == {"cherry": (0.5, 0, 1, 1)}
+    assert dataset.queries[-1].known_boxes() == {}
 
 
 @pytest.mark.parametrize("columns", [False, True])
@@ -494,5 +494,5 @@ def test_a_photo_is_not_opened_before_it_is_asked_about(tmp_path):
 def test_the_mask_that_cannot_be_read_has_no_box(tmp_path):
     dataset = read(pods(tmp_path))
     next(iter(dataset.queries[0].masks.values())).write_bytes(b"torn")
-    assert dataset.queries[0].where() == {}
+    assert dataset.queries[0].known_boxes() == {}
     assert open_photo(read_photo(dataset.queries[0].path)).size == (64, 64)

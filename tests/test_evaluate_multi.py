@@ -16,8 +16,8 @@ from personal.evaluate.asking import register
 from personal.evaluate.baselines import Rap, WholePhoto
 from personal.evaluate.journal import Journal
 from personal.evaluate.layouts import read, usable
-from personal.evaluate.multi import CAPTION, FOUND, Item, overlap, score
-from personal.evaluate.sheet import draw_sheet
+from personal.evaluate.mistakes import draw_sheet
+from personal.evaluate.multi import CAPTION, FOUND, Item, iou, score
 from personal.images import read_photo
 from tests.conftest import GREY, Scripted, open_assistant, picture
 
@@ -117,7 +117,7 @@ def test_captions_count_apart_and_who_names_nobody_has_no_precision():
     ],
 )
 def test_boxes_overlap_by_their_intersection_over_their_union(a, b, shared):
-    assert overlap(a, b) == overlap(b, a) == pytest.approx(shared)
+    assert iou(a, b) == iou(b, a) == pytest.approx(shared)
 
 
 def test_drawn_mosaics_are_tried_with_boxes_and_backgrounds_with_none(tmp_path):
@@ -171,7 +171,7 @@ def test_who_is_not_there_is_a_mistake_that_can_be_shown(tmp_path, root):
     assert report.figures["items"] == 5
     assert report.figures["too_many"] == 0.2
     (mistake,) = report.mistakes
-    assert (set(mistake.said.split(", ")), mistake.right) == ({"cherry", "leaf"}, "cherry")
+    assert (set(mistake.answer.split(", ")), mistake.expected) == ({"cherry", "leaf"}, "cherry")
     assert {name for _, name in mistake.boxes} == {"cherry", "leaf"}
     draw_sheet(report.mistakes, tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:

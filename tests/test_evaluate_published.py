@@ -11,10 +11,11 @@ from PIL import Image
 from personal.errors import ModelError
 from personal.evaluate import asking, commands
 from personal.evaluate.__main__ import main
-from personal.evaluate.asking import Report, mistaken
+from personal.evaluate.asking import to_mistake
 from personal.evaluate.journal import Journal
-from personal.evaluate.published import PROTOCOLS, beside
-from personal.evaluate.sheet import COLUMNS, GAP, MOST, SIDE, Mistake, draw_sheet, worst
+from personal.evaluate.mistakes import COLUMNS, GAP, MAX_MISTAKES, SIDE, Mistake, draw_sheet, worst
+from personal.evaluate.published import PROTOCOLS, comparison
+from personal.evaluate.report import Report
 from tests.conftest import BLUE, RED, Scripted, open_assistant, picture
 
 
@@ -34,7 +35,7 @@ def report():
 
 def test_ours_comes_first_then_baselines_then_papers_each_with_setting_and_source():
     settings = {"model": "some|one", "references": 3, "no_names": True}
-    head, _, ours, yes, *others = rows(beside("recognition", report(), settings))
+    head, _, ours, yes, *others = rows(comparison("recognition", report(), settings))
     assert head[1:4] == ["weighted", "positive", "negative"]
     assert ours[:4] == ["**this run**", "0.925 [0.900, 0.950]", "0.875", "–"]
     assert ours[4] == "some\\|one, identification, references 3"
@@ -56,7 +57,7 @@ def test_ours_comes_first_then_baselines_then_papers_each_with_setting_and_sourc
 
 @pytest.mark.parametrize("protocol", [*PROTOCOLS, "description", "search"])
 def test_every_table_is_whole(protocol):
-    text = beside(protocol, Report({"f1": 0.5, "top1": 0.25}), {})
+    text = comparison(protocol, Report({"f1": 0.5, "top1": 0.25}), {})
     tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
     for table in tables:
         assert len({len(row) for row in rows(table)}) == 1
@@ -74,7 +75,7 @@ def test_no_paper_is_quoted_without_a_setting_and_a_share():
 
 
 def test_conditions_of_a_question_are_rows_of_their_own():
-    shown = rows(beside("choice", Report({"with_info": 0.8, "without_info": 0.6, "always_a": 0.5}), {}))
+    shown = rows(comparison("choice", Report({"with_info": 0.8, "without_info": 0.6, "always_a": 0.5}), {}))
     assert [row[:2] for row in shown[2:5]] == [
         ["**this run**", "0.800"],
         ["the same, told nothing of the concept", "0.600"],
@@ -91,13 +92,13 @@ def mistake(sure, said="<bo>", photo=None, **more):
 
 def test_the_surest_mistakes_come_first_and_those_that_rest_on_nothing_last():
     others = [mistake(None, "a"), mistake(0.4, "b"), mistake(0.9, "c"), mistake(None, "d"), mistake(0.7, "e")]
-    assert [m.said for m in worst(others)] == ["c", "e", "b", "a", "d"]
-    assert [m.said for m in worst(others, 2)] == ["c", "e"]
+    assert [m.answer for m in worst(others)] == ["c", "e", "b", "a", "d"]
+    assert [m.answer for m in worst(others, 2)] == ["c", "e"]
 
 
 def test_a_mistake_made_again_is_shown_once_with_how_often():
     again = [mistake(0.4), mistake(0.8), mistake(0.6), mistake(0.5, photo=picture(BLUE))]
-    assert [(m.sure, m.times) for m in worst(again)] == [(0.8, 3), (0.5, 1)]
+    assert [(m.similarity, m.times) for m in worst(again)] == [(0.8, 3), (0.5, 1)]
 
 
 def test_a_mistake_rests_on_those_whom_it_is_about():
@@ -106,19 +107,19 @@ def test_a_mistake_rests_on_those_whom_it_is_about():
         {"name": "mo", "similarity": 0.7, "box": [0, 0, 1, 1]},
         {"name": "xi", "similarity": None, "box": None},
     ]
-    made = [mistaken({"answer": "Yes.", "matches": matches}, None, "?", "no", {name}) for name in ("mo", "xi", "yu")]
-    assert [m.sure for m in made] == [0.7, None, None]
+    made = [to_mistake({"answer": "Yes.", "matches": matches}, None, "?", "no", {name}) for name in ("mo", "xi", "yu")]
+    assert [m.similarity for m in made] == [0.7, None, None]
     assert made[0].boxes == (((0, 0, 0.5, 1), "bo"), ((0, 0, 1, 1), "mo"))
 
 
-@pytest.mark.parametrize("count", [1, COLUMNS, COLUMNS + 1, MOST + 9])
+@pytest.mark.parametrize("count", [1, COLUMNS, COLUMNS + 1, MAX_MISTAKES + 9])
 def test_the_sheet_has_a_cell_for_each_of_the_worst(tmp_path, count):
     out = tmp_path / "sheet.png"
     draw_sheet([mistake(i / 50, str(i), boxes=(((0.1, 0.1, 0.6, 0.6), "bo"),)) for i in range(count)], out)
     with Image.open(out) as image:
         assert image.format == "PNG"
         assert image.width == GAP + min(count, COLUMNS) * (SIDE + GAP)
-        assert image.height > SIDE * -(-min(count, MOST) // COLUMNS)
+        assert image.height > SIDE * -(-min(count, MAX_MISTAKES) // COLUMNS)
         red = [image.getpixel((GAP + SIDE // 2 + at * (SIDE + GAP), GAP + SIDE - 10)) for at in range(min(count, 6))]
     assert all(r > 150 and g < 90 and b < 90 for r, g, b in red)
 
@@ -149,7 +150,7 @@ def photos(tmp_path):
 
 
 def opened(tmp_path, monkeypatch, *words):
-    monkeypatch.setattr(commands, "_opened", lambda: open_assistant(tmp_path / "data", Scripted(words)))
+    monkeypatch.setattr(commands, "open_assistant", lambda: open_assistant(tmp_path / "data", Scripted(words)))
 
 
 def test_beside_the_figures_lie_a_table_and_a_sheet(tmp_path, photos, monkeypatch, capsys):
@@ -189,12 +190,12 @@ def test_a_run_that_fails_keeps_its_answers_and_the_next_uses_them(tmp_path, pho
             yield from super().stream(messages, **options)
 
     monkeypatch.setattr(asking, "BATCH", 3)
-    monkeypatch.setattr(commands, "_opened", lambda: open_assistant(tmp_path / "one", Mortal(("No.",))))
+    monkeypatch.setattr(commands, "open_assistant", lambda: open_assistant(tmp_path / "one", Mortal(("No.",))))
     assert main(arguments) == 1
     assert "no memory is left" in capsys.readouterr().err
     assert not out.exists()
     last = Scripted(("No.",))
-    monkeypatch.setattr(commands, "_opened", lambda: open_assistant(tmp_path / "two", last))
+    monkeypatch.setattr(commands, "open_assistant", lambda: open_assistant(tmp_path / "two", last))
     assert main(arguments) == 0
     assert "3 answers are there already" in capsys.readouterr().err
     assert len(last.asked) == 4 + 2 - 3

@@ -15,7 +15,7 @@ from personal.errors import PersonalError
 from personal.evaluate.__main__ import main
 from personal.evaluate.journal import Journal
 from personal.evaluate.layouts import read, usable
-from personal.evaluate.search import CONCEPT, TEXT, Towers, in_library, right_ranks, standard
+from personal.evaluate.search import CONCEPT, TEXT, OpenClipTowers, in_library, ranks_of_right, standardise
 from personal.images import open_photo
 from tests.conftest import open_assistant
 
@@ -108,15 +108,15 @@ def library(tmp_path):
 
 
 def test_name_and_context_find_together_what_neither_finds_alone(assistant, library):
-    sides = Halves()
-    report = in_library(assistant, sides, usable(read(library), 1), references=1)
+    towers = Halves()
+    report = in_library(assistant, towers, usable(read(library), 1), references=1)
     assert (report.figures["recall@1"], report.figures["map"]) == (1, 1)
     assert report.baselines[TEXT].figures["recall@1"] < 0.8
     assert report.baselines[CONCEPT].figures["recall@1"] < 0.8
     assert report.baselines[TEXT].figures["map"] < 1
     assert (report.figures["photos"], report.figures["queries"]) == (8, 8)
-    assert "a thing by the sea" in sides.read
-    assert "a toy by the sea" in sides.read
+    assert "a thing by the sea" in towers.read
+    assert "a toy by the sea" in towers.read
     assert report.intervals["map"] == (1, 1)
     assert report.answers[0]["ranks"]["both"] == [1]
     assert [concept.name for concept in assistant.concepts("seed-0")] == ["cherry", "leaf"]
@@ -126,12 +126,12 @@ def test_what_was_seen_before_the_run_was_cut_short_is_not_looked_at_again(tmp_p
     dataset = usable(read(library), 1)
     reports, looked = [], []
     for run in range(2):
-        sides = Halves()
+        towers = Halves()
         with open_assistant(tmp_path / f"run{run}") as assistant, Journal(tmp_path / "out.partial.jsonl") as journal:
-            sides.photo = Mock(side_effect=sides.photo)
+            towers.photo = Mock(side_effect=towers.photo)
             assistant.rank = Mock(side_effect=assistant.rank)
-            reports.append(in_library(assistant, sides, dataset, references=1, journal=journal))
-            looked.append((sides.photo.call_count, assistant.rank.call_count))
+            reports.append(in_library(assistant, towers, dataset, references=1, journal=journal))
+            looked.append((towers.photo.call_count, assistant.rank.call_count))
     assert looked == [(8, 8), (0, 0)]
     assert reports[0] == reports[1]
 
@@ -142,11 +142,11 @@ def test_of_several_concepts_the_photo_that_has_them_all_comes_first(assistant, 
     scene(library / "data" / "images" / "both.png", THINGS["cherry"], THINGS["leaf"])
     row = {"LABEL": "* beside *", "CONCEPTS": [0, 1], "GTS": ["both.png"], "ADDITIONAL GTS": [], "KIND": "a"}
     file.write_text(json.dumps({**record, "data": [*record["data"], row]}))
-    sides = Halves()
-    report = in_library(assistant, sides, usable(read(library), 1), references=1)
+    towers = Halves()
+    report = in_library(assistant, towers, usable(read(library), 1), references=1)
     assert report.answers[-1]["concepts"] == ["cherry", "leaf"]
     assert report.answers[-1]["ranks"][CONCEPT] == [1]
-    assert "thing beside toy" in sides.read
+    assert "thing beside toy" in towers.read
 
 
 def test_only_what_is_not_a_reference_is_searched_where_the_layout_has_no_split(assistant, tmp_path):
@@ -163,15 +163,15 @@ def test_only_what_is_not_a_reference_is_searched_where_the_layout_has_no_split(
 
 
 def test_right_photos_rank_behind_wrong_ones_only_and_ties_count_half():
-    assert right_ranks(np.array([0.9, 0.8, 0.7]), np.array([True, False, True])) == [1, 3]
-    assert right_ranks(np.array([0.5, 0.5, 0.5]), np.array([False, True, False])) == [2]
-    assert right_ranks(np.array([0.1, 0.9, 0.9]), np.array([False, True, True])) == [1, 2]
+    assert ranks_of_right(np.array([0.9, 0.8, 0.7]), np.array([True, False, True])) == [1, 3]
+    assert ranks_of_right(np.array([0.5, 0.5, 0.5]), np.array([False, True, False])) == [2]
+    assert ranks_of_right(np.array([0.1, 0.9, 0.9]), np.array([False, True, True])) == [1, 2]
 
 
 def test_values_are_brought_to_one_scale_and_equal_ones_say_nothing():
-    values = standard(np.array([1.0, 2.0, 3.0]))
+    values = standardise(np.array([1.0, 2.0, 3.0]))
     assert (values.mean(), values.std()) == (pytest.approx(0), pytest.approx(1))
-    assert standard(np.full(4, 0.7)).tolist() == [0, 0, 0, 0]
+    assert standardise(np.full(4, 0.7)).tolist() == [0, 0, 0, 0]
 
 
 def test_a_dataset_without_searches_is_refused(assistant, tmp_path):
@@ -184,7 +184,7 @@ def test_a_dataset_without_searches_is_refused(assistant, tmp_path):
 
 @pytest.mark.model
 def test_the_embedded_encoders_own_text_side_searches_a_library(assistant, library):
-    report = in_library(assistant, Towers(settings.load()), usable(read(library), 1), references=1)
+    report = in_library(assistant, OpenClipTowers(settings.load()), usable(read(library), 1), references=1)
     assert report.figures["queries"] == 8
     assert report.figures["recall@10"] == 1
     assert report.figures["recall@1"] is not None

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from personal.concepts import Concept, Match, View
-from personal.evaluate.own import Checked, Tried
+from personal.evaluate.leave_one_out import CheckedView, CheckResult
 from personal.ui.evaluate import PAIRS, TABLE, lacking, summary, verdict
 from tests.conftest import RED, picture
 
@@ -23,13 +23,13 @@ def concept(name, views=2):
 def tried(name, said, similarity=0.9):
     own = Match(concept(name), "seen", 0.5, view=f"{name}1")
     certainty = "sure" if similarity >= 0.7 else "silent"
-    return Tried(
+    return CheckedView(
         concept(name), PHOTO, Match(concept(said), "seen", similarity, view=f"{said}0", certainty=certainty), own
     )
 
 
 def shown(*tries, single=(), total=None, stopped=False):
-    found = Checked(tries, tuple(single), len(tries) if total is None else total, stopped)
+    found = CheckResult(tries, tuple(single), len(tries) if total is None else total, stopped)
     return verdict(found, lambda of, view: PHOTO)
 
 
@@ -46,7 +46,7 @@ def shown(*tries, single=(), total=None, stopped=False):
 )
 def test_the_verdict_is_a_sentence(right, wrong, silent, said):
     tries = [tried("bo", "bo")] * right + [tried("bo", "mo")] * wrong + [tried("bo", "bo", 0.1)] * silent
-    assert summary(Checked(tuple(tries), (), len(tries))) == said
+    assert summary(CheckResult(tuple(tries), (), len(tries))) == said
 
 
 def test_a_mistake_shows_both_photos_and_leads_to_the_concept_that_needs_one():

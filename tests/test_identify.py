@@ -197,10 +197,10 @@ def test_mistakes_say_what_was_said_and_what_is_right(assistant, folder):
         save(folder / "leaf" / f"{i}.png", tuple(c + 2 * i + 1 for c in COLOURS["sea"]))
     mistakes = identify(assistant, read_folder(folder, 2), references=2, seeds=4, unregistered=1).mistakes
     assert mistakes
-    assert {m.asked for m in mistakes} == {"Who is it?"}
+    assert {m.question for m in mistakes} == {"Who is it?"}
     for mistake in mistakes:
-        assert mistake.said != mistake.right
-        assert mistake.sure >= assistant.retriever.threshold or mistake.said.startswith("nobody")
+        assert mistake.answer != mistake.expected
+        assert mistake.similarity >= assistant.retriever.threshold or mistake.answer.startswith("nobody")
         assert mistake.photo.jpeg
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from personal.assistant import KNOWN
 from personal.errors import StoreError
-from personal.evaluate.own import check
+from personal.evaluate.leave_one_out import check
 from personal.generate import verify
 from personal.ui.sessions import COOKIE
 from tests.conftest import BLUE, GREEN, RED, open_assistant, picture

@@ -20,7 +20,7 @@ from personal.assistant import Assistant
 from personal.concepts import Entry, Match, Photo
 from personal.doctor import checks
 from personal.errors import ModelError, StoreError
-from personal.evaluate.own import check
+from personal.evaluate.leave_one_out import check
 from personal.generate.prompt import lay_out
 from personal.images import read_photo
 from personal.remember import import_export
@@ -436,7 +436,7 @@ def test_a_check_of_ones_own_looks_at_faces_as_the_chat_does(assistant):
     assistant.remember(ME, "grace", [HOPPER, bright], by_face=True)
     assistant.remember(ME, "wall", [wall, picture((70, 62, 60), dot=2)])
     *_, found = check(assistant, ME)
-    hers = [one for one in found.tried if one.concept.name == "grace"]
+    hers = [one for one in found.views if one.concept.name == "grace"]
     assert [(one.best.by_face, one.outcome) for one in hers] == [(True, "right")] * 2
     assert {one.best.view for one in hers} == {HOPPER.sha256, bright.sha256}
     assert all(one.best.view != one.photo.sha256 for one in hers)

@@ -1,7 +1,7 @@
-"""What recognition is compared with in the same run: the same encoder, references and queries, other retrieval.
+"""Baselines of recognition with the same encoder, references and queries but other retrieval.
 
 Whole photos against whole views; RAP's published retriever; always the same name. None has a threshold: each always
-names somebody. They take vectors and regions from the retriever and know nothing else of it.
+names somebody. They use the retriever's vectors and regions only.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from personal.retrieve.regions import Regions
 
 NEAREST = 2
-"""Views that RAP's retriever takes of each crop, and concepts of all crops together (its released code's topK)."""
+"""Nearest views of each crop in RAP's retriever, and concepts of all crops together (its released code's topK)."""
 
 Array = NDArray[np.float32]
 Hit = tuple[str, float, Box | None]
-"""A concept's name, its best similarity, and in which part of the photo that is."""
+"""A concept's name, its best similarity, and the part of the photo with that."""
 
 
-class Eye(Protocol):
-    """What baselines ask of the retriever; of a photo's vectors and regions the first are the whole of it."""
+class Encodes(Protocol):
+    """The part of the retriever that baselines use; the first vector and region are those of the whole photo."""
 
     def embed(self, photos: Sequence[Photo]) -> Iterable[Any]: ...
     def regions(self, photo: Photo) -> Regions: ...
@@ -39,31 +39,31 @@ class WholePhoto:
     name = "whole_photo"
     names_said = 1
 
-    def __init__(self, retriever: Eye) -> None:
+    def __init__(self, retriever: Encodes) -> None:
         self._retriever = retriever
         self._names: list[str] = []
         self._views: Array = np.zeros((0, 0), np.float32)
 
     def register(self, seed: int, chosen: Drawn) -> None:
-        """Hold the vectors of a seed's references."""
+        """Encode a seed's references."""
         self._names = [name for name, photos in chosen.items() for _ in photos]
         views = self._retriever.embed([photo for photos in chosen.values() for photo in photos])
         self._views = np.stack([vectors[0] for vectors in views])
 
     def rank(self, photo: Photo) -> Ranked:
-        """Name whose view is nearest, and whose is next."""
+        """Return the concept of the nearest view, and the next concept."""
         (name, similarity, box), *others = self.hits(photo)
         return Ranked(name, similarity, others[0][0] if others else "", box)
 
     def hits(self, photo: Photo) -> list[Hit]:
-        """List the concepts by how near their views are, each once."""
+        """Return the concepts by their nearest views."""
         similarity = self._views @ self._retriever.regions(photo).vectors[0]
-        return self._first(
+        return self._first_of_each(
             (self._names[view], float(similarity[view]), None) for view in np.argsort(-similarity, kind="stable")
         )
 
-    def _first(self, hits: Iterable[Hit]) -> list[Hit]:
-        """Keep the first of each name."""
+    def _first_of_each(self, hits: Iterable[Hit]) -> list[Hit]:
+        """Return the first hit of each name."""
         kept: dict[str, Hit] = {}
         for hit in hits:
             kept.setdefault(hit[0], hit)
@@ -81,17 +81,19 @@ class Rap(WholePhoto):
     names_said = NEAREST
 
     def hits(self, photo: Photo) -> list[Hit]:
-        """List the concepts by how near any of their views is to any crop, those that are among a crop's nearest."""
+        """Return the concepts among any crop's nearest views, by similarity."""
         regions = self._retriever.regions(photo)
         similarity = regions.vectors @ self._views.T
         nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :NEAREST]
         found = [(row, view) for row, views in enumerate(nearest) for view in views]
         found.sort(key=lambda place: -similarity[place])
-        return self._first((self._names[view], float(similarity[row, view]), regions.boxes[row]) for row, view in found)
+        return self._first_of_each(
+            (self._names[view], float(similarity[row, view]), regions.boxes[row]) for row, view in found
+        )
 
 
 class Majority:
-    """Always the same name, the first one: what chance and the number of concepts give."""
+    """Always the same name, the first one."""
 
     name = "majority"
 
@@ -100,5 +102,5 @@ class Majority:
         self._always = Ranked(next(iter(chosen)), 0.0)
 
     def rank(self, photo: Photo) -> Ranked:
-        """Say it."""
+        """Return it."""
         return self._always

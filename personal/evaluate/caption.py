@@ -1,8 +1,8 @@
-"""Captions of photos: how well they describe, and whether they call a supplied concept by name.
+"""Captions of photos: how well they describe, and whether they name a supplied concept.
 
 Plain captions are scored with CIDEr-D (Vedantam et al., CVPR 2015) and BLEU (Papineni et al., ACL 2002) by
-pycocoevalcap, beside the same captions shuffled among the photos. With a concept supplied: how often its name is said
-where it is there, and where it is not. Everything is asked of the Assistant or of its generator, as the app does.
+pycocoevalcap, and so are the same captions shuffled among the photos. With a concept supplied: how often its name is
+said if it is in the photo, and if it is not. The Assistant or its generator answers, as in the app.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from personal.data.pictures import CROP, parse_picture
 from personal.data.subjects import Subject, SuppliedConcept, noise, subject_of, supply
 from personal.data.templates import CAPTION_REQUEST
 from personal.errors import PersonalError
-from personal.evaluate.asking import BATCH, Question, Report, Watch, read, replies, unwatched
+from personal.evaluate.asking import BATCH, Question, Watch, replies, unwatched
+from personal.evaluate.captioned import read_captioned
 from personal.evaluate.journal import Journal, Reply
+from personal.evaluate.report import Report
 from personal.generate.prompt import Message, lay_out
 from personal.images import read_photo
 from personal.retrieve.names import find_names, is_common
@@ -33,20 +35,20 @@ if TYPE_CHECKING:
 
 OWNER = "evaluation"
 SHIFT = 7
-"""By how many photos captions are moved to shuffle them; by half of them where there are few."""
+"""Photos by which captions are moved to shuffle them, at most half of all."""
 MIXED, OF_SCRIPT = 150, 40
-"""Photos on which supplied names are tried: of all scripts together, of each that was kept out of training."""
-MOST_TOKENS = 60
-"""Of a caption with a supplied name."""
+"""Photos on which supplied names are tested: for names of all scripts, and for those of each held-out script."""
+MAX_TOKENS = 60
+"""Tokens of a caption with a supplied name."""
 
 
 def words(caption: str) -> str:
-    """Return a caption's words in lower case without punctuation, as PTB tokenisation for COCO leaves them."""
+    """Return a caption's words in lower case without punctuation, as COCO's tokenisation gives them."""
     return " ".join(re.findall(r"[^\W_]+(?:[-'][^\W_]+)*", caption.lower()))
 
 
 def score(references: Sequence[Sequence[str]], captions: Sequence[str]) -> dict[str, float]:
-    """Score a caption for each photo against its references: CIDEr-D (0..10; shuffled, too), BLEU-1 to 4 (0..1)."""
+    """Score a caption of each photo against its references: CIDEr-D (0..10), also shuffled, and BLEU-1 to 4 (0..1)."""
     bleu_scorer, cider_scorer = _scorers()
     known = {i: [words(text) for text in texts] for i, texts in enumerate(references)}
     said = [words(caption) for caption in captions]
@@ -77,9 +79,9 @@ def plain(
     journal: Journal | None = None,
     watch: Watch = unwatched,
 ) -> Report:
-    """Ask the Assistant for a caption of each photo, nothing being registered, and score them.
+    """Ask the Assistant, without concepts, for a caption of each photo, and score them.
 
-    Raises PersonalError where no photo can be read, or where the scorers are not installed.
+    Raises PersonalError if no photo can be read or the scorers are not installed.
     """
     _scorers()
     report = Report()
@@ -87,7 +89,7 @@ def plain(
 
     def questions() -> Iterator[Question]:
         for row in watch(rows, "captions"):
-            photo = read(photos, row, report.notes)
+            photo = read_captioned(photos, row, report.notes)
             if photo is not None:
                 usable.append(row)
                 yield Question(OWNER, CAPTION_REQUEST, photo)
@@ -113,17 +115,17 @@ def with_names(
     journal: Journal | None = None,
     watch: Watch = unwatched,
 ) -> Report:
-    """Try supplied names, mixed and of each script kept out of training, on `count` photos each (MIXED, OF_SCRIPT)."""
+    """Test supplied names of all scripts and of each held-out one, on `count` photos each (MIXED, OF_SCRIPT)."""
     report = Report()
     for script in (None, *names.HELD_OUT_SCRIPTS):
         some = count or (OF_SCRIPT if script else MIXED)
-        found = supplied(generator, photos, rows, script=script, seed=0, count=some, journal=journal, watch=watch)
+        answers = supplied(generator, photos, rows, script=script, seed=0, count=some, journal=journal, watch=watch)
         label = script or "mixed"
-        for name, there in (("named", True), ("false", False)):
-            answers = [answer for answer in found["answers"] if answer["there"] is there]
-            report.measure(f"{name}_{label}", range(len(answers)), [[answer["said"], 1] for answer in answers])
-            report.figures[f"photos_{name}_{label}"] = len(answers)
-        report.answers += [{"script": label, **answer} for answer in found["answers"]]
+        for name, present in (("named", True), ("false", False)):
+            counts = [[answer["said"], 1] for answer in answers if answer["there"] is present]
+            report.measure(f"{name}_{label}", range(len(counts)), counts)
+            report.figures[f"photos_{name}_{label}"] = len(counts)
+        report.answers += [{"script": label, **answer} for answer in answers]
     return report
 
 
@@ -137,42 +139,34 @@ def supplied(
     count: int | None = None,
     journal: Journal | None = None,
     watch: Watch = unwatched,
-) -> dict[str, Any]:
-    """Caption photos with one concept supplied that is there, then with one that is not; at most `count` of each.
+) -> list[dict[str, Any]]:
+    """Caption photos with one concept supplied that is in them, then with one that is not; at most `count` of each.
 
-    `script` draws the names from one that was kept out of training, see `personal.data.names`. `named` is the share of
-    captions that say the name where it belongs, `false` the share that say any name where none does. Raises
-    PersonalError where no caption begins with anybody who could be named.
+    Names are drawn from `script`, see `personal.data.names`. An answer tells whether the concept is `there`, and
+    whether its name, or any name if it is not, is `said`. Raises PersonalError if no caption has a subject to name.
     """
     random = Random(seed)
     subjects = [subject_of(row) for row in rows]
-    there = [s for s in subjects if s.kind]
-    if not there:
+    nameable = [s for s in subjects if s.kind]
+    if not nameable:
         raise PersonalError(f"No caption in {photos.folder} is about a person, an animal or a thing that gets a name.")
     journal = journal or Journal()
     answers: list[dict[str, Any]] = []
-    for all_of_them, present in ((there, True), (subjects, False)):
-        few = count is not None and count < len(all_of_them)
-        drawn = random.sample(all_of_them, count or 0) if few else all_of_them
+    for among, present in ((nameable, True), (subjects, False)):
+        few = count is not None and count < len(among)
+        drawn = random.sample(among, count or 0) if few else among
         watched = iter(watch(drawn, f"{script or 'mixed'} names, {'there' if present else 'not there'}"))
         while some := list(islice(watched, BATCH)):
             known = [_present(s, script, random) if present else _noise(s, subjects, script, random) for s in some]
             for s, one, text in zip(some, known, _ask(generator, photos, some, known, journal), strict=True):
-                said = one.tag in text if present else _names_anybody(text, one.tag[1:-1])
+                said = one.tag in text if present else has_name(text, one.tag[1:-1])
                 answer = {"photo": s.image, "name": one.tag, "info": one.info, "answer": text}
                 answers.append({"there": present, "said": said, **answer})
-    told_of, not_told_of = ([a["said"] for a in answers if a["there"] is present] for present in (True, False))
-    return {
-        "named": round(sum(told_of) / len(told_of), 4),
-        "photos_with": len(told_of),
-        "false": round(sum(not_told_of) / len(not_told_of), 4),
-        "photos_without": len(not_told_of),
-        "answers": answers,
-    }
+    return answers
 
 
-def _names_anybody(text: str, name: str) -> bool:
-    """Tell whether a caption holds any `<name>`, or this one bare, unless it is an everyday word or letter."""
+def has_name(text: str, name: str) -> bool:
+    """Return whether a caption holds any `<name>`, or this one bare, unless it is an everyday word or letter."""
     if re.search(r"<[^<>]+>", text):
         return True
     return not is_common(name) and name not in names.WORDS and bool(find_names(text, [name]))
@@ -197,25 +191,25 @@ def _ask(
     known: Sequence[SuppliedConcept],
     journal: Journal,
 ) -> list[str]:
-    """Caption the photos of some subjects side by side, each with the one concept that is supplied."""
+    """Caption the photos of some subjects side by side, each with one supplied concept."""
     asked: list[dict[str, Any]] = []
-    laid_out = []
+    messages = []
     for subject, one in zip(subjects, known, strict=True):
         image, box = parse_picture(one.avatar)
         avatar, photo = crop(read_photo(photos.read(image)), box), read_photo(photos.read(subject.image))
         about = {"question": CAPTION_REQUEST, "photo": photo.sha256, "avatar": avatar.sha256}
         asked.append({**about, "name": one.tag, "category": one.category, "info": one.info})
-        laid_out.append(_laid_out(generator, photo, one, avatar))
+        messages.append(_messages(generator, photo, one, avatar))
 
     def answer(places: list[int]) -> list[Reply]:
         generator.clear()
-        said = generator.answers([laid_out[place] for place in places], max_new_tokens=MOST_TOKENS)
+        said = generator.answers([messages[place] for place in places], max_new_tokens=MAX_TOKENS)
         return [{"answer": text.strip()} for text in said]
 
     return [reply["answer"] for reply in journal.recall_all(asked, answer)]
 
 
-def _laid_out(generator: Generator, photo: Photo, known: SuppliedConcept, avatar: Photo) -> list[Message]:
+def _messages(generator: Generator, photo: Photo, known: SuppliedConcept, avatar: Photo) -> list[Message]:
     view = View(avatar.sha256, avatar.width, avatar.height)
     concept = Concept("supplied", known.tag[1:-1], known.category, known.info, (view,), view.sha256, "", "")
     match = Match(concept, "seen", 0.9, (0.0, 0.0, 1.0, 1.0), view.sha256, photo.sha256)

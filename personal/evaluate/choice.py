@@ -1,7 +1,7 @@
 """Two-option questions of Yo'LLaVA and RAP, about concepts of RAP's database, each asked in both orders of its options.
 
-In the published text-only file 390 of 400 keys are "A", hence both orders. Beside the accuracy stands that of the same
-model told nothing of the concepts, of one that always says A, and, where there are photos, of the model without them.
+In the published text-only file 390 of 400 keys are "A", hence both orders. The baselines are the same model without the
+concepts, always A, and the model without the photos if there are any.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from personal.concepts import Photo
 from personal.data.templates import two_options
 from personal.errors import ImageError, PersonalError
-from personal.evaluate.asking import CACHED, Report, Watch, mistaken, replies, unwatched
+from personal.evaluate.asking import CACHED, Watch, replies, to_mistake, unwatched
 from personal.evaluate.asking import Question as Asked
-from personal.evaluate.journal import Journal
-from personal.evaluate.sheet import Mistake
+from personal.evaluate.journal import Journal, Reply
+from personal.evaluate.mistakes import Mistake
+from personal.evaluate.report import Report, share
 from personal.images import read_photo
 from personal.remember import import_export
 
@@ -35,7 +36,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 @dataclass(frozen=True)
 class Question:
-    """A question about a concept, with `sks` where its name belongs; `file` is the photo it is asked of, if any."""
+    """A question about a concept, with `sks` in its name's place; `file` is the photo it is about, if any."""
 
     concept: str
     key: str
@@ -51,7 +52,7 @@ class Question:
 
 
 def read_questions(path: Path) -> list[Question]:
-    """Read Yo'LLaVA's or RAP's json, text-only or visual. Raises PersonalError where it is neither."""
+    """Read Yo'LLaVA's or RAP's json, text-only or visual. Raises PersonalError if it is neither."""
     try:
         concepts = json.loads(path.read_text(encoding="utf-8"))
         questions = [
@@ -77,9 +78,9 @@ def _question(concept: str, key: str, record: Mapping[str, Any]) -> Question:
 
 
 def with_photos(questions: Sequence[Question], folder: Path | None) -> tuple[list[Question], list[str]]:
-    """Give questions about photos theirs, `<folder>/<concept>/<number>.*`; those without one are left out with a note.
+    """Add their photos, `<folder>/<concept>/<number>.*`, to questions; those whose photo is missing are left out.
 
-    Raises PersonalError where no folder is given and there are such questions, or where none is left.
+    Returns notes on these. Raises PersonalError if the folder is needed and not given, or if no question is left.
     """
     if folder is None and any(question.file for question in questions):
         raise PersonalError("These questions are about photos: --photos takes the folder that holds CONCEPT/NUMBER.*.")
@@ -104,20 +105,20 @@ def with_photos(questions: Sequence[Question], folder: Path | None) -> tuple[lis
     return found, notes
 
 
-def remember(assistant: Assistant, incoming: Sequence[ImportedConcept]) -> list[str]:
-    """Take in what `personal.remember.import_export` has read. Return what was left out."""
-    for _ in import_export.apply(assistant, OWNER, incoming):
+def remember(assistant: Assistant, imported: Sequence[ImportedConcept]) -> list[str]:
+    """Register imported concepts; return notes on those left out."""
+    for _ in import_export.apply(assistant, OWNER, imported):
         pass
-    refused = [f"<{concept.name}> left out: {concept.refused}" for concept in incoming if concept.refused]
-    return refused + [problem for concept in incoming for problem in concept.problems]
+    refused = [f"<{concept.name}> left out: {concept.refused}" for concept in imported if concept.refused]
+    return refused + [problem for concept in imported for problem in concept.problems]
 
 
 def choice(
     assistant: Assistant, questions: Sequence[Question], *, journal: Journal | None = None, watch: Watch = unwatched
 ) -> Report:
-    """Ask about the concepts that the library holds, in both orders and under each condition.
+    """Ask about the concepts in the library, in both orders and under each condition.
 
-    Raises PersonalError where it holds none of them.
+    Raises PersonalError if none of them is in the library.
     """
     known = {name: assistant.library.lookup(OWNER, name) for name in {q.concept for q in questions}}
     tags = {name: concept.tag for name, concept in known.items() if concept}
@@ -125,46 +126,16 @@ def choice(
     if not asked:
         raise PersonalError("The questions are about none of the database's concepts: give the one they belong to.")
     assistant.retriever.cache_size = max(assistant.retriever.cache_size, min(len(asked), CACHED))
-    seen = any(question.photo for question in asked)
-    conditions = (WITH_INFO, WITHOUT_INFO, WITHOUT_PHOTO) if seen else (WITH_INFO, WITHOUT_INFO)
-    jobs = [(q, swapped, condition) for q in asked for swapped in (False, True) for condition in conditions]
-    told = [[_told(part, tags[q.concept]) for part in _laid_out(q, swapped)] for q, swapped, _ in jobs]
-    asked_now = (
-        Asked(
-            OWNER,
-            two_options(*told[number]),
-            None if condition == WITHOUT_PHOTO else question.photo,
-            memory=condition != WITHOUT_INFO,
-        )
-        for number, (question, _, condition) in enumerate(watch(jobs, "questions"))
-    )
+    with_photos = any(question.photo for question in asked)
+    conditions = (WITH_INFO, WITHOUT_INFO, WITHOUT_PHOTO) if with_photos else (WITH_INFO, WITHOUT_INFO)
+    jobs = [_Job(q, tags[q.concept], swapped, c) for q in asked for swapped in (False, True) for c in conditions]
+    given = replies(assistant, (job.question_asked() for job in watch(jobs, "questions")), journal or Journal())
     answers: list[dict[str, Any]] = []
     mistakes: list[Mistake] = []
-    given = replies(assistant, asked_now, journal or Journal())
-    for (question, swapped, condition), (text, a, b), reply in zip(jobs, told, given, strict=True):
-        right = "BA"["AB".index(question.right)] if swapped else question.right
-        chosen = letter(reply["answer"], a, b)
-        answers.append(
-            {
-                "condition": condition,
-                "concept": question.concept,
-                "key": question.key,
-                "question": text,
-                "A": a,
-                "B": b,
-                "swapped": swapped,
-                "right": right,
-                **reply,
-                "letter": chosen,
-            }
-        )
-        if condition == WITH_INFO and chosen != right:
-            words = f"{text} A. {a} B. {b}"
-            mistakes.append(
-                mistaken(
-                    reply, question.photo, words, f"{right}. {a if right == 'A' else b}", {tags[question.concept][1:-1]}
-                )
-            )
+    for job, reply in zip(jobs, given, strict=True):
+        answers.append(job.answer(reply))
+        if job.condition == WITH_INFO and answers[-1]["letter"] != answers[-1]["right"]:
+            mistakes.append(job.mistake(reply))
     report = score(answers)
     report.mistakes = mistakes
     left_out = sorted({q.concept for q in questions} - tags.keys())
@@ -173,11 +144,60 @@ def choice(
     return report
 
 
+@dataclass(frozen=True)
+class _Job:
+    """A question as it is asked: with the concept's tag, perhaps with swapped options, under a condition."""
+
+    question: Question
+    tag: str
+    swapped: bool
+    condition: str
+
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """The question and options A and B, with the tag in the place of `sks`."""
+        options = (self.question.b, self.question.a) if self.swapped else (self.question.a, self.question.b)
+        text, a, b = (re.sub(r"\bsks\b", lambda _: self.tag, part) for part in (self.question.text, *options))
+        return text, a, b
+
+    @property
+    def right(self) -> str:
+        """The right option's letter."""
+        return {"A": "B", "B": "A"}[self.question.right] if self.swapped else self.question.right
+
+    def question_asked(self) -> Asked:
+        """Return the question to the Assistant."""
+        photo = None if self.condition == WITHOUT_PHOTO else self.question.photo
+        return Asked(OWNER, two_options(*self.texts), photo, memory=self.condition != WITHOUT_INFO)
+
+    def answer(self, reply: Reply) -> dict[str, Any]:
+        """Return a reply as `score` takes it."""
+        text, a, b = self.texts
+        return {
+            "condition": self.condition,
+            "concept": self.question.concept,
+            "key": self.question.key,
+            "question": text,
+            "A": a,
+            "B": b,
+            "swapped": self.swapped,
+            "right": self.right,
+            **reply,
+            "letter": letter(reply["answer"], a, b),
+        }
+
+    def mistake(self, reply: Reply) -> Mistake:
+        """Return a wrong reply as a Mistake."""
+        text, a, b = self.texts
+        expected = f"{self.right}. {a if self.right == 'A' else b}"
+        return to_mistake(reply, self.question.photo, f"{text} A. {a} B. {b}", expected, {self.tag[1:-1]})
+
+
 def score(answers: Sequence[dict[str, Any]]) -> Report:
-    """Compute accuracies and baselines of answers, each with its `condition`, and its `letter` beside the `right` one.
+    """Compute accuracies and baselines of answers, each with its `condition`, its `letter` and the `right` one.
 
     `neither_…` counts the replies that chose nothing, which are wrong: many of them make a baseline look weak.
-    `always_a` is what always saying A gives over both orders, `always_a_published` over the published one.
+    `always_a` is the accuracy of always saying A over both orders, `always_a_published` over the published one.
     """
     report = Report(answers=list(answers))
     figures = report.figures
@@ -193,7 +213,7 @@ def score(answers: Sequence[dict[str, Any]]) -> Report:
         ]
         for a in answers
     ]
-    report.measure("gained_by_info", list(_groups(answers)), counts, lambda sums: sums[0] / sums[1] - sums[2] / sums[3])
+    report.measure("gained_by_info", list(_groups(answers)), counts, lambda sums: share(sums) - share(sums[2:]))
     told = [answer for answer in answers if answer["condition"] == WITH_INFO]
     published = [answer for answer in told if not answer["swapped"]]
     for name, some, key in (
@@ -206,34 +226,24 @@ def score(answers: Sequence[dict[str, Any]]) -> Report:
     return report
 
 
-_SAID = re.compile(r"\b(?i:answer|option|choice|choose)(?i:\s+is|\s+should be)?\s*[:\"'(*]*\s*([AB])(?!\w)")
+_CALLED_ANSWER = re.compile(r"\b(?i:answer|option|choice|choose)(?i:\s+is|\s+should be)?\s*[:\"'(*]*\s*([AB])(?!\w)")
 _NEITHER = re.compile(r"(?i:\b(?:neither|both|none|nor)\b)|(?<!\w)A(?!\w)\W+(?:and|or|nor)\W+\(?B(?!\w)")
 _ALONE = re.compile(r"(?<!\w)([AB])(?=\s*(?:[.):,;!*\"']|$))|(?<!\w)(B)(?!\w)")
 
 
 def letter(reply: str, a: str, b: str) -> str | None:
-    """Read which option a reply chooses: its text, or a letter that is said to be the answer or stands alone.
+    """Return the option that a reply chooses, by its text or by a letter, None if it chooses none or both.
 
-    The article A is no letter: it has neither an end nor a sign behind it. None for anything else, and where letters
-    stand alone because neither is chosen, or both are.
+    A letter counts if it is called the answer or stands alone; the article A does neither.
     """
     plain = reply.strip(" \n.()").casefold()
     for option, text in (("A", a), ("B", b)):
         if plain in (text.strip(" .").casefold(), option.casefold()):
             return option
-    found = _SAID.search(reply) or (None if _NEITHER.search(reply) else _ALONE.search(reply))
+    found = _CALLED_ANSWER.search(reply) or (None if _NEITHER.search(reply) else _ALONE.search(reply))
     return next(filter(None, found.groups())) if found else None
 
 
-def _laid_out(question: Question, swapped: bool) -> tuple[str, str, str]:
-    options = (question.b, question.a) if swapped else (question.a, question.b)
-    return (question.text, *options)
-
-
-def _told(text: str, tag: str) -> str:
-    return re.sub(r"\bsks\b", lambda _: tag, text)
-
-
 def _groups(answers: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Tell which answers are to one question."""
+    """Return the question of each answer."""
     return ((answer["concept"], answer["key"]) for answer in answers)

@@ -1,4 +1,4 @@
-"""The confusion picture: for every concept, which names were said of its photos."""
+"""The confusion matrix: which names the photos of each concept got."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from personal.evaluate.identify import UNNAMED
 
 _CELL = 0.34
-"""Inches that a row or column of the picture takes."""
+"""Inches of a row or column of the picture."""
 
 
 def draw_confusion(confusion: Counter[tuple[str, str]], title: str, path: Path) -> None:
-    """Write a PNG of a (truth, said) table: rows are photos of a concept, columns what was said, percent of the row."""
+    """Write a PNG of a (truth, said) table: rows are concepts, columns the names said, in percent of the row."""
     from matplotlib.figure import Figure
 
     rows, columns, shares = as_table(confusion)
@@ -37,7 +37,7 @@ def draw_confusion(confusion: Counter[tuple[str, str]], title: str, path: Path) 
 
 
 def as_table(confusion: Counter[tuple[str, str]]) -> tuple[list[str], list[str], NDArray[np.float64]]:
-    """Lay a (truth, said) table out: who was asked about, who was said and last UNNAMED, percent of each row."""
+    """Return a (truth, said) table's rows, columns with UNNAMED last, and cells in percent of the row."""
     rows = sorted({truth for truth, _ in confusion})
     columns = [*rows, *sorted({said for _, said in confusion} - {*rows, UNNAMED}), UNNAMED]
     counts = np.array([[confusion[row, column] for column in columns] for row in rows], dtype=np.float64)
@@ -45,5 +45,5 @@ def as_table(confusion: Counter[tuple[str, str]]) -> tuple[list[str], list[str],
 
 
 def _short(name: str) -> str:
-    """Cut a label to 24 characters, and keep matplotlib from reading it as a formula."""
+    """Shorten a label to 24 characters and escape formulas of matplotlib."""
     return (name if len(name) <= 24 else name[:23] + "…").replace("$", r"\$")

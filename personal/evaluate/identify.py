@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from personal.concepts import Box, Certainty, Photo
 from personal.errors import PersonalError
 from personal.evaluate import openset
-from personal.evaluate.asking import CACHED, DRAWS, Report, Watch, register, unwatched
-from personal.evaluate.sheet import Mistake
+from personal.evaluate.asking import CACHED, Watch, register, unwatched
+from personal.evaluate.mistakes import Mistake
+from personal.evaluate.report import DRAWS, Report
 
 if TYPE_CHECKING:
     from personal.assistant import Assistant

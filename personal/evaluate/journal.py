@@ -1,7 +1,7 @@
-"""The answers of a run on disk, each as it comes: a run that is cut short goes on where it stopped.
+"""The answers of a run on disk, so that an interrupted run continues where it stopped.
 
-A line of JSON for what was answered together, under a first one that says what all of them were made with; one that a
-kill tore is passed over. Knows nothing of models or protocols: what was asked is a key, what came back a value.
+A JSONL file: first the settings of the run, then a line for the questions that were answered together. Damaged lines
+are skipped. Knows nothing of models or protocols: questions are keys, replies are values.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from filelock import FileLock, Timeout
 from personal.errors import PersonalError
 
 SYNC_S = 2.0
-"""Seconds after which what was written is forced onto the disk; a killed process loses nothing, a power cut this."""
+"""Seconds between two fsyncs: a killed process loses nothing, a power failure as much as this."""
 VERSION = 2
+"""Of the file's format."""
 
 Reply = dict[str, Any]
-"""What came back, as JSON has it."""
+"""A reply as JSON has it."""
 
 
 class Journal:
-    """Replies by what was asked; with a `path` they are kept there, without one as long as the Journal is.
+    """Replies by question, in a file if there is a `path`; `known` is how many were read from it.
 
-    `known` is how many were read from the file. Its lines hold questions, answers and hashes of photos.
+    Its lines hold questions, answers and hashes of photos.
     """
 
     def __init__(self, path: Path | None = None, made_with: Mapping[str, Any] | None = None) -> None:
-        """Open the journal of a run that is `made_with` settings. Raises PersonalError where it is of other ones."""
+        """Open the journal of a run `made_with` settings. Raises PersonalError if the file is of a run with others."""
         self._path = path
         self._replies: dict[str, Reply] = {}
         self._file: Any = None
@@ -42,7 +43,7 @@ class Journal:
         if path is not None:
             made_with = json.loads(json.dumps(made_with or {}))
             try:
-                self._hold(path)
+                self._acquire(path)
                 end = self._read(path, made_with)
                 self._file = path.open("r+b" if path.exists() else "w+b")
                 self._file.truncate(end)
@@ -64,15 +65,15 @@ class Journal:
         self.close()
 
     def recall(self, asked: Mapping[str, Any], answer: Callable[[], Reply]) -> Reply:
-        """Return the reply to what was `asked` before, or else `answer` it now and keep that."""
+        """Return the reply to `asked`, computed by `answer` if it is not known."""
         return self.recall_all([asked], lambda _: [answer()])[0]
 
     def recall_all(
         self, asked: Sequence[Mapping[str, Any]], answers: Callable[[list[int]], Sequence[Reply]]
     ) -> list[Reply]:
-        """Return the replies to all that is `asked`; those that are not known are answered together, by their places.
+        """Return the replies to all `asked`; `answers` computes those at the places that are not known.
 
-        They are kept together, too: a run that is cut short has all of them or none.
+        These are written together: an interrupted run has all of them or none.
         """
         keys = [_key(one) for one in asked]
         places = {key: place for place, key in enumerate(keys) if key not in self._replies}
@@ -85,25 +86,25 @@ class Journal:
         return [self._replies[key] for key in keys]
 
     def close(self) -> None:
-        """Let go of the file; the next run goes on from it. Closing twice is harmless."""
+        """Close the file, for the next run to continue from. Closing twice is harmless."""
         if self._file is not None:
-            with suppress(OSError):  # a full disk, of which the answer that did not fit has told
+            with suppress(OSError):  # a full disk, which writing the answer reported
                 self._file.close()
             self._file = None
         if self._lock is not None:
-            with suppress(OSError):  # Windows wants it let go of first, and leaves an empty file
+            with suppress(OSError):  # Windows wants it released first, and leaves an empty file
                 Path(self._lock.lock_file).unlink()
             self._lock.release()
             self._lock = None
 
     def remove(self) -> None:
-        """Drop the file, once what was made of the replies is written."""
+        """Delete the file, once the report is written."""
         self.close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
-    def _hold(self, path: Path) -> None:
-        """Keep other runs from the file: two that write to it would tear each other's lines."""
+    def _acquire(self, path: Path) -> None:
+        """Lock the file, so that two runs do not mix their lines."""
         lock = FileLock(path.with_suffix(".lock"))
         try:
             lock.acquire(timeout=0)
@@ -112,15 +113,15 @@ class Journal:
         self._lock = lock
 
     def _read(self, path: Path, made_with: Mapping[str, Any]) -> int:
-        """Take in the replies of a file. Return where its last whole line ends; 0 where there is none."""
+        """Read the replies of a file. Return where its last whole line ends, 0 if there is none."""
         data = path.read_bytes() if path.exists() else b""
         head, *lines = data[: data.rfind(b"\n") + 1].splitlines() or [b""]
         if not head:
             return 0
-        record = _parsed(head)
+        record = _parse(head)
         if record.get("journal") != VERSION or not isinstance(record.get("made_with"), dict):
             raise PersonalError(f"{path} is no journal of an evaluation: move it away, or take another OUT.")
-        for row in map(_parsed, lines):
+        for row in map(_parse, lines):
             for asked, reply in zip(row.get("asked", ()), row.get("replies", ()), strict=False):
                 self._replies[_key(asked)] = reply
         if differences := _differences(record["made_with"], made_with):
@@ -146,7 +147,7 @@ def _key(asked: Mapping[str, Any]) -> str:
     return json.dumps(asked, sort_keys=True, ensure_ascii=False)
 
 
-def _parsed(line: bytes) -> dict[str, Any]:
+def _parse(line: bytes) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except ValueError:

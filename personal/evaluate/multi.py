@@ -1,10 +1,10 @@
-"""Photos with several concepts: who of them is found in the photo, and who is named in its caption.
+"""Photos with several concepts: which of them are found in the photo, and which are named in its caption.
 
 MC-LLaVA's recall (An et al., 2411.11706) and RePIC's captions (Oh et al., NeurIPS 2025): an item counts for the
-fraction of its concepts that are named. Stricter than both: everybody is registered at once unless `together` is
-asked for, a name that does not belong costs precision, and retrieval is asked without any name in the question. Where
-the layout has boxes, so has the report: intersection over union of the boxes of those named rightly. Drawn mosaics are
-items too: `Item(photo, {name: box})`, backgrounds alone `Item(photo, {})`. Other retrievers may be tried beside it.
+fraction of its concepts that are named. Stricter than both: all concepts are registered at once unless `together` is
+set, a name that does not belong costs precision, and the question for retrieval has no names. If the layout has boxes
+the report has the IoU of the boxes of those named rightly. Drawn mosaics are items too: `Item(photo, {name: box})`, and
+backgrounds alone `Item(photo, {})`.
 """
 
 from __future__ import annotations
@@ -15,24 +15,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from personal.concepts import Box, Photo
 from personal.data.templates import CAPTION_REQUEST
 from personal.errors import PersonalError
-from personal.evaluate.asking import Report, Watch, ask, digest, register, unwatched
+from personal.evaluate.asking import Watch, ask, library_digest, register, unwatched
 from personal.evaluate.journal import Journal
-from personal.evaluate.layouts.shape import deal, photos
-from personal.evaluate.sheet import MOST, Mistake
+from personal.evaluate.layouts import deal, photos_of
+from personal.evaluate.mistakes import MAX_MISTAKES, Mistake
+from personal.evaluate.report import Report, f1, precision
 from personal.images import read_photo
 
 if TYPE_CHECKING:
     from personal.assistant import Assistant
-    from personal.evaluate.layouts.shape import Dataset, Query
+    from personal.evaluate.layouts import Dataset, Query
 
 FOUND, TOP_N, CAPTION = "found", "top_n", "caption"
-"""How an item was tried: looked at, looked at for as many as it has without a threshold, captioned."""
+"""Tasks: look at a photo; look for as many concepts as it has, without a threshold; caption it."""
 PREFIX = {FOUND: "", TOP_N: "top_n_", CAPTION: "caption_"}
 
 Hit = tuple[str, float, Box | None]
@@ -40,7 +38,7 @@ Hit = tuple[str, float, Box | None]
 
 
 class Compared(Protocol):
-    """What retrieval is compared with (`evaluate.baselines`); `names_said` is how many names it always says."""
+    """A baseline of retrieval (`evaluate.baselines`); `names_said` is how many names it always says."""
 
     @property
     def name(self) -> str: ...
@@ -52,7 +50,7 @@ class Compared(Protocol):
 
 @dataclass(frozen=True)
 class Item:
-    """A photo, or its path, and who is in it, each with a box where one is known; `others` may be named for nothing."""
+    """A photo, or its path, and the concepts in it with their boxes if known; naming `others` counts neither way."""
 
     photo: Photo | Path
     boxes: Mapping[str, Box | None]
@@ -78,12 +76,12 @@ def multi(
     journal: Journal | None = None,
     watch: Watch = unwatched,
 ) -> Report:
-    """Try every photo with `least` concepts or more of a dataset that is `usable`, with each seed's references.
+    """Measure all photos with at least `least` concepts of a `usable` dataset, with each seed's references.
 
-    `together` registers for each photo only whom the layout's own protocol registers with it, as MC-LLaVA and RePIC
-    do; else everybody is registered. Raises PersonalError where the dataset has no such photo.
+    `together` registers for each photo only the concepts that the layout's own protocol registers with it, as MC-LLaVA
+    and RePIC do; else all are registered. Raises PersonalError if the dataset has no such photo.
     """
-    dataset = shared(dataset, least)
+    dataset = require_shared_photos(dataset, least)
     answers: list[dict[str, Any]] = []
     every: list[Item] = []
     how: dict[str, Any] = {"captions": captions, "baselines": baselines, "journal": journal, "watch": watch}
@@ -95,12 +93,12 @@ def multi(
                 groups.setdefault(query.together if together else frozenset(), []).append(query)
         for number, (cast, queries) in enumerate(groups.items()):
             owner = f"seed-{seed}-{number}"
-            chosen = photos({n: paths for n, paths in dealt.references.items() if not cast or n in cast})
+            chosen = photos_of({n: paths for n, paths in dealt.references.items() if not cast or n in cast})
             register(assistant, owner, chosen)
             for baseline in baselines:
                 baseline.register(seed, chosen)
-            items = [as_item(dataset, query, {"seed": seed}) for query in queries]
-            answers += tried(assistant, owner, items, **how, words=f"photos, seed {seed}")
+            items = [to_item(dataset, query, {"seed": seed}) for query in queries]
+            answers += measure_items(assistant, owner, items, **how, words=f"photos, seed {seed}")
             every += items
     ours = [answer for answer in answers if "by" not in answer]
     report = score(ours)
@@ -110,8 +108,8 @@ def multi(
     return report
 
 
-def shared(dataset: Dataset, least: int = 2) -> Dataset:
-    """Return a dataset that has a photo with `least` concepts or more. Raises PersonalError where it has none."""
+def require_shared_photos(dataset: Dataset, least: int = 2) -> Dataset:
+    """Return the dataset. Raises PersonalError if it has no photo with at least `least` concepts."""
     if not any(len(query.concepts) >= least for query in dataset.queries):
         raise PersonalError(
             f"{dataset.folder} has no usable photo with {least} concepts or more: give MC-LLaVA, RePIC or ConCon-Chi."
@@ -119,14 +117,14 @@ def shared(dataset: Dataset, least: int = 2) -> Dataset:
     return dataset
 
 
-def as_item(dataset: Dataset, query: Query, info: Mapping[str, Any]) -> Item:
-    """Turn a dataset's query into an item."""
+def to_item(dataset: Dataset, query: Query, info: Mapping[str, Any]) -> Item:
+    """Return a dataset's query as an item."""
     boxes: dict[str, Box | None] = {name: None for name in sorted(query.concepts)}
-    boxes |= {name: box for name, box in query.where().items() if name in boxes}
+    boxes |= {name: box for name, box in query.known_boxes().items() if name in boxes}
     return Item(query.path, boxes, query.others, dataset.file(query.path), info)
 
 
-def tried(
+def measure_items(
     assistant: Assistant,
     owner: str,
     items: Sequence[Item],
@@ -138,14 +136,13 @@ def tried(
     watch: Watch = unwatched,
     words: str = "photos",
 ) -> Iterator[dict[str, Any]]:
-    """Look at every item with the threshold (the encoder's by default) and without, and caption it: answers to `score`.
+    """Look at every item with the threshold, by default the encoder's, and without, and caption it: rows for `score`.
 
-    What `baselines` find comes with their name as `by`. The same photo is looked at and captioned once, however many
-    items it has.
+    Rows of baselines have their name as `by`. A photo of several items is looked at and captioned once.
     """
     journal = journal or Journal()
     tags = {concept.name: concept.tag for concept in assistant.concepts(owner)}
-    known = {"threshold": threshold, "library": digest(assistant, owner)}
+    known = {"threshold": threshold, "library": library_digest(assistant, owner)}
     for item in watch(items, words):
         photo = item.read()
         about = {"photo": item.file or photo.sha256, "concepts": list(item.boxes), "others": sorted(item.others)}
@@ -189,20 +186,21 @@ def _named(item: Item, hits: Iterable[Hit]) -> dict[str, Any]:
         "named": list(found),
         "similarity": {name: round(similarity, 4) for name, (similarity, _) in found.items()},
         "box": {name: [round(side, 4) for side in box] for name, box in boxes.items()},
-        "iou": {name: round(overlap(box, truth[name]), 4) for name, box in boxes.items() if name in truth},
+        "iou": {name: round(iou(box, truth[name]), 4) for name, box in boxes.items() if name in truth},
     }
 
 
 def mistakes(items: Iterable[Item], answers: Iterable[dict[str, Any]]) -> list[Mistake]:
-    """Gather the items in which somebody was named wrongly or not found, the surest first; their photos are read."""
+    """Return the items with a wrong or a missing name, those of the highest similarity first."""
     photo = {item.file: item for item in items}
     wrong = [row for row in answers if row["task"] == FOUND and row["photo"] in photo and not _is_right(row)]
     found = []
-    for row in sorted(wrong, key=_sureness, reverse=True)[:MOST]:
+    for row in sorted(wrong, key=_wrong_similarity, reverse=True)[:MAX_MISTAKES]:
         boxes = tuple((tuple(box), name) for name, box in row["box"].items())
-        said, right = (", ".join(row[key]) for key in ("named", "concepts"))
-        sure = max(row["similarity"].values(), default=None)
-        found.append(Mistake(photo[row["photo"]].read(), "Who is in the photo?", said, right or "nobody", sure, boxes))
+        named, expected = (", ".join(row[key]) for key in ("named", "concepts"))
+        similarity = max(row["similarity"].values(), default=None)
+        question = "Who is in the photo?"
+        found.append(Mistake(photo[row["photo"]].read(), question, named, expected or "nobody", similarity, boxes))
     return found
 
 
@@ -210,14 +208,14 @@ def _is_right(row: Mapping[str, Any]) -> bool:
     return not _wrong(row) and _right(row) == len(row["concepts"])
 
 
-def _sureness(row: Mapping[str, Any]) -> float:
-    """Return the similarity of the surest wrong name, -1 where somebody is only missing."""
+def _wrong_similarity(row: Mapping[str, Any]) -> float:
+    """Return the highest similarity of a wrong name, -1 if names are only missing."""
     wrong = set(row["named"]) - set(row["concepts"]) - set(row["others"])
     return max((row["similarity"][name] for name in wrong), default=-1.0)
 
 
-def overlap(a: Box, b: Box) -> float:
-    """Return the intersection of two boxes over their union."""
+def iou(a: Box, b: Box) -> float:
+    """Return the intersection over union of two boxes."""
     across = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
     down = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     both = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)) - across * down
@@ -225,20 +223,20 @@ def overlap(a: Box, b: Box) -> float:
 
 
 def score(answers: Iterable[dict[str, Any]]) -> Report:
-    """Count who is named in answers, each with its `task`, `photo`, `concepts`, `others` and `named`.
+    """Compute figures of rows with their `task`, `photo`, `concepts`, `others` and `named`.
 
-    `named` is the mean fraction of an item's concepts that are named, `all_named` the share of items with every one;
+    `named` is the mean fraction of an item's concepts that are named, `all_named` the share of items with all of them;
     `recall`, `precision` and `f1` count names over all items, `f1_of_N` over those with N concepts; `too_many` is the
-    share of items with a name that does not belong. Items with nobody in them count for `false_names` alone. The same
-    with `top_n_` when the number of concepts was told and there was no threshold, with `caption_` for captions.
+    share of items with a wrong name. Items without concepts count for `false_names` only. The same with `top_n_` if the
+    number of concepts was given and there was no threshold, and with `caption_` for captions.
     """
     report = Report(answers=list(answers))
     for task, prefix in PREFIX.items():
         rows = [answer for answer in report.answers if answer["task"] == task]
-        there = [row for row in rows if row["concepts"]]
+        filled = [row for row in rows if row["concepts"]]
         empty = [row for row in rows if not row["concepts"]]
-        if there:
-            _measure(report, prefix, there)
+        if filled:
+            _measure(report, prefix, filled)
         if empty:
             report.measure(f"{prefix}false_names", [r["photo"] for r in empty], [[bool(_wrong(r)), 1] for r in empty])
     items = [answer for answer in report.answers if answer["task"] == FOUND]
@@ -252,13 +250,13 @@ def _measure(report: Report, prefix: str, rows: Sequence[dict[str, Any]]) -> Non
     counts = [[_right(row), len(row["concepts"]), _right(row) + _wrong(row)] for row in rows]
     report.measure(f"{prefix}named", photo, [[right / targets, 1] for right, targets, _ in counts])
     report.measure(f"{prefix}all_named", photo, [[right == targets, 1] for right, targets, _ in counts])
-    report.measure(f"{prefix}f1", photo, counts, _f1)
-    report.measure(f"{prefix}recall", photo, counts, lambda sums: np.asarray(sums[0] / sums[1]))
-    report.measure(f"{prefix}precision", photo, counts, lambda sums: np.asarray(sums[0] / sums[2]))
+    report.measure(f"{prefix}f1", photo, counts, f1)
+    report.measure(f"{prefix}recall", photo, counts)
+    report.measure(f"{prefix}precision", photo, counts, precision)
     report.measure(f"{prefix}too_many", photo, [[_wrong(row) > 0, 1] for row in rows])
     for size in sorted({targets for _, targets, _ in counts}):
         some = [(at, count) for at, count in zip(photo, counts, strict=True) if count[1] == size]
-        report.measure(f"{prefix}f1_of_{size}", [at for at, _ in some], [count for _, count in some], _f1)
+        report.measure(f"{prefix}f1_of_{size}", [at for at, _ in some], [count for _, count in some], f1)
     overlaps = [(row["photo"], value) for row in rows for value in row.get("iou", {}).values()]
     if overlaps:
         report.measure(f"{prefix}iou", [at for at, _ in overlaps], [[value, 1] for _, value in overlaps])
@@ -270,8 +268,3 @@ def _right(row: Mapping[str, Any]) -> int:
 
 def _wrong(row: Mapping[str, Any]) -> int:
     return len(set(row["named"]) - set(row["concepts"]) - set(row["others"]))
-
-
-def _f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    right, targets, said = sums
-    return np.asarray(2 * right / (targets + said))

@@ -1,7 +1,7 @@
-"""Published figures of each protocol, and the table that puts ours beside them.
+"""Published figures of each protocol, and the table that compares ours with them.
 
-Figures are shares, 0..1, as read in the papers' tables, none run here. They were made with other models, photos and
-hardware: they say what to expect of equal work, not who is better.
+Figures are shares, 0..1, from the papers' tables. They come from other models, photos and hardware, so they tell what
+to expect of comparable work, not who is better.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from personal.evaluate.asking import Report
+from personal.evaluate.report import Report
 
 RAP = "Hao et al., CVPR 2025, arXiv 2410.13360"
 R2P = "Das et al., ICCV 2025, arXiv 2503.18623"
@@ -19,7 +19,7 @@ REPIC = "Oh et al., NeurIPS 2025, arXiv 2506.18369"
 
 @dataclass(frozen=True)
 class Published:
-    """A line of a paper's table: figures by our column, and under which settings."""
+    """A line of a paper's table: figures by our column, and their setting."""
 
     system: str
     figures: Mapping[str, float]
@@ -29,10 +29,10 @@ class Published:
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a protocol's table shows.
+    """The table of a protocol.
 
-    `columns` map a heading to one of our figures. `others` are rows of our own run besides the first, the same headings
-    to other figures. `stricter` says where we count more strictly than those who published.
+    `columns` map headings to our figures, `others` are further rows of our run with other figures under the same
+    headings, and `stricter` tells where we count more strictly than the papers.
     """
 
     title: str
@@ -130,8 +130,8 @@ PROTOCOLS = {
 }
 
 
-def beside(protocol: str, report: Report, settings: Mapping[str, Any]) -> str:
-    """Write a report as Markdown: its figures with intervals, its baselines and what is published, and its settings."""
+def comparison(protocol: str, report: Report, settings: Mapping[str, Any]) -> str:
+    """Return a report as Markdown: its figures with intervals, baselines, published figures, and settings."""
     known = PROTOCOLS.get(protocol) or Protocol(protocol.capitalize(), {}, "")
     headings = list(dict.fromkeys([*known.columns, *(name for row in known.published for name in row.figures)]))
     rows = [("**this run**", _cells(report, known.columns), _setting(settings), "")]
@@ -160,7 +160,7 @@ def beside(protocol: str, report: Report, settings: Mapping[str, Any]) -> str:
 
 
 def _setting(settings: Mapping[str, Any]) -> str:
-    """Say in a cell what matters most of how a run was made; all of it stands below the table."""
+    """Return the most important settings of a run for a cell; all of them are below the table."""
     said = [str(settings[name]) for name in ("answered_by", "model") if settings.get(name)][:1]
     if "no_names" in settings:
         said.append("identification" if settings["no_names"] else "verification")
@@ -169,7 +169,7 @@ def _setting(settings: Mapping[str, Any]) -> str:
 
 
 def _cells(report: Report, columns: Mapping[str, str]) -> dict[str, str]:
-    """Tell a row's figures by heading; empty where the report has none of them."""
+    """Return a row's figures by heading, empty if the report has none of them."""
     return {heading: _shown(report, name) for heading, name in columns.items() if report.figures.get(name) is not None}
 
 
@@ -186,5 +186,5 @@ def _row(cells: list[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Keep a cell on its line and a name in angle brackets from being read as HTML."""
+    """Escape a cell: no line breaks, bars or HTML tags."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "\\<")

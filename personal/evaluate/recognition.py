@@ -1,7 +1,7 @@
 """Recognition: every query photo × every concept, "Is <name> in this photo?" (Yo'LLaVA, Nguyen et al., NeurIPS 2024).
 
-Weighted accuracy is the mean of the accuracies over the pairs that belong together and over all others. Stricter than
-Yo'LLaVA's script, which drops them: answers that are neither yes nor no are wrong.
+Weighted accuracy is the mean of the accuracies over positive and over negative pairs. Stricter than Yo'LLaVA's script,
+which drops them: answers that are neither yes nor no are wrong.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from personal.concepts import Photo
-from personal.evaluate.asking import CACHED, Question, Report, Watch, mistaken, register, replies, unwatched
+from personal.evaluate.asking import CACHED, Question, Watch, register, replies, to_mistake, unwatched
 from personal.evaluate.identify import draw
 from personal.evaluate.journal import Journal, Reply
-from personal.evaluate.sheet import Mistake
+from personal.evaluate.mistakes import Mistake
+from personal.evaluate.report import Report, share
 
 if TYPE_CHECKING:
     from personal.assistant import Assistant
@@ -35,15 +34,15 @@ def recognition(
     journal: Journal | None = None,
     watch: Watch = unwatched,
 ) -> Report:
-    """Ask about every pair of every seed. With `names` the named concept is looked up: verification.
+    """Ask about every pair of every seed: verification, or identification without `names`.
 
-    Without, concepts come from the pixels alone: identification. Beside it stand the same questions asked without their
-    photos, and what always saying yes or no gives.
+    In verification the named concept is looked up; in identification concepts come from the pixels alone. The baselines
+    are the same questions without their photos, always yes, and always no.
     """
     journal = journal or Journal()
     assistant.retriever.cache_size = min(folder.size, CACHED)
     answers: list[dict[str, Any]] = []
-    blind: list[Reply] = []
+    text_only: list[Reply] = []
     photos: list[Photo] = []
     for seed in range(seeds):
         owner = f"seed-{seed}"
@@ -59,14 +58,14 @@ def recognition(
             photos.append(photo)
         hidden = (Question(owner, texts[name], None, names) for name in watch(list(texts), "without photos"))
         said = dict(zip(texts, replies(assistant, hidden, journal), strict=True))
-        blind += [said[name] for *_, name in asked]
+        text_only += [said[name] for *_, name in asked]
     report = score(answers)
     report.notes = list(folder.notes)
     report.mistakes = [
         _mistake(answer, photo) for answer, photo in zip(report.answers, photos, strict=True) if not answer["right"]
     ]
     report.baselines = {
-        "text_only": score([{**answer, **reply} for answer, reply in zip(answers, blind, strict=True)]),
+        "text_only": score([{**answer, **reply} for answer, reply in zip(answers, text_only, strict=True)]),
         "always_yes": score([{**answer, "answer": "Yes."} for answer in answers]),
         "always_no": score([{**answer, "answer": "No."} for answer in answers]),
     }
@@ -74,8 +73,8 @@ def recognition(
 
 
 def _mistake(answer: dict[str, Any], photo: Photo) -> Mistake:
-    right = "yes" if answer["there"] else f"no: it is of <{answer['of']}>"
-    return mistaken(answer, photo, QUESTION.format(tag=f"<{answer['concept']}>"), right, {answer["concept"]})
+    expected = "yes" if answer["there"] else f"no: it is of <{answer['of']}>"
+    return to_mistake(answer, photo, QUESTION.format(tag=f"<{answer['concept']}>"), expected, {answer["concept"]})
 
 
 def score(answers: Sequence[dict[str, Any]]) -> Report:
@@ -84,16 +83,16 @@ def score(answers: Sequence[dict[str, Any]]) -> Report:
     report = Report(answers=judged)
     photos = [answer["photo"] for answer in judged]
     counts = [_count(answer["there"], answer["right"]) for answer in judged]
-    report.measure("weighted", photos, counts, lambda sums: (sums[0] / sums[1] + sums[2] / sums[3]) / 2)
-    report.measure("positive", photos, counts, lambda sums: np.asarray(sums[0] / sums[1]))
-    report.measure("negative", photos, counts, lambda sums: np.asarray(sums[2] / sums[3]))
+    report.measure("weighted", photos, counts, lambda sums: (share(sums) + share(sums[2:])) / 2)
+    report.measure("positive", photos, counts)
+    report.measure("negative", photos, counts, lambda sums: share(sums[2:]))
     report.figures["neither"] = sum(yes_or_no(answer["answer"]) is None for answer in judged)
     report.figures["questions"] = len(judged)
     return report
 
 
 def yes_or_no(text: str) -> bool | None:
-    """Read an answer's first word: True for yes, False for no, None for anything else."""
+    """Return whether an answer's first word is yes or no, None for anything else."""
     first = re.search(r"\w+", text)
     return {"yes": True, "no": False}.get(first[0].casefold()) if first else None
 

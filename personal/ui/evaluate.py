@@ -14,7 +14,7 @@ import gradio as gr
 from personal.concepts import Concept, Photo, Progress
 from personal.crops import data_url
 from personal.errors import PersonalError
-from personal.evaluate.own import OUTCOMES, Checked, Tried, check
+from personal.evaluate.leave_one_out import OUTCOMES, CheckedView, CheckResult, check
 from personal.ui import render
 from personal.ui.desk import Desk, Screen, html, words
 from personal.ui.sessions import Session
@@ -170,10 +170,10 @@ def lacking(concepts: Sequence[Concept]) -> str:
     return ""
 
 
-def verdict(found: Checked, picture: Picture) -> str:
+def verdict(found: CheckResult, picture: Picture) -> str:
     """What came of a check, in words and pictures."""
-    every = {one.concept.id: one.concept for one in found.tried}
-    every |= {one.best.concept.id: one.best.concept for one in found.tried if one.outcome == "wrong"}
+    every = {one.concept.id: one.concept for one in found.views}
+    every |= {one.best.concept.id: one.best.concept for one in found.views if one.outcome == "wrong"}
     colours = {concept_id: number % 8 for number, concept_id in enumerate(every)}
     return (
         f'<section class="verdict">{_summary(found)}{_mistakes(found, colours, picture)}'
@@ -181,15 +181,15 @@ def verdict(found: Checked, picture: Picture) -> str:
     )
 
 
-def _summary(found: Checked) -> str:
-    if not found.tried:
+def _summary(found: CheckResult) -> str:
+    if not found.views:
         said = "Stopped before the first photo." if found.stopped else "None of your photos could be looked at."
         return f'<p class="sum" role="status">{said}</p>'
-    stopped = f'<p class="note">Stopped after {len(found.tried)} of {found.total} photos.</p>' if found.stopped else ""
-    missed = 0 if found.stopped else found.total - len(found.tried)
+    stopped = f'<p class="note">Stopped after {len(found.views)} of {found.total} photos.</p>' if found.stopped else ""
+    missed = 0 if found.stopped else found.total - len(found.views)
     if missed:
         stopped = f'<p class="note">{render.plural(missed, "photo")} could not be looked at.</p>'
-    outcomes = Counter(one.outcome for one in found.tried)
+    outcomes = Counter(one.outcome for one in found.views)
     parts = "".join(f'<i class="{name}" style="flex-grow:{outcomes[name]}"></i>' for name in OUTCOMES if outcomes[name])
     return (
         f'<p class="sum" role="status">{summary(found)}</p><div class="shares" aria-hidden="true">{parts}</div>'
@@ -199,9 +199,9 @@ def _summary(found: Checked) -> str:
     )
 
 
-def summary(found: Checked) -> str:
+def summary(found: CheckResult) -> str:
     """Say in a sentence how many photos get the right name, a wrong one, none."""
-    total = len(found.tried)
+    total = len(found.views)
     right, wrong, silent = (found.count(outcome) for outcome in OUTCOMES)
     if right == total:
         return f"All {total} photos get the right name." if total > 1 else "The photo gets the right name."
@@ -210,8 +210,8 @@ def summary(found: Checked) -> str:
     return f"Of {render.plural(total, 'photo')} {', '.join(parts[:-1])} and {parts[-1]}."
 
 
-def _mistakes(found: Checked, colours: dict[str, int], picture: Picture) -> str:
-    mistaken = found.mistaken
+def _mistakes(found: CheckResult, colours: dict[str, int], picture: Picture) -> str:
+    mistaken = found.mistakes
     if not mistaken:
         return ""
     rows = "".join(_mistake(one, times, colours, picture) for one, times in mistaken[:PAIRS])
@@ -220,7 +220,7 @@ def _mistakes(found: Checked, colours: dict[str, int], picture: Picture) -> str:
     return f'<h3>What would help</h3><ul class="pairs">{rows}</ul>{more}'
 
 
-def _mistake(one: Tried, times: int, colours: dict[str, int], picture: Picture) -> str:
+def _mistake(one: CheckedView, times: int, colours: dict[str, int], picture: Picture) -> str:
     """One photo beside the one that it was taken for, or that it was not like enough, and what to do."""
     wrong = one.outcome == "wrong"
     beside = one.best if wrong else one.own
@@ -250,7 +250,7 @@ def _figure(photo: Photo, words: str) -> str:
     return f'<figure><img src="{data_url(photo, 360)}" alt=""><figcaption dir="auto">{words}</figcaption></figure>'
 
 
-def _table(found: Checked, every: dict[str, Concept], picture: Picture) -> str:
+def _table(found: CheckResult, every: dict[str, Concept], picture: Picture) -> str:
     """Whose photos get which name: a row a concept, a column a name."""
     confusion = found.confusion
     astray = {concept_id for truth, said in confusion if said != truth for concept_id in (truth, said) if concept_id}
@@ -258,7 +258,7 @@ def _table(found: Checked, every: dict[str, Concept], picture: Picture) -> str:
     shown = [concept for concept in shown if len(every) <= TABLE or concept.id in astray]
     if not shown:
         return ""
-    tried = Counter(one.concept.id for one in found.tried)
+    tried = Counter(one.concept.id for one in found.views)
     faces = {concept.id: _face(concept, picture) for concept in shown}
     columns: list[tuple[str | None, str, str]] = [(concept.id, faces[concept.id], concept.name) for concept in shown]
     if any(said is None for _, said in confusion):

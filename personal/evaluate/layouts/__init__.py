@@ -1,8 +1,8 @@
-"""Published datasets in the folders as they are released, read into one shape (`shape.Dataset`).
+"""Published datasets in the folders as they are released, read into one `shape.Dataset`.
 
 `folders.py` reads the layouts that are folders of photos, `databases.py` those with a json of concepts, `annotated.py`
-those with searches; `identified.py` gives any to the protocols about one concept a photo. A reader says what of its
-layout was not verified.
+those with searches; `preparing.py` draws references and queries; `identified.py` serves the protocols about one concept
+a photo. A reader's docstring tells what of its layout was not verified.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from pathlib import Path
 
 from personal.errors import PersonalError
 from personal.evaluate.layouts import annotated, databases, folders
-from personal.evaluate.layouts.shape import Dataset, Deal, Query, Question, Search, Subject, deal, photos, usable
+from personal.evaluate.layouts.preparing import Deal, deal, photos_of, usable
+from personal.evaluate.layouts.shape import Dataset, Query, Question, Search, Subject
 
-__all__ = ["Dataset", "Deal", "Query", "Question", "Search", "Subject", "deal", "detect", "photos", "read", "usable"]
+__all__ = ["Dataset", "Deal", "Query", "Question", "Search", "Subject", "deal", "detect", "photos_of", "read", "usable"]
 
 _KNOWN: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Dataset], str]] = {
     "repic": (databases.is_repic, databases.repic, "a json of RePIC's query_tot/ beside its database_tot/"),
@@ -31,11 +32,11 @@ _KNOWN: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Dataset], str]]
     "myvlm": (folders.is_myvlm, folders.myvlm, "<concept>/ with photos and captions.json"),
     "dreambooth": (folders.is_dreambooth, folders.dreambooth, "two or more folders of photos, one for each concept"),
 }
-"""Layouts from the most telling to the plainest: how to tell them, how to read them, what they need, in words."""
+"""Layouts from the most specific to the plainest: how to detect and read them, and what they need, in words."""
 
 
 def detect(folder: Path) -> str:
-    """Tell which layout a folder (or RePIC's json) has. Raises PersonalError, which lists what was looked for."""
+    """Return the layout of a folder, or of RePIC's json. Raises PersonalError, which lists what was looked for."""
     for name, (fits, _, _) in _KNOWN.items():
         if fits(folder):
             return name
@@ -46,7 +47,7 @@ def detect(folder: Path) -> str:
 
 
 def read(folder: Path) -> Dataset:
-    """Read a dataset of any layout; no photo is opened yet. Raises PersonalError."""
+    """Read a dataset of any layout without opening its photos. Raises PersonalError."""
     try:
         layout = detect(folder)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A dataset of any layout for the protocols about one concept a photo; `evaluate.multi` has those of several."""
+"""A dataset of any layout for the protocols about one concept a photo; for several see `evaluate.multi`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 from personal.errors import PersonalError
 from personal.evaluate.asking import Watch, unwatched
 from personal.evaluate.identify import Drawn, Folder
-from personal.evaluate.layouts import read
-from personal.evaluate.layouts.shape import Dataset, photos, usable
+from personal.evaluate.layouts import Dataset, photos_of, read, usable
 from personal.images import read_photo
 
 
@@ -30,7 +29,7 @@ def as_folder(dataset: Dataset, references: int) -> Folder:
             (name,), photo = query.concepts, read_photo(query.path)
             shown[name].append(photo)
             files[photo.sha256] = dataset.file(query.path)
-    known = photos({subject.name: subject.references for subject in dataset.subjects}) if dataset.split else shown
+    known = photos_of({subject.name: subject.references for subject in dataset.subjects}) if dataset.split else shown
     pools = {name: pool for name, pool in known.items() if pool and (dataset.split or len(pool) > references)}
     if len(pools) < 2 or not any(shown.values()):
         raise PersonalError(f"{dataset.folder} has no two concepts with photos of them alone, which this asks about.")

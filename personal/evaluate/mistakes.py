@@ -1,4 +1,4 @@
-"""The sheet of the worst mistakes: one picture of photos, what was asked of them, what was said, and what is right."""
+"""Mistakes, and the sheet of the worst: photos with the question, the answer and what was expected."""
 
 from __future__ import annotations
 
@@ -16,50 +16,46 @@ if TYPE_CHECKING:
     from PIL import Image
     from PIL.ImageFont import FreeTypeFont
 
-MOST = 24
+MAX_MISTAKES = 24
 COLUMNS = 6
 SIDE = 260
-"""Pixels of a photo on the sheet, at most; a cell is as wide."""
-LINE, LINES, GAP = 17, 8, 14
-"""Pixels of a line of text, lines below a photo at most, pixels between cells."""
+"""Pixels of a photo's longer side on the sheet, and of a cell's width."""
+LINE, MAX_LINES, GAP = 17, 8, 14
+"""Pixels of a line of text, lines below a photo, pixels between cells."""
 INK, PAPER, WRONG, RIGHT = "#1c1917", "#ffffff", "#b91c1c", "#15803d"
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong answer: `sure` is the similarity it rests on, None where it rests on none; `boxes` where it saw whom.
-
-    `times` is how often it was made. Without a photo the words stand alone.
-    """
+    """A wrong answer, the `similarity` it rests on if any, the `boxes` of those it saw, and how often it was made."""
 
     photo: Photo | None
-    asked: str
-    said: str
-    right: str
-    sure: float | None = None
+    question: str
+    answer: str
+    expected: str
+    similarity: float | None = None
     boxes: tuple[tuple[Box, str], ...] = ()
     times: int = 1
 
 
-def worst(mistakes: Sequence[Mistake], most: int = MOST) -> list[Mistake]:
-    """Choose the mistakes to be shown, the surest first, then those that rest on nothing, in their order.
+def worst(mistakes: Sequence[Mistake], count: int = MAX_MISTAKES) -> list[Mistake]:
+    """Return the mistakes of the highest similarity, then those without one, in their order.
 
-    One that was made again, on the same photo in the same words, is shown once, as it was when it was surest.
+    A mistake repeated on the same photo in the same words comes once, with its highest similarity.
     """
     found: dict[tuple[str, str, str, str], Mistake] = {}
     for mistake in mistakes:
-        key = (mistake.photo.sha256 if mistake.photo else "", mistake.asked, mistake.said, mistake.right)
+        key = (mistake.photo.sha256 if mistake.photo else "", mistake.question, mistake.answer, mistake.expected)
         known = found.get(key)
         if known is None:
             found[key] = mistake
         else:
-            surer = max(known, mistake, key=_sure)
-            found[key] = replace(surer, times=known.times + mistake.times)
-    return sorted(found.values(), key=_sure, reverse=True)[:most]
+            found[key] = replace(max(known, mistake, key=_similarity), times=known.times + mistake.times)
+    return sorted(found.values(), key=_similarity, reverse=True)[:count]
 
 
 def draw_sheet(mistakes: Sequence[Mistake], path: Path) -> None:
-    """Write a PNG of the worst mistakes, row by row, the surest first. There must be one."""
+    """Write a PNG of the worst mistakes, of which there must be one, row by row."""
     from PIL import Image
 
     cells = [_cell(mistake) for mistake in worst(mistakes)]
@@ -78,7 +74,7 @@ def draw_sheet(mistakes: Sequence[Mistake], path: Path) -> None:
 def _cell(mistake: Mistake) -> Image.Image:
     from PIL import Image, ImageDraw
 
-    paper = Image.new("RGB", (SIDE, SIDE + LINES * LINE), PAPER)
+    paper = Image.new("RGB", (SIDE, SIDE + MAX_LINES * LINE), PAPER)
     height = 0
     if mistake.photo:
         short, long = sorted((mistake.photo.width, mistake.photo.height))
@@ -88,24 +84,24 @@ def _cell(mistake: Mistake) -> Image.Image:
         paper.paste(shown, ((SIDE - shown.width) // 2, SIDE - shown.height))
         height = SIDE + 4
     draw, font = ImageDraw.Draw(paper), _font()
-    sure = "" if mistake.sure is None else f" ({mistake.sure:.2f})"
+    similarity = "" if mistake.similarity is None else f" ({mistake.similarity:.2f})"
     times = "" if mistake.times == 1 else f", {mistake.times} times"
-    for text, colour, most in (
-        (mistake.asked, INK, 3),
-        (f"said: {mistake.said or '(nothing)'}{sure}{times}", WRONG, 3),
-        (f"right: {mistake.right}", RIGHT, 2),
+    for text, colour, lines in (
+        (mistake.question, INK, 3),
+        (f"said: {mistake.answer or '(nothing)'}{similarity}{times}", WRONG, 3),
+        (f"right: {mistake.expected}", RIGHT, 2),
     ):
-        for line in _wrapped(text, font, most):
+        for line in _wrapped(text, font, lines):
             draw.text((0, height), line, fill=colour, font=font)
             height += LINE
     return paper.crop((0, 0, SIDE, height))
 
 
-def _wrapped(text: str, font: FreeTypeFont, most: int) -> list[str]:
-    """Break a text into at most so many lines of the cell's width, anywhere where there is no blank."""
+def _wrapped(text: str, font: FreeTypeFont, max_lines: int) -> list[str]:
+    """Break a text into lines of the cell's width, at spaces if there are any."""
     lines: list[str] = []
     rest = " ".join(text.split())
-    while rest and len(lines) < most:
+    while rest and len(lines) < max_lines:
         fits = min(len(rest), SIDE // 3)
         while font.getlength(rest[:fits]) > SIDE:
             fits -= 1
@@ -120,12 +116,12 @@ def _wrapped(text: str, font: FreeTypeFont, most: int) -> list[str]:
 
 @cache
 def _font() -> FreeTypeFont:
-    """Open the font that comes with matplotlib: it has Greek, Hebrew, Georgian and more, Pillow's own has not."""
+    """Load matplotlib's font, which has Greek, Hebrew, Georgian and more, unlike Pillow's own."""
     import matplotlib
     from PIL import ImageFont
 
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), 13)
 
 
-def _sure(mistake: Mistake) -> float:
-    return float("-inf") if mistake.sure is None else mistake.sure
+def _similarity(mistake: Mistake) -> float:
+    return float("-inf") if mistake.similarity is None else mistake.similarity

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from personal.concepts import Preferences, Progress
-from personal.evaluate.own import Checked, check
+from personal.evaluate.leave_one_out import CheckResult, check
 from tests.conftest import BLUE, GREEN, RED, picture
 
 ME = "me"
@@ -17,7 +17,7 @@ ME = "me"
 def checked(assistant, owner=ME, **more):
     *steps, last = check(assistant, owner, **more)
     assert all(isinstance(step, Progress) for step in steps)
-    assert isinstance(last, Checked)
+    assert isinstance(last, CheckResult)
     return last
 
 
@@ -38,9 +38,9 @@ def test_concepts_that_tell_apart_all_get_their_right_names(assistant):
     remember(assistant, "leaf", GREEN, near(GREEN, 3))
     found = checked(assistant)
     assert [found.count(outcome) for outcome in ("right", "wrong", "silent")] == [5, 0, 0]
-    assert found.mistaken == []
+    assert found.mistakes == []
     assert (found.total, found.stopped, found.single) == (5, False, ())
-    assert all(one.best.view != one.photo.sha256 for one in found.tried)
+    assert all(one.best.view != one.photo.sha256 for one in found.views)
 
 
 def test_a_view_that_is_anothers_like_is_told_with_both_and_how_often(assistant):
@@ -49,14 +49,14 @@ def test_a_view_that_is_anothers_like_is_told_with_both_and_how_often(assistant)
     assistant.library.prefer(ME, Preferences(threshold=0.9))
     found = checked(assistant)
     assert found.count("wrong") >= 1
-    (worst, times), *_ = found.mistaken
+    (worst, times), *_ = found.mistakes
     assert worst.outcome == "wrong"
     assert {worst.concept.id, worst.best.concept.id} == {cherry.id, sea.id}
     assert times == found.confusion[worst.concept.id, worst.best.concept.id]
     assert worst.best.view in {view.sha256 for view in worst.best.concept.views}
     assert worst.own is not None
     assert worst.own.similarity <= worst.best.similarity
-    assert sum(found.confusion.values()) == len(found.tried) == 7
+    assert sum(found.confusion.values()) == len(found.views) == 7
 
 
 def test_a_view_unlike_everything_gets_no_name_at_the_owners_own_threshold(assistant):
@@ -64,7 +64,7 @@ def test_a_view_unlike_everything_gets_no_name_at_the_owners_own_threshold(assis
     remember(assistant, "leaf", GREEN, near(GREEN, 3))
     found = checked(assistant)
     assert found.confusion[cherry.id, None] == 1
-    ((silent, times),) = found.mistaken
+    ((silent, times),) = found.mistakes
     assert (silent.outcome, times) == ("silent", 1)
     assistant.library.prefer(ME, Preferences(threshold=-1.0))
     assert checked(assistant).count("silent") == 0
@@ -76,7 +76,7 @@ def test_what_has_one_photo_only_is_not_tried_but_can_be_mistaken_for(assistant)
     found = checked(assistant)
     assert [concept.name for concept in found.single] == ["sea"]
     assert found.total == 2
-    assert found.mistaken[0][0].best.concept.id == lone.id
+    assert found.mistakes[0][0].best.concept.id == lone.id
 
 
 def test_nothing_is_written_and_nobody_elses_counts(assistant, tmp_path):
@@ -84,10 +84,10 @@ def test_nothing_is_written_and_nobody_elses_counts(assistant, tmp_path):
     remember(assistant, "crimson", RED, near(RED, 3), owner="another")
     before, vectors = files(tmp_path), assistant.index.views(ME)
     found = checked(assistant)
-    assert {one.best.concept.name for one in found.tried} == {"cherry"}
+    assert {one.best.concept.name for one in found.views} == {"cherry"}
     assert before
     assert (files(tmp_path), assistant.index.views(ME)) == (before, vectors)
-    assert checked(assistant, "nobody") == Checked((), (), 0)
+    assert checked(assistant, "nobody") == CheckResult((), (), 0)
 
 
 def test_it_stops_when_told_to_and_tells_of_each_concept_first(assistant):
@@ -102,7 +102,7 @@ def test_it_stops_when_told_to_and_tells_of_each_concept_first(assistant):
     stop.set()
     *_, found = steps
     assert found.stopped
-    assert [one.concept.name for one in found.tried] == [*names, "cherry"]
+    assert [one.concept.name for one in found.views] == [*names, "cherry"]
     assert found.total == 9
 
 
@@ -118,7 +118,7 @@ def test_what_is_damaged_or_forgotten_meanwhile_is_passed_over(assistant, tmp_pa
         (view,) = (tmp_path / "data").rglob(f"{cherry.views[1].sha256}.jpg")
         view.write_bytes(b"torn")
     *_, found = steps
-    assert found.count("right") == len(found.tried) == (2 if harm == "forgotten" else 3)
+    assert found.count("right") == len(found.views) == (2 if harm == "forgotten" else 3)
     assert found.total == 4
 
 
@@ -132,4 +132,4 @@ def test_a_photo_whose_name_would_only_be_asked_about_counts_as_silent(assistant
 
     monkeypatch.setattr(assistant.retriever, "rank", unsure)
     found = checked(assistant)
-    assert {one.concept.name: one.outcome for one in found.tried} == {"cherry": "silent", "leaf": "right"}
+    assert {one.concept.name: one.outcome for one in found.views} == {"cherry": "silent", "leaf": "right"}

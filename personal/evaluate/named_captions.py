@@ -1,8 +1,8 @@
-"""Captions of photos with registered concepts: are they called by their names, and nobody else by them?
+"""Captions of photos with registered concepts: do they name these, and nobody else?
 
-RAP's captioning protocol (Hao et al., CVPR 2025) as RePIC counts it, retrieval on: names and photos are registered and
-nothing else, the question names nobody. Stricter than RePIC's scorer: a wrong name costs precision beside a right one
-too. Photos without a registered concept are counted apart, as false names.
+RAP's captioning protocol (Hao et al., CVPR 2025) as RePIC counts it, retrieval on: only names and photos are
+registered, and the question names nobody. Stricter than RePIC's scorer: a wrong name costs precision also beside a
+right one. Names in photos without a registered concept are counted separately, as false names.
 """
 
 from __future__ import annotations
@@ -10,26 +10,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from personal.concepts import Photo
 from personal.data.templates import CAPTION_REQUEST
 from personal.errors import PersonalError
-from personal.evaluate.asking import CACHED, Question, Report, Watch, mistaken, register, replies, unwatched
+from personal.evaluate.asking import CACHED, Question, Watch, register, replies, to_mistake, unwatched
 from personal.evaluate.identify import draw
 from personal.evaluate.journal import Journal
-from personal.evaluate.sheet import Mistake
+from personal.evaluate.mistakes import Mistake
+from personal.evaluate.report import Report, f1, precision
 
 if TYPE_CHECKING:
     from personal.assistant import Assistant
     from personal.evaluate.identify import Folder
 
 REGISTERED, UNREGISTERED, STRANGERS = "registered", "unregistered", "strangers"
-"""Where a photo comes from: a registered concept's folder, one left out, another collection."""
+"""Sources of photos: a registered concept's folder, one left out, another collection."""
 
 
-def naming(
+def named_captions(
     assistant: Assistant,
     folder: Folder,
     *,
@@ -40,9 +38,9 @@ def naming(
     journal: Journal | None = None,
     watch: Watch = unwatched,
 ) -> Report:
-    """Caption every query of every seed; `strangers`, (file, photo), are shared out among the seeds.
+    """Caption every query of every seed; `strangers`, (file, photo), are divided among the seeds.
 
-    Raises PersonalError where `unregistered` leaves nobody to register.
+    Raises PersonalError if `unregistered` leaves nobody to register.
     """
     if unregistered >= len(folder.photos):
         raise PersonalError(
@@ -66,10 +64,10 @@ def naming(
         for (source, file, name, photo), reply in zip(asked, replies(assistant, questions, journal), strict=True):
             named = [other for other, concept in concepts.items() if concept.tag in reply["answer"]]
             answers.append({"seed": seed, "source": source, "photo": file, "concept": name, **reply, "named": named})
-            right = {name} if source == REGISTERED else set()
-            if set(named) != right:
-                words = f"<{name}> and no other" if right else "nobody is named"
-                mistakes.append(mistaken(reply, photo, CAPTION_REQUEST, words, set(named) - right))
+            expected = {name} if source == REGISTERED else set()
+            if set(named) != expected:
+                words = f"<{name}> and no other" if expected else "nobody is named"
+                mistakes.append(to_mistake(reply, photo, CAPTION_REQUEST, words, set(named) - expected))
     report = score(answers)
     report.notes = list(folder.notes)
     report.mistakes = mistakes
@@ -77,18 +75,18 @@ def naming(
 
 
 def score(answers: Sequence[dict[str, Any]]) -> Report:
-    """Count names: recall, precision and F1 over photos of registered concepts, false names over all others.
+    """Compute recall, precision and F1 over photos of registered concepts, and false names over all others.
 
-    An answer has its `source`, `photo`, `concept`, and the registered names that are `named` in it. Nothing named
-    leaves precision None.
+    An answer has its `source`, `photo`, `concept`, and the registered names that are `named` in it. If nothing is
+    named precision is None.
     """
     report = Report(answers=list(answers))
     known = [answer for answer in answers if answer["source"] == REGISTERED]
     photos = [answer["photo"] for answer in known]
     counts = [[answer["concept"] in answer["named"], 1, len(answer["named"])] for answer in known]
-    report.measure("f1", photos, counts, _f1)
-    report.measure("recall", photos, counts, lambda sums: np.asarray(sums[0] / sums[1]))
-    report.measure("precision", photos, counts, lambda sums: np.asarray(sums[0] / sums[2]))
+    report.measure("f1", photos, counts, f1)
+    report.measure("recall", photos, counts)
+    report.measure("precision", photos, counts, precision)
     report.figures["captions"] = len(known)
     for name, sources in (
         ("false_names", (UNREGISTERED, STRANGERS)),
@@ -99,8 +97,3 @@ def score(answers: Sequence[dict[str, Any]]) -> Report:
         report.measure(name, [a["photo"] for a in others], [[bool(a["named"]), 1] for a in others])
         report.figures[f"captions{name.removeprefix('false_names') or '_without'}"] = len(others)
     return report
-
-
-def _f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    right, targets, named = sums
-    return np.asarray(2 * right / (targets + named))

@@ -10,10 +10,10 @@ from PIL import Image, ImageDraw
 
 from personal.data.templates import CAPTION_REQUEST
 from personal.errors import PersonalError
-from personal.evaluate import naming, recognition
+from personal.evaluate import named_captions, recognition
 from personal.evaluate.__main__ import main
 from personal.evaluate.layouts.identified import read_folder
-from personal.evaluate.naming import REGISTERED, STRANGERS, UNREGISTERED
+from personal.evaluate.named_captions import REGISTERED, STRANGERS, UNREGISTERED
 from tests.conftest import GREY, Scripted, open_assistant, picture
 
 COLOURS = {"cherry": (220, 20, 20), "leaf": (20, 190, 30), "sea_1": (20, 30, 210), "night": (5, 5, 5)}
@@ -46,7 +46,7 @@ def asked(source, concept, *named, photo=None):
 
 
 def test_names_count_as_defined():
-    report = naming.score(
+    report = named_captions.score(
         [
             asked(REGISTERED, "bo", "bo", photo="1"),  # right
             asked(REGISTERED, "bo", "bo", "mo", photo="2"),  # right, and a wrong name beside it
@@ -71,14 +71,14 @@ def test_names_count_as_defined():
 
 
 def test_a_wrong_name_beside_the_right_one_costs_precision():
-    clean = naming.score([asked(REGISTERED, "bo", "bo")]).figures
-    beside = naming.score([asked(REGISTERED, "bo", "bo", "mo")]).figures
+    clean = named_captions.score([asked(REGISTERED, "bo", "bo")]).figures
+    beside = named_captions.score([asked(REGISTERED, "bo", "bo", "mo")]).figures
     assert (clean["precision"], beside["precision"]) == (1, 0.5)
     assert clean["f1"] > beside["f1"]
 
 
 def test_who_names_nobody_has_no_precision_and_no_f1():
-    figures = naming.score([asked(REGISTERED, "bo")]).figures
+    figures = named_captions.score([asked(REGISTERED, "bo")]).figures
     assert (figures["recall"], figures["precision"], figures["f1"]) == (0, None, 0)
     assert figures["false_names"] is None
 
@@ -86,7 +86,7 @@ def test_who_names_nobody_has_no_precision_and_no_f1():
 def test_who_says_what_retrieval_finds_is_right_and_silent_about_strangers(tmp_path, folder):
     generator = Namer()
     with open_assistant(tmp_path / "data", generator) as assistant:
-        report = naming.naming(
+        report = named_captions.named_captions(
             assistant,
             read_folder(folder, 2),
             references=2,
@@ -105,15 +105,15 @@ def test_who_says_what_retrieval_finds_is_right_and_silent_about_strangers(tmp_p
 
 def test_who_always_says_one_name_is_false_wherever_it_does_not_belong(tmp_path, folder):
     with open_assistant(tmp_path / "data", Scripted(("I see <cherry>.",))) as assistant:
-        report = naming.naming(assistant, read_folder(folder, 2), references=2, seeds=1)
+        report = named_captions.named_captions(assistant, read_folder(folder, 2), references=2, seeds=1)
         with pytest.raises(PersonalError, match="unregistered"):
-            naming.naming(assistant, read_folder(folder, 2), references=2, seeds=1, unregistered=4)
+            named_captions.named_captions(assistant, read_folder(folder, 2), references=2, seeds=1, unregistered=4)
     assert (report.figures["recall"], report.figures["precision"]) == (0.25, 0.25)
 
 
 def test_a_name_without_its_brackets_is_no_mention(tmp_path, folder):
     with open_assistant(tmp_path / "data", Scripted(("A cherry, a <leaf >, <Night>.",))) as assistant:
-        report = naming.naming(assistant, read_folder(folder, 2), references=2, seeds=1)
+        report = named_captions.named_captions(assistant, read_folder(folder, 2), references=2, seeds=1)
     assert report.figures["recall"] == 0
     assert all(answer["named"] == [] for answer in report.answers)
 
