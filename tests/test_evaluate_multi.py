@@ -128,8 +128,8 @@ def test_drawn_mosaics_are_tried_with_boxes_and_backgrounds_with_none(tmp_path):
     ]
     with open_assistant(tmp_path / "data", Namer()) as assistant:
         register(assistant, "me", {name: [photo(colour)] for name, colour in COLOURS.items()})
-        answers = list(multi.tried(assistant, "me", items, threshold=0.9))
-        strict = score(multi.tried(assistant, "me", items, threshold=1.5, captions=False)).figures
+        answers = list(multi.measure_items(assistant, "me", items, threshold=0.9))
+        strict = score(multi.measure_items(assistant, "me", items, threshold=1.5, captions=False)).figures
     report = score(answers)
     figures = report.figures
     assert (figures["named"], figures["all_named"], figures["f1"], figures["too_many"]) == (1, 1, 1, 0)
@@ -214,7 +214,7 @@ def test_a_photo_with_several_fours_is_looked_at_and_captioned_once(tmp_path):
     generator = Namer()
     with open_assistant(tmp_path / "data", generator) as assistant:
         register(assistant, "me", {name: [photo(colour)] for name, colour in COLOURS.items()})
-        figures = score(multi.tried(assistant, "me", items)).figures
+        figures = score(multi.measure_items(assistant, "me", items)).figures
     assert len(generator.asked) == 1
     assert (figures["named"], figures["precision"], figures["too_many"]) == (1, 1, 0)
     assert (figures["caption_named"], figures["caption_precision"]) == (1, 1)
