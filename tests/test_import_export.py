@@ -554,6 +554,13 @@ def test_names_in_utf_8_without_the_flag_are_read_as_they_are(tmp_path: Path, na
         ("Café Olé", "cp437", "code page 437"),
         ("Бобик", "cp866", "code page 866"),
         ("我的小黑", "cp950", "Big5"),
+        ("강아지", "euc-kr", "EUC-KR"),
+        ("우리 집 고양이", "euc-kr", "EUC-KR"),
+        ("콩이", "euc-kr", "EUC-KR"),
+        ("멍멍이", "cp949", "EUC-KR"),
+        ("狗", "gbk", "GBK"),
+        ("大黄和花花", "gbk", "GBK"),
+        ("点点", "gbk", "GBK"),
     ],
 )
 def test_names_in_another_encoding_are_guessed_with_a_warning(
@@ -653,6 +660,11 @@ HIDDEN = [
     "#recycle",
     "Recycler",
     "Recycle Bin",
+    "Papierkorb",
+    "Corbeille",
+    "FOUND.000",
+    "Network Trash Folder",
+    "Temporary Items",
     ".Trash-1000",
     "Thumbnails",
     "__MACOSX",
@@ -677,7 +689,15 @@ def test_a_systems_own_folder_is_no_concept_at_any_depth_and_is_said(tmp_path: P
 
 
 def test_what_file_managers_leave_is_passed_over_in_silence(tmp_path: Path) -> None:
-    junk = ["__MACOSX/bo/._1.jpg", "bo/.DS_Store", "bo/Thumbs.db", "DESKTOP.INI", "bo/._1.jpg", ".DS_Store"]
+    junk = [
+        "__MACOSX/bo/._1.jpg",
+        "bo/.DS_Store",
+        "bo/Thumbs.db",
+        "DESKTOP.INI",
+        "bo/._1.jpg",
+        ".DS_Store",
+        "bo/~$notes.docx",
+    ]
     files = {"bo/1.jpg": picture(1)} | dict.fromkeys(junk, b"junk")
     for source in (unpacked(tmp_path / "x", files), zipped(tmp_path / "x.zip", files)):
         [bo] = import_export.read(source)

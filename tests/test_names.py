@@ -213,4 +213,4 @@ def test_a_concept_that_was_copied_by_hand_is_not_two(older: Path) -> None:
     (copy / "concept.json").write_text(json.dumps({**record, "id": copy.name}), "utf-8")
     with Library(older) as library:
         assert len(library.concepts(ME)) == 2
-        assert "another one is called" in " ".join(library.problems())
+        assert "another concept has the same name" in " ".join(library.problems())

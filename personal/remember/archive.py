@@ -38,8 +38,14 @@ HIDDEN = (".", "$", "@")
 
 JUNK_FOLDERS = frozenset(
     ("__macosx", "thumbnails", "thumbnail", "thumbs", "_thumbs", "#recycle", "recycler", "recycled", "recycle.bin")
-) | {"recycle bin", "trash", "lost+found", "system volume information"}
+) | {
+    *("recycle bin", "trash", "papierkorb", "corbeille", "papelera", "papelera de reciclaje", "cestino", "lixeira"),
+    *("prullenbak", "lost+found", "system volume information", "network trash folder", "temporary items"),
+}
 """Folders that hold no concepts at any depth, in lower case: recycle bins, thumbnails, a zip's resource forks."""
+
+RECOVERED = re.compile(r"found\.\d{3}")
+"""Folders in which Windows puts what it recovers from a disk."""
 
 MAX_NAMED = 5
 """Files of a folder that are named one by one where nobody asked for them."""
@@ -132,8 +138,8 @@ def opened(source: Path, *, guest: bool = False) -> Iterator[Archive]:
 
 
 def is_junk(name: str) -> bool:
-    """Tell whether a file of this name was left by a file manager."""
-    return name.casefold() in JUNK_FILES or name.startswith("._")
+    """Return whether a file of this name was left by a file manager or an office program."""
+    return name.casefold() in JUNK_FILES or name.startswith(("._", "~$"))
 
 
 _END = struct.Struct("<4s4H2LH")
@@ -230,7 +236,8 @@ def _hidden(path: str) -> str:
     """Return the topmost folder of a path that is a system's own, or nothing."""
     folders = path.split("/")[:-1]
     for depth, folder in enumerate(folders, 1):
-        if folder.startswith(HIDDEN) or folder.casefold() in JUNK_FOLDERS:
+        junk = folder.casefold() in JUNK_FOLDERS or RECOVERED.fullmatch(folder.casefold())
+        if junk or folder.startswith(HIDDEN):
             return "/".join(folders[:depth])
     return ""
 

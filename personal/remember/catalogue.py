@@ -73,7 +73,7 @@ def load(folder: Path) -> Catalogue:
             concept = record.read(path, path.name)
             other = catalogue.named(concept.name)
             if other is not None and other.name.casefold() == concept.name.casefold():
-                raise ValueError(f"another one is called <{concept.name}> too")
+                raise ValueError("another concept has the same name")
             catalogue.put(concept)
         except (ValueError, OSError) as error:
             catalogue.problems.append(f"{path} is skipped: {error}. Mend its {FILE}, or remove the folder.")

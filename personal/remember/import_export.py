@@ -19,7 +19,8 @@ from personal.errors import ImportExportError, StoreError
 from personal.folding import folded
 from personal.remember import disk
 from personal.remember.import_reader import FORMAT, VERSION, ImportedConcept, read
-from personal.remember.library import MAX_NEGATIVES, MAX_VIEWS, Library
+from personal.remember.library import Library
+from personal.remember.record import MAX_NEGATIVES, MAX_VIEWS
 
 __all__ = ["Change", "ImportTarget", "ImportedConcept", "apply", "damage", "export", "plan", "read"]
 

@@ -17,14 +17,8 @@ from personal.errors import ConceptError, ImageError, ImportExportError
 from personal.folding import folded
 from personal.images import read_photo
 from personal.remember.archive import Archive, opened
-from personal.remember.library import (
-    MAX_NEGATIVES,
-    MAX_VIEWS,
-    clean_attributes,
-    clean_category,
-    clean_info,
-    clean_name,
-)
+from personal.remember.names import clean_attributes, clean_category, clean_info, clean_name
+from personal.remember.record import MAX_NEGATIVES, MAX_VIEWS
 from personal.settings import Settings
 from personal.signatures import is_picture
 

@@ -1,4 +1,4 @@
-"""concept.json and preferences.json: values to readable JSON and back, with nothing taken on trust.
+"""library.json, concept.json and preferences.json: values to readable JSON and back, with nothing taken on trust.
 
 People may edit these files by hand; whatever does not fit is a ValueError in words, never half a concept.
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from personal.concepts import Concept, Preferences, View
-from personal.errors import ConceptError
+from personal.errors import ConceptError, StoreError
+from personal.remember import disk
 from personal.remember.names import clean_attributes, clean_category, clean_info, clean_name
 
 SCHEMA = 2
@@ -27,6 +29,30 @@ MAX_NEGATIVES = 24
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+def library_id(data_dir: Path, *, write: bool) -> str:
+    """Return the id of a data folder from its library.json; with `write` bring that file up to date.
+
+    Raises StoreError where it is damaged or of a newer version, and OSError.
+    """
+    path, found = data_dir / "library.json", {"schema": SCHEMA}
+    if path.is_file():
+        try:
+            found = json.loads(path.read_bytes())
+            if type(found["schema"]) is not int or found["schema"] < 1 or not isinstance(found.get("id", ""), str):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f'{path} is damaged: it should hold {{"schema": {SCHEMA}}}. Mend or move it.') from error
+    if found["schema"] > SCHEMA:
+        raise StoreError(
+            f"The library in {data_dir} was written by a newer version (schema {found['schema']}, this one "
+            f"knows {SCHEMA}). Update Personal, or use another --data-dir."
+        )
+    now = {**found, "schema": SCHEMA, "id": found.get("id") or uuid.uuid4().hex}
+    if write and (now != found or not path.is_file()):
+        disk.write_json(path, now)  # before any concept is written in the newer form
+    return str(now["id"])
 
 
 def as_json(concept: Concept) -> dict[str, Any]:
