@@ -29,7 +29,7 @@ from personal.data.photos import Photos
 from personal.evaluate.identify import auroc
 from personal.evaluate.layouts.identified import read_folder
 from personal.images import open_photo, read_photo
-from personal.remember.index import Index
+from personal.remember.local_index import LocalIndex
 from personal.retrieve.config import CONFIG
 from personal.retrieve.encoder import Encoder
 from personal.retrieve.regions import cut, pairwise_iou, pool_whole
@@ -212,7 +212,7 @@ class Bench:
     def __init__(self, encoder: Encoder, without: frozenset[str], home: Path) -> None:
         self.without = without
         plain = Plain(encoder, without)
-        self.index = Index(plain.id, plain.dimension, folder=home / str(abs(hash(plain.id))))
+        self.index = LocalIndex(plain.id, plain.dimension, home / str(abs(hash(plain.id))))
         changes: dict[str, Any] = {}
         for part in without & CHANGES.keys():
             changes |= CHANGES[part]

@@ -30,8 +30,8 @@ from personal import settings
 from personal.concepts import Concept, Entry, Photo, View
 from personal.images import read_photo
 from personal.remember import record
-from personal.remember.index import Index
 from personal.remember.library import Library
+from personal.remember.local_index import LocalIndex
 from personal.retrieve import encoder as real
 from personal.retrieve.config import CONFIG
 from personal.retrieve.head import unit
@@ -111,14 +111,14 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
     keys = [(concept.id, view.sha256) for concept in known for view in concept.views]
     gc.collect()
     before = _rss()
-    index = Index("drawn", DIMENSION, folder=folder / "index")
+    index = LocalIndex("drawn", DIMENSION, folder / "index")
     began = time.perf_counter()
     for start in range(0, len(keys), 1000):
         some = zip(keys[start : start + 1000], vectors[start : start + 1000], strict=True)
         index.put(OWNER, [Entry(concept_id, view, of_it) for (concept_id, view), of_it in some])
     filled = time.perf_counter() - began
     index.close()
-    index = Index("drawn", DIMENSION, folder=folder / "index")
+    index = LocalIndex("drawn", DIMENSION, folder / "index")
     opened = _timed(lambda: index.views(OWNER), 1)
     held = _rss() - before
     disk = sum(path.stat().st_size for path in (folder / "index").rglob("*") if path.is_file())
@@ -150,8 +150,16 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
         "memory_bytes_a_view": held / len(keys),
         "disk_bytes_a_view": disk / len(keys),
     }
+    some = iter(known)
+    figures["forget_ms"] = _each(lambda _: index.drop(OWNER, _keys(next(some))), range(TIMES))
+    figures["erase_s"] = _timed(lambda: index.erase(OWNER), 1)
+    figures["bytes_after_erase"] = sum(path.stat().st_size for path in (folder / "index").rglob("*") if path.is_file())
     index.close()
     return {**figures, **listing(known, folder)}
+
+
+def _keys(concept: Concept) -> list[tuple[str, str, bool]]:
+    return [(concept.id, view.sha256, False) for view in concept.views]
 
 
 def alone(count: int) -> dict[str, Any]:
@@ -162,7 +170,7 @@ def alone(count: int) -> dict[str, Any]:
     return figures
 
 
-def recall(index: Index, asked: Array, vectors: Array) -> float:
+def recall(index: LocalIndex, asked: Array, vectors: Array) -> float:
     """Tell which share of the nearest vectors of each query is found, by an exact search of all that were put."""
     found = index.query(OWNER, asked, CONFIG.neighbours)
     every = vectors.reshape(-1, DIMENSION)
@@ -196,7 +204,7 @@ def seen(path: Path) -> dict[str, float]:
         pass
     photo = read_photo(path.read_bytes())
     with tempfile.TemporaryDirectory() as home:
-        index = Index(encoder.id, encoder.dimension, folder=Path(home))
+        index = LocalIndex(encoder.id, encoder.dimension, Path(home))
         retriever = Retriever(encoder, index)
 
         def regions() -> None:
@@ -217,6 +225,7 @@ def compare(runs: list[dict[str, Any]], encoder_ms: float | None) -> None:
         if encoder_ms is not None:
             run["look_with_encoder_ratio"] = (run["look_ms"] + encoder_ms) / (first["look_ms"] + encoder_ms)
         run["register_ratio"] = run["register_ms"] / first["register_ms"]
+        run["forget_ratio"] = run["forget_ms"] / first["forget_ms"]
 
 
 def _each(work: Callable[[Any], None], given: Any) -> float:

@@ -223,11 +223,8 @@ class Assistant:
             self._behind.add(owner)
 
     def _keep_up(self, owner: str) -> None:
-        """Make the index agree with the disk where it was deleted under the app, or fell behind."""
+        """Make the index agree with the disk where it fell behind."""
         with self._mending:
-            if any([self.index.revive(), self.people is not None and self.people.revive()]):
-                log.warning("The index was deleted: it is built anew from the photos.")
-                self._behind.update(self.library.owners())
             if owner in self._behind:
                 with self._catching_up_later(owner):
                     self._behind.discard(owner)

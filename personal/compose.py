@@ -23,6 +23,7 @@ from personal.threads import in_thread
 
 if TYPE_CHECKING:
     from personal.generate.switching import Model, Stage
+    from personal.remember.index import Index
     from personal.remember.library import Library
     from personal.retrieve.detector import Detector
     from personal.retrieve.people import People
@@ -91,7 +92,6 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
         from personal.generate import verify
         from personal.generate.prompt import lay_out
         from personal.generate.switching import Stage
-        from personal.remember.index import Index
         from personal.retrieve.encoder import Encoder
         from personal.retrieve.notes import find_evidence
         from personal.retrieve.retriever import Retriever
@@ -104,13 +104,7 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
         yield Progress("Opening the eye")
         yield from encoder.load()
         finder = yield from detector(settings)
-        index = Index(
-            encoder.id,
-            encoder.dimension,
-            folder=settings.data_dir / "index",
-            url=settings.chroma_url,
-            library=concepts.id,
-        )
+        index = vector_index(settings, encoder.id, encoder.dimension, "views", concepts.id)
         stack.callback(index.close)
         generator = Stage((yield from model(settings)))
         people = yield from _people(settings, concepts, stack)
@@ -127,8 +121,10 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
             people=people,
             find_evidence=partial(find_evidence, embed=encoder.sentences) if encoder.reads_sentences else None,
         )
+        yield Progress("Opening the index")
         for owner in concepts.owners():
             concepts.empty_trash(owner)  # undoing a forget ends with the process
+        for owner in concepts.owners() if settings.chroma_url else [LOCAL]:
             yield from assistant.reindex(owner)
             index.drop_stale(owner)
         if warm:
@@ -142,10 +138,23 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
         return Parts(assistant, stack.pop_all())
 
 
+def vector_index(settings: Settings, model_id: str, dimension: int, kind: str, library_id: str) -> Index:
+    """Open the index of `kind`, "views" or "faces": on the settings' server, or in the data folder's `kind` folder.
+
+    In the data folder, what is indexed of guests is in memory alone: they do not outlast the process.
+    """
+    from personal.remember.local_index import LocalIndex
+    from personal.remember.server_index import ServerIndex
+
+    if settings.chroma_url:
+        return ServerIndex(model_id, dimension, settings.chroma_url, kind=kind, library=library_id)
+    folder = settings.data_dir / {"views": "index"}.get(kind, kind)
+    return LocalIndex(model_id, dimension, folder, kind=kind, in_memory=lambda owner: owner != LOCAL)
+
+
 def _people(settings: Settings, concepts: Library, stack: ExitStack) -> Generator[Progress, None, People | None]:
     """Make ready to recognise people by their faces, opening what that takes if anybody is; off, erase all faces."""
     from personal.remember import disk
-    from personal.remember.index import Index
     from personal.retrieve.faces import Faces
     from personal.retrieve.people import People
     from personal.tiny import faces
@@ -156,7 +165,7 @@ def _people(settings: Settings, concepts: Library, stack: ExitStack) -> Generato
             disk.remove(folder)
         if not settings.chroma_url:
             return None
-    index = Index(Faces.id, Faces.dimension, folder=folder, url=settings.chroma_url, kind="faces", library=concepts.id)
+    index = vector_index(settings, Faces.id, Faces.dimension, "faces", concepts.id)
     stack.callback(index.close)
     if not settings.looks_at_faces:
         for owner in concepts.owners():

@@ -156,13 +156,13 @@ class open_assistant:
 
     def __init__(self, folder, generator=None):
         from personal.generate.prompt import lay_out
-        from personal.remember.index import Index
         from personal.remember.library import Library
+        from personal.remember.local_index import LocalIndex
         from personal.retrieve.retriever import Retriever
 
         encoder = MeanColour()
         self.library = Library(folder)
-        self.index = Index(encoder.id, encoder.dimension, folder=folder / "index")
+        self.index = LocalIndex(encoder.id, encoder.dimension, folder / "index")
         self.assistant = Assistant(
             self.library, self.index, Retriever(encoder, self.index), generator or Scripted(), lay_out
         )

@@ -39,7 +39,7 @@ LEVELS = {
 LEVEL = {room: level for level, rooms in LEVELS.items() for room in rooms}
 HOME = {
     "gradio": ("ui/",),
-    "chromadb": ("remember/index.py",),
+    "chromadb": ("remember/chroma.py",),
     "open_clip": ("retrieve/encoder.py", "tiny/", "learn/", "evaluate/search.py"),
     "transformers": ("generate/", "tiny/", "learn/", "retrieve/detector.py"),
     "openai": ("generate/remote.py", "generate/protocol.py"),

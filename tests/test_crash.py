@@ -127,7 +127,7 @@ def test_fifty_kills_lose_nothing_that_was_confirmed(tmp_path):
     folder, log_file = tmp_path / "data", tmp_path / "log.jsonl"
     state, cut = {}, set()
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["chromadb", "tests.test_crash", "personal.remember.index"])
+    processes.set_forkserver_preload(["chromadb", "tests.test_crash", "personal.remember.local_index"])
     for kill in range(KILLS):
         log_file.write_text("", encoding="utf-8")
         writer = processes.Process(target=write, args=(str(folder), str(log_file), kill))
@@ -135,7 +135,7 @@ def test_fifty_kills_lose_nothing_that_was_confirmed(tmp_path):
         while not log_file.stat().st_size:
             assert writer.is_alive()
             time.sleep(0.002)
-        time.sleep(draw.uniform(0.0, 0.3))
+        time.sleep(draw.uniform(0.0, 0.1))
         wait_for(VERBS[kill % len(VERBS)], log_file, writer)
         time.sleep(draw.uniform(0.0, 0.02))
         writer.kill()

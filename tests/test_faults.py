@@ -13,10 +13,12 @@ import zipfile
 from contextlib import suppress
 
 import pytest
+from chromadb.errors import InternalError
 
 from personal import cli
 from personal.errors import StoreError
 from personal.remember import import_export
+from personal.remember.chroma import ADVICE, Collection
 from tests.conftest import BLUE, GREEN, RED, open_assistant, picture
 from tests.test_bad_input import Browser, event, state
 
@@ -47,8 +49,9 @@ def test_an_index_that_is_deleted_under_the_app_is_built_anew_on_the_next_need(t
         assert match.similarity > 0.999
         assert len(assistant.index.views(ME)) == len(assistant.concepts(ME))
         assert [match.concept.name for match in assistant.look("guest", green).matches] == ["mia"]
+    assert list((tmp_path / "data" / "index").rglob("chroma.sqlite3"))
     with open_assistant(tmp_path / "data") as assistant:
-        assert not assistant.index.opened_fresh
+        assert list(assistant.reindex(ME)) == []
         assert len(assistant.index.views(ME)) == len(assistant.concepts(ME))
 
 
@@ -56,18 +59,17 @@ def test_the_button_that_the_advice_names_is_there_and_mends_a_broken_index(tmp_
     with open_assistant(tmp_path / "data") as assistant:
         assistant.remember(ME, "bo", [picture(RED)])
         page = Browser(assistant, tmp_path / "data")
-        (store,) = (tmp_path / "data" / "index").glob("store-*")
-        with sqlite3.connect(store / "chroma.sqlite3") as database:
-            database.execute("DROP TABLE embeddings")
-        assistant.index._tables.clear()
-        with pytest.raises(StoreError) as failed:
-            assistant.look(ME, picture(RED))
-        (named,) = re.findall("“(.+)”", str(failed.value))
+        (database,) = (tmp_path / "data" / "index").rglob("chroma.sqlite3")
+        with sqlite3.connect(database) as damaged:
+            damaged.execute("DROP TABLE embeddings")
+        (named,) = re.findall("“(.+)”", ADVICE)
         (button,) = [c for c in page.blocks.blocks.values() if getattr(c, "value", None) == named]
         (handler,) = [f.fn for f in page.blocks.fns.values() if (button._id, "click") in f.targets]
         *_, shown = handler(page.request)
         assert page.settings.notice not in shown
         assert [match.concept.name for match in assistant.look(ME, picture(RED)).matches] == ["bo"]
+    with open_assistant(tmp_path / "data") as assistant:
+        assert list(assistant.reindex(ME)) == []
 
 
 # -- the disk is full --------------------------------------------------------------------------------------------------
@@ -130,9 +132,9 @@ def test_a_concept_that_is_indexed_on_a_full_disk_is_taken_back(tmp_path, monkey
     with open_assistant(tmp_path / "data") as assistant:
         bo = assistant.remember(ME, "bo", [picture(RED)])
         before = state(tmp_path / "data")
-        full = sqlite3.OperationalError("database or disk is full")
+        full = InternalError("error returned from database: (code: 13) database or disk is full")
         with monkeypatch.context() as patch:
-            patch.setattr(assistant.index, "_make", lambda owner: (_ for _ in ()).throw(full))
+            patch.setattr(Collection, "upsert", lambda *_: (_ for _ in ()).throw(full))
             for write in (
                 lambda: assistant.remember(ME, "cup", [picture(BLUE)]),
                 lambda: assistant.revise(ME, bo.id, add=[picture(BLUE)]),

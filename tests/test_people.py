@@ -24,8 +24,8 @@ from personal.evaluate.leave_one_out import check
 from personal.generate.prompt import lay_out
 from personal.images import read_photo
 from personal.remember import import_export
-from personal.remember.index import Index
 from personal.remember.library import Library
+from personal.remember.local_index import LocalIndex
 from personal.retrieve.faces import Faces
 from personal.retrieve.people import People
 from personal.retrieve.retriever import Retriever
@@ -68,9 +68,9 @@ def open_people(data: Path, faces: Faces):
     encoder = MeanColour()
     with ExitStack() as stack:
         library = stack.enter_context(Library(data))
-        index = Index(encoder.id, encoder.dimension, folder=data / "index")
+        index = LocalIndex(encoder.id, encoder.dimension, data / "index")
         stack.callback(index.close)
-        face_index = Index(faces.id, faces.dimension, folder=data / "faces", kind="faces")
+        face_index = LocalIndex(faces.id, faces.dimension, data / "faces", kind="faces")
         stack.callback(face_index.close)
         people = People(faces, face_index)
         assistant = Assistant(
@@ -230,12 +230,12 @@ def test_a_start_drops_faces_that_nobody_ticked(tmp_path, faces):
 
 
 def test_views_and_faces_in_one_store_leave_each_other_alone(tmp_path):
-    views = Index("mean-colour", 4, folder=tmp_path)
-    faces = Index("mtcnn", 128, folder=tmp_path, kind="faces")
+    views = LocalIndex("mean-colour", 4, tmp_path)
+    faces = LocalIndex("mtcnn", 128, tmp_path, kind="faces")
     views.put(ME, [Entry("a", "1", np.ones(4))])
     faces.put(ME, [Entry("a", "1", np.ones(128)), Entry("b", "2", np.ones(128))])
     views.drop_stale(ME)
-    faces.purge(ME, [("a", "1", False)])
+    faces.drop(ME, [("a", "1", False)])
     assert (views.views(ME), faces.views(ME)) == ({("a", "1", False)}, {("b", "2", False)})
     faces.erase(ME)
     assert (views.views(ME), faces.views(ME)) == ({("a", "1", False)}, set())

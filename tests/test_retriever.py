@@ -11,7 +11,7 @@ from PIL import Image
 
 from personal.concepts import WHOLE, Concept, Entry, View
 from personal.images import read_photo
-from personal.remember.index import Index
+from personal.remember.local_index import LocalIndex
 from personal.retrieve.assign import assign_greedily
 from personal.retrieve.calibrate import Calibration, platt
 from personal.retrieve.config import CONFIG
@@ -84,7 +84,7 @@ def encoder(request):
 @pytest.fixture
 def home(encoder, tmp_path):
     """A retriever over a real index that knows red, green and blue things."""
-    index = Index("mean-colour", 3, folder=tmp_path / "index")
+    index = LocalIndex("mean-colour", 3, tmp_path / "index")
     retriever = Retriever(encoder, index)
     concepts = []
     for name in ("red", "green", "blue"):
@@ -328,7 +328,7 @@ def test_ranking_can_leave_views_out(home):
 
 
 def test_an_encoder_that_knows_no_probability_learns_it_from_the_library(encoder, tmp_path):
-    index = Index("mean-colour", 3, folder=tmp_path / "index")
+    index = LocalIndex("mean-colour", 3, tmp_path / "index")
     retriever, concepts = Retriever(encoder, index), []
     for name, (r, g, b) in COLOURS.items():
         photos = [painted((max(0, r - 9 * i), max(0, g - 9 * i), min(255, b + 5 * i))) for i in range(3)]
@@ -362,7 +362,7 @@ class Finer(MeanColour):
 
 
 def test_a_photo_is_looked_at_more_closely_only_where_the_first_look_left_doubts(tmp_path):
-    index, encoder = Index("mean-colour", 3, folder=tmp_path / "index"), Finer()
+    index, encoder = LocalIndex("mean-colour", 3, tmp_path / "index"), Finer()
     retriever, photo = Retriever(encoder, index), painted("red")
     known = [concept("red", photo)]
     index.put("me", [Entry("id-red", photo.sha256, retriever.embed([photo])[0])])
@@ -394,7 +394,7 @@ class Boxes:
 
 
 def test_a_detectors_boxes_are_regions_too_and_it_is_asked_for_the_categories(encoder, tmp_path):
-    index, detector = Index("mean-colour", 3, folder=tmp_path / "index"), Boxes((0.02, 0.02, 0.1, 0.1))
+    index, detector = LocalIndex("mean-colour", 3, tmp_path / "index"), Boxes((0.02, 0.02, 0.1, 0.1))
     retriever, red = Retriever(encoder, index, detector=detector), painted("red")
     known = [replace(concept("red", red), category="toy")]
     index.put("me", [Entry("id-red", red.sha256, retriever.embed([red])[0])])

@@ -24,10 +24,9 @@ from personal.retrieve.regions import Regions
 class Index(Protocol):
     """Vectors of faces, one a photo (`personal.remember.index`)."""
 
-    def revive(self) -> bool: ...
     def views(self, owner: str) -> set[Key]: ...
     def put(self, owner: str, entries: Sequence[Entry]) -> None: ...
-    def purge(self, owner: str, keys: Iterable[Key]) -> None: ...
+    def drop(self, owner: str, keys: Iterable[Key]) -> None: ...
     def vectors(self, owner: str, concept_ids: Iterable[str]) -> dict[str, list[IndexedView]]: ...
     def erase(self, owner: str) -> None: ...
 
@@ -52,10 +51,6 @@ class People:
         """Drop everything held of photos seen."""
         self._found.clear()
 
-    def revive(self) -> bool:
-        """Start with no faces where the index of faces was deleted meanwhile; tell whether it was."""
-        return self._index.revive()
-
     def known(self, owner: str) -> set[Key]:
         """List the views of which a face is remembered."""
         return self._index.views(owner)
@@ -71,7 +66,7 @@ class People:
         """Forget the faces of some views, so that not even their bytes are left."""
         gone = self._index.views(owner).intersection(views)
         if gone:
-            self._index.purge(owner, gone)
+            self._index.drop(owner, gone)
             self.clear()
 
     def erase(self, owner: str) -> None:
