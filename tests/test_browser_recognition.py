@@ -204,3 +204,31 @@ def test_every_toast_is_seen_for_its_time_and_lies_above_the_field(app, chromium
         toast, field = (page.locator(name).bounding_box() for name in ("#toast", "#ask"))
         assert toast["y"] + toast["height"] <= field["y"]
     page.context.close()
+
+
+def test_a_maybe_is_asked_about_and_yes_makes_it_sure_and_no_ends_it(tmp_path, chromium):  # noqa: F811
+    with served(tmp_path / "data") as address:
+        page = visit(chromium.new_context(viewport={"width": 1440, "height": 1000}), address)
+        create(page, "bo", *VIEWS)
+        drop_anew(page, STRANGERS)
+        asked, match = page.locator("#panel .match.maybe"), page.locator("#panel .match")
+        expect(asked).to_have_count(1)
+        expect(asked.locator(".who b")).to_have_text("Is this bo?")
+        expect(page.locator("#panel .box")).to_have_text("bo?")
+
+        # No: it is gone, after a reload too, until that is undone.
+        asked.locator(".ask").get_by_role("button", name="Not bo").click()
+        expect(match).to_have_count(0)
+        expect(page.locator("#panel .box")).to_have_count(0)
+        undo(page)
+        expect(asked).to_have_count(1)
+
+        # Yes: it is said from now on, here and after a reload.
+        asked.locator(".ask").get_by_role("button", name="Is bo").click()
+        expect(asked).to_have_count(0)
+        expect(match.locator(".who b")).to_have_text("bo")
+        expect(page.locator("#panel .box")).to_have_text("bo")
+        page.reload()
+        page.locator("#panel .stage").wait_for(timeout=60_000)
+        expect(match.locator(".who b")).to_have_text("bo")
+        page.context.close()
