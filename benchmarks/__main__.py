@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.generate import peak_rss_mb
 from personal import compose, settings
-from personal.concepts import Answer, Photo, Piece, Turn
+from personal.concepts import Answer, Photo, TextDelta, Turn
 from personal.crops import crop
 from personal.tiny.assemble import assemble
 from personal.ui.samples import read_samples
@@ -91,7 +91,7 @@ def warm(knobs: settings.Settings) -> dict[str, float]:
             arrived = []
             assistant.generator.clear()  # what a first question costs, not a second
             for event in assistant.answer("local", question):
-                if isinstance(event, Piece):
+                if isinstance(event, TextDelta):
                     arrived.append((time.perf_counter(), event.tokens))
                 elif isinstance(event, Answer):
                     answers.append(event)

@@ -28,9 +28,9 @@ from typing import Any, cast
 import torch
 from PIL import Image
 
-from personal.concepts import WHOLE, Concept, Match, Photo, Piece, Turn, View
+from personal.concepts import WHOLE, Concept, Match, Photo, TextDelta, Turn, View
 from personal.generate.local import LocalGenerator
-from personal.generate.prompt import lay_out
+from personal.generate.prompt import build_messages
 from personal.images import read_photo
 from personal.settings import TINY, load
 from personal.threads import in_thread
@@ -83,7 +83,7 @@ def measure(source: str, name: str, way: str, tokens: int, answers: int) -> dict
     began = time.perf_counter()
     for _ in generator.load():
         pass
-    model, photo = generator._model, drawn("teal")
+    model, photo = generator.loaded.model, drawn("teal")
     if wide:
         model.float()
     said = "32 bits, widened" if wide else generator.description
@@ -110,9 +110,9 @@ def measure(source: str, name: str, way: str, tokens: int, answers: int) -> dict
 
 def _app(generator: LocalGenerator, turns: list[Turn], photo: Photo, tokens: int) -> tuple[float, float, str]:
     began, arrived, count, text = time.perf_counter(), [], 0, ""
-    messages = lay_out(turns, avatars=lambda _: photo, sees=generator.sees, single_turn=generator.single_turn)
+    messages = build_messages(turns, avatars=lambda _: photo, sees=generator.sees, single_turn=generator.single_turn)
     for piece in generator.stream(messages, max_new_tokens=tokens, stop=threading.Event(), temperature=0.0):
-        if isinstance(piece, Piece):
+        if isinstance(piece, TextDelta):
             arrived.append(time.perf_counter())
             count += piece.tokens
             text += piece.text
@@ -122,7 +122,7 @@ def _app(generator: LocalGenerator, turns: list[Turn], photo: Photo, tokens: int
 def _captions(generator: LocalGenerator) -> tuple[float, float]:
     """Caption photos nobody saw before, one by one, then together; return both as captions a second."""
     asked = [
-        lay_out([Turn("Give a caption of the photo.", (drawn(colour),))], avatars={}, sees=generator.sees)
+        build_messages([Turn("Give a caption of the photo.", (drawn(colour),))], avatars={}, sees=generator.sees)
         for colour in COLOURS
     ]
 
@@ -142,8 +142,8 @@ def _captions(generator: LocalGenerator) -> tuple[float, float]:
 
 def _plain(generator: LocalGenerator, turns: list[Turn], photo: Photo, tokens: int) -> tuple[float, float]:
     began = time.perf_counter()
-    messages = lay_out(turns, avatars=lambda _: photo, sees=generator.sees, single_turn=generator.single_turn)
-    inputs, arrived = generator._encode(messages), []
+    messages = build_messages(turns, avatars=lambda _: photo, sees=generator.sees, single_turn=generator.single_turn)
+    inputs, arrived = generator.loaded.prompts.encode(messages), []
 
     class Clock:
         """A streamer that notes when tokens come; the prompt comes first."""
@@ -155,7 +155,7 @@ def _plain(generator: LocalGenerator, turns: list[Turn], photo: Photo, tokens: i
             """Nothing more comes."""
 
     with torch.inference_mode():
-        generator._model.generate(**inputs, do_sample=False, max_new_tokens=tokens, streamer=Clock())
+        generator.loaded.model.generate(**inputs, do_sample=False, max_new_tokens=tokens, streamer=Clock())
     return arrived[1] - began, (tokens - 1) / (arrived[-1] - arrived[1])
 
 

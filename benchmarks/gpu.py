@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from personal.generate.local import four_bits
 from personal.generate.models import find_model
+from personal.generate.quantization import nf4_config
 
 MODELS = ("Qwen/Qwen3-VL-8B-Instruct", "llava-hf/llava-1.5-7b-hf")
 PROMPT, TOKENS = 1024, 128
@@ -53,7 +53,7 @@ def opened(model_id: str, bits: int) -> Any:
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
         if bits == 4:
-            quantization = four_bits(torch.bfloat16)
+            quantization = nf4_config(torch.bfloat16)
             model = replace_with_bnb_linear(
                 model, modules_to_not_convert=quantization.llm_int8_skip_modules, quantization_config=quantization
             )

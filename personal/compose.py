@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING
 from personal.assistant import Assistant
 from personal.concepts import Progress
 from personal.errors import ModelError, PersonalError
-from personal.settings import TINY, Settings
+from personal.settings import MAX_TEXT, TINY, Settings
 from personal.threads import in_thread
 
 if TYPE_CHECKING:
-    from personal.generate.switching import Model, Stage
+    from personal.generate.switching import Model, SwitchableGenerator
     from personal.remember.index import Index
     from personal.remember.library import Library
     from personal.retrieve.detector import Detector
+    from personal.retrieve.encoder import Encoder
     from personal.retrieve.people import People
 
 LOCAL = "local"
@@ -51,6 +52,8 @@ class Parts:
     """A built Assistant and what must be closed after it, in the reverse order of opening."""
 
     assistant: Assistant
+    library: Library
+    generator: SwitchableGenerator
     _stack: ExitStack = field(repr=False)
 
     def close(self) -> None:
@@ -83,37 +86,25 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
     """
     with ExitStack() as stack:
         concepts = stack.enter_context(library(settings, holder=holder))
-        if settings.encoder == TINY:
-            from personal.tiny.assemble import assemble
-
-            yield from assemble(settings.cache_dir)
-
+        encoder = yield from _encoder(settings)
         from personal.crops import labelled
         from personal.generate import verify
-        from personal.generate.prompt import lay_out
-        from personal.generate.switching import Stage
-        from personal.retrieve.encoder import Encoder
+        from personal.generate.prompt import build_messages
+        from personal.generate.switching import SwitchableGenerator
         from personal.retrieve.notes import find_evidence
         from personal.retrieve.retriever import Retriever
-        from personal.tiny.assemble import encoder_dir
 
-        encoder = Encoder(
-            str(encoder_dir(settings.cache_dir)) if settings.encoder == TINY else settings.encoder,
-            device=settings.device_here,
-        )
-        yield Progress("Opening the eye")
-        yield from encoder.load()
         finder = yield from detector(settings)
         index = vector_index(settings, encoder.id, encoder.dimension, "views", concepts.id)
         stack.callback(index.close)
-        generator = Stage((yield from model(settings)))
+        generator = SwitchableGenerator((yield from model(settings)))
         people = yield from _people(settings, concepts, stack)
         assistant = Assistant(
             concepts,
             index,
             Retriever(encoder, index, detector=finder, people=people),
             generator,
-            partial(lay_out, label=labelled) if settings.visual_prompt else lay_out,
+            partial(build_messages, label=labelled) if settings.visual_prompt else build_messages,
             max_new_tokens=settings.max_new_tokens,
             threshold=settings.threshold,
             top_k=settings.top_k,
@@ -128,14 +119,35 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
             yield from assistant.reindex(owner)
             index.drop_stale(owner)
         if warm:
-            yield Progress("Waking the language model")
-            try:
-                yield from generator.load()
-            except ModelError as error:
-                if not settings.llm_url:
-                    raise
-                log.warning("%s Until it answers, photos are recognised and concepts kept.", error)
-        return Parts(assistant, stack.pop_all())
+            yield from _warm(settings, generator)
+        return Parts(assistant, concepts, generator, stack.pop_all())
+
+
+def _encoder(settings: Settings) -> Generator[Progress, None, Encoder]:
+    """Load the encoder, assembling the embedded one if it is asked for and not there yet."""
+    from personal.tiny.assemble import assemble, encoder_dir
+
+    source = settings.encoder
+    if source == TINY:
+        yield from assemble(settings.cache_dir)
+        source = str(encoder_dir(settings.cache_dir))
+    from personal.retrieve.encoder import Encoder
+
+    encoder = Encoder(source, device=settings.device_here)
+    yield Progress("Opening the eye")
+    yield from encoder.load()
+    return encoder
+
+
+def _warm(settings: Settings, generator: SwitchableGenerator) -> Generator[Progress, None, None]:
+    """Load the language model. A server that does not answer yet keeps nobody from recognising photos."""
+    yield Progress("Waking the language model")
+    try:
+        yield from generator.load()
+    except ModelError as error:
+        if not settings.llm_url:
+            raise
+        log.warning("%s Until it answers, photos are recognised and concepts kept.", error)
 
 
 def vector_index(settings: Settings, model_id: str, dimension: int, kind: str, library_id: str) -> Index:
@@ -153,7 +165,7 @@ def vector_index(settings: Settings, model_id: str, dimension: int, kind: str, l
 
 
 def _people(settings: Settings, concepts: Library, stack: ExitStack) -> Generator[Progress, None, People | None]:
-    """Make ready to recognise people by their faces, opening what that takes if anybody is; off, erase all faces."""
+    """Make ready to recognise people by their faces, loading the face model if anybody is; off, erase all faces."""
     from personal.remember import disk
     from personal.retrieve.faces import Faces
     from personal.retrieve.people import People
@@ -183,7 +195,7 @@ def _people(settings: Settings, concepts: Library, stack: ExitStack) -> Generato
 
 
 def detector(settings: Settings) -> Generator[Progress, None, Detector | None]:
-    """Open the detector that the settings choose, downloading it if it is not here. Raises PersonalError."""
+    """Load the detector that the settings choose, downloading it if it is not here. Raises PersonalError."""
     if not settings.detector:
         return None
     from personal.generate.hub import download
@@ -215,32 +227,12 @@ def model(settings: Settings) -> Generator[Progress, None, Model]:
             image_bytes=settings.llm_image_bytes,
             concurrency=settings.llm_concurrency,
         )
-    source, kind = settings.model, LocalGenerator
-    if source == AUTO:
-        from personal.generate.hardware import choose, detect_hardware
+    folder, name = yield from _local_model(settings)
+    kind = LocalGenerator
+    if settings.zero_gpu and settings.device != "cpu" and name != TINY:
+        from personal.generate.zero import LentGenerator
 
-        spec, reason = choose(in_thread(lambda: detect_hardware(settings.device)), settings.offline)
-        log.info("%s: %s", spec.id, reason)
-        source = spec.id
-    if source == TINY:
-        from personal.tiny.assemble import assemble, mllm_dir
-
-        yield from assemble(settings.cache_dir)
-        folder, name = mllm_dir(settings.cache_dir), TINY
-    else:
-        from personal.generate.hardware import detect_hardware, fits
-        from personal.generate.hub import download, inspect
-
-        spec = inspect(source, settings.offline)
-        verdict = fits(spec, in_thread(lambda: detect_hardware(settings.device)), settings.quantization)
-        if not verdict.fits:
-            raise ModelError(f"{spec.title} is {verdict.sentence}. Choose a smaller model.")
-        folder = yield from download(spec, offline=settings.offline)
-        name = folder.name if Path(source).expanduser().is_dir() else source
-        if settings.zero_gpu and settings.device != "cpu":
-            from personal.generate.zero import LentGenerator
-
-            kind = LentGenerator
+        kind = LentGenerator
     return kind(
         str(folder),
         name=name,
@@ -251,17 +243,42 @@ def model(settings: Settings) -> Generator[Progress, None, Model]:
     )
 
 
-def exchange(settings: Settings, stage: Stage, source: str) -> Iterator[Progress]:
+def _local_model(settings: Settings) -> Generator[Progress, None, tuple[Path, str]]:
+    """Return the folder and the name of the model that the settings choose, once it is on the disk."""
+    from personal.generate.hardware import choose, detect_hardware, fits
+
+    source = settings.model
+    if source == AUTO:
+        spec, reason = choose(in_thread(lambda: detect_hardware(settings.device)), settings.offline)
+        log.info("%s: %s", spec.id, reason)
+        source = spec.id
+    if source == TINY:
+        from personal.tiny.assemble import assemble, mllm_dir
+
+        yield from assemble(settings.cache_dir)
+        return mllm_dir(settings.cache_dir), TINY
+    from personal.generate.hub import download, inspect
+
+    spec = inspect(source, settings.offline)
+    verdict = fits(spec, in_thread(lambda: detect_hardware(settings.device)), settings.quantization)
+    if not verdict.fits:
+        raise ModelError(f"{spec.title} is {verdict.sentence}. Choose a smaller model.")
+    folder = yield from download(spec, offline=settings.offline)
+    return folder, folder.name if Path(source).expanduser().is_dir() else source
+
+
+def switch_model(settings: Settings, generator: SwitchableGenerator, source: str) -> Generator[Progress, None, None]:
     """Let another model answer: `source` as in PERSONAL_MODEL, or SERVER for the settings' server.
 
-    The one that answers goes on until the other is on the disk, and for good where it cannot be loaded. Raises
-    PersonalError in words.
+    The current one goes on until the other is on the disk, and for good if it cannot be loaded. Raises PersonalError.
     """
+    if len(source) > MAX_TEXT:
+        raise ModelError(f"A model's name has at most {MAX_TEXT} characters. Choose a model, or type its name.")
     if settings.zero_gpu:
         raise ModelError("On ZeroGPU the model is chosen before the start: set PERSONAL_MODEL and restart.")
     chosen = settings if source == SERVER else replace(settings, model=source, llm_url="")
     following = yield from model(chosen)
-    yield from stage.switch(following)
+    yield from generator.switch(following)
 
 
 class Opening:
@@ -289,9 +306,16 @@ class Opening:
         """Wait for the Assistant. Raises the PersonalError that prevented it, or TimeoutError."""
         if not self._done.wait(timeout_s):
             raise TimeoutError(self.progress.text)
+        return self._opened().assistant
+
+    def switch(self, source: str) -> Generator[Progress, None, None]:
+        """Let another model answer; see `switch_model`."""
+        return switch_model(self.settings, self._opened().generator, source)
+
+    def _opened(self) -> Parts:
         if self._parts is None:
             raise self.error or PersonalError("The assistant was closed.")
-        return self._parts.assistant
+        return self._parts
 
     def close(self) -> None:
         if self._parts is not None:
@@ -306,9 +330,10 @@ class Opening:
         except StopIteration as end:
             self._parts = end.value
         except PersonalError as error:
-            log.error("Startup failed: %s", error)
+            reason = str(error) if isinstance(error, ModelError) else type(error).__name__
+            log.error("Startup failed: %s", reason, exc_info=error)
             self.error = error
         except Exception as error:
-            log.exception("opening failed")
+            log.exception("Startup failed.")
             self.error = PersonalError(f"Starting failed: {error}. The log has the details; try again.")
         self._done.set()

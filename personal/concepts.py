@@ -5,7 +5,8 @@ Knows nothing of files, models or screens, and imports nothing third-party.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Box = tuple[float, float, float, float]
@@ -66,6 +67,25 @@ class Concept:
     def tag(self) -> str:
         """The name as answers write it: `<name>`."""
         return f"<{self.name}>"
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptEdit:
+    """Changes to a concept: what is None or empty stays as it is.
+
+    `remove`, `avatar` and `remove_negatives` are sha256 of its pictures. `by_face` false erases the faces of its views.
+    """
+
+    name: str | None = None
+    category: str | None = None
+    info: str | None = None
+    add: Sequence[Photo] = ()
+    remove: Sequence[str] = ()
+    avatar: str | None = None
+    add_negatives: Sequence[Photo] = ()
+    remove_negatives: Sequence[str] = ()
+    attributes: Sequence[str] | None = None
+    by_face: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +165,63 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One exchange of a conversation: what was shown and asked, what was retrieved for it, what was answered.
+class PhotoFindings:
+    """What is known about one photo: one value, which the page, the prompt and the answer read.
 
-    `photos` are those that first appear with this turn; `matches` are everything retrieved for it.
+    `matches` are the concepts found in it, best first, with those that the language model denied. `rejected` are ids of
+    concepts that the viewer said are not in it; no match is of one of these.
+    """
+
+    photo: Photo
+    matches: tuple[Match, ...] = ()
+    rejected: frozenset[str] = frozenset()
+
+    @property
+    def seen(self) -> tuple[Match, ...]:
+        """The matches that answers call by their names."""
+        return tuple(match for match in self.matches if match.said)
+
+    @property
+    def unsure(self) -> tuple[Match, ...]:
+        """The matches that are a question, not a name."""
+        return tuple(match for match in self.matches if match.certainty == "maybe" and match.confirmed is not False)
+
+    @property
+    def denied(self) -> tuple[Match, ...]:
+        """The doubtful matches that the language model denied."""
+        return tuple(match for match in self.matches if match.confirmed is False)
+
+    @property
+    def concepts(self) -> tuple[Concept, ...]:
+        """The recognised concepts, each once."""
+        return tuple({match.concept.id: match.concept for match in self.seen}.values())
+
+    def found_again(self, matches: Iterable[Match]) -> PhotoFindings:
+        """Return the findings after another search: rejected concepts stay out, and the language model's verdicts hold.
+
+        A verdict holds while the concept and the view that matched are the same.
+        """
+        verdicts = {(match.concept, match.view): match.confirmed for match in self.matches}
+        judged = tuple(replace(match, confirmed=verdicts.get((match.concept, match.view))) for match in matches)
+        return replace(self, matches=judged).rejecting(self.rejected)
+
+    def up_to_date(self, concepts: Mapping[str, Concept]) -> PhotoFindings:
+        """Return the findings with today's concepts by their ids; forgotten ones are left out."""
+        known = (match for match in self.matches if match.concept.id in concepts)
+        return replace(self, matches=tuple(replace(match, concept=concepts[match.concept.id]) for match in known))
+
+    def rejecting(self, rejected: Set[str]) -> PhotoFindings:
+        """Return the findings with these concept ids rejected and no others; a new search finds those accepted."""
+        kept = tuple(match for match in self.matches if match.concept.id not in rejected)
+        return replace(self, matches=kept, rejected=frozenset(rejected))
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One exchange of a conversation: what was shown and asked, and what was answered.
+
+    `photos` are those that first appear with this turn. `matches` are what the prompt tells of it; the Assistant fills
+    them in from the findings.
     """
 
     question: str
@@ -159,19 +232,26 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What retrieval found in one photo (or question): matches, best first, maybes too, and the seconds it took.
+    """What retrieval found for a question: findings per photo, concepts that were only named, and seconds."""
 
-    `turned_down` are doubtful matches that the language model denied: nobody is told of them as found.
-    """
+    photos: tuple[PhotoFindings, ...] = ()
+    named: tuple[Match, ...] = ()
+    seconds: float = 0.0
 
-    matches: tuple[Match, ...]
-    seconds: float
-    turned_down: tuple[Match, ...] = ()
+    @property
+    def matches(self) -> tuple[Match, ...]:
+        """All matches, those in the photos first, without the denied ones."""
+        return (*(m for photo in self.photos for m in photo.matches if m.confirmed is not False), *self.named)
 
     @property
     def said(self) -> tuple[Match, ...]:
         """The matches that answers call by their names."""
         return tuple(match for match in self.matches if match.said)
+
+    @property
+    def denied(self) -> tuple[Match, ...]:
+        """The doubtful matches that the language model denied."""
+        return tuple(match for photo in self.photos for match in photo.denied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,36 +266,40 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """The next piece of a streamed answer; `tokens` is how many tokens it stands for.
+class TextDelta:
+    """The next part of a streamed answer; `tokens` is the number of tokens it consists of.
 
-    `forgotten` is told with the first: how many of the earliest exchanges did not fit into the model's context. With
-    `retracts`, all text before this piece turned out to be reasoning, and does not count.
+    The first one carries `dropped_turns`, the number of earliest exchanges that did not fit into the model's context.
+    With `retracts`, all text before this delta was reasoning and is dropped.
     """
 
     text: str
     tokens: int = 1
-    forgotten: int = 0
+    dropped_turns: int = 0
     retracts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A finished answer with the evidence it rests on; seconds from the question's arrival.
+    """A finished answer and the `look` that it rests on; times in seconds from the question's arrival.
 
-    `stopped` is true where the user stopped it; `first_token_s` is then null if nothing had come. `forgotten` counts
-    the earliest exchanges, which the model's context had no room for.
+    `stopped`: the user stopped it; `first_token_s` is then None if no token had come. `dropped_turns` is the number of
+    earliest exchanges that did not fit into the model's context.
     """
 
     text: str
-    matches: tuple[Match, ...]
+    look: Look
     model: str
     tokens: int
-    retrieve_s: float
     first_token_s: float | None
     total_s: float
     stopped: bool = False
-    forgotten: int = 0
+    dropped_turns: int = 0
+
+    @property
+    def matches(self) -> tuple[Match, ...]:
+        """The matches that the answer could call by their names."""
+        return self.look.said
 
 
 @dataclass(frozen=True, slots=True)

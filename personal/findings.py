@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from personal.concepts import Box, Concept, Match, Photo
+from personal.concepts import Box, Concept, Match, PhotoFindings
 from personal.questions import Intent, read_intent
 
 MIN_EVIDENCE = 0.2
@@ -30,20 +30,6 @@ class Evidence:
     concept: Concept
     sentence: str
     probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoFindings:
-    """Who was recognised in one photo, best match first; `unsure` are matches that are a question, not a name."""
-
-    photo: Photo
-    seen: tuple[Match, ...]
-    unsure: tuple[Match, ...] = ()
-
-    @property
-    def concepts(self) -> tuple[Concept, ...]:
-        """The recognised concepts, each once."""
-        return tuple({match.concept.id: match.concept for match in self.seen}.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,24 +92,15 @@ FindEvidence = Callable[[str, Sequence[Concept]], Sequence[Evidence]]
 
 def gather(
     question: str,
-    shown: Sequence[tuple[Photo, Sequence[Match]]],
+    photos: Sequence[PhotoFindings],
     asked: Sequence[Concept],
     find_evidence: FindEvidence | None = None,
 ) -> Findings:
     """Return the findings for a question, whose names are written `<name>`, about the photos shown with it.
 
-    `shown` are the photos with their matches; those that the language model denied do not count. The notes are searched
-    only if the question asks for a fact. Of two concepts that share a name but for signs ("bo", "Bo 🐕") the one in the
-    photo is meant.
+    The notes are searched only if the question asks for a fact. Of two concepts that share a name but for signs ("bo",
+    "Bo 🐕") the one in the photo is meant.
     """
-    photos = tuple(
-        PhotoFindings(
-            photo,
-            tuple(match for match in matches if match.reason == "seen" and match.said),
-            tuple(match for match in matches if match.certainty == "maybe" and match.confirmed is not False),
-        )
-        for photo, matches in shown
-    )
     here = {concept.id: concept for photo in photos for concept in photo.concepts}.values()
     meant = {concept.id: _meant(concept, here) for concept in asked}
     for concept in asked:
@@ -134,7 +111,7 @@ def gather(
     if intent is Intent.FACT and find_evidence and subjects:
         found = find_evidence(question, subjects)
         evidence = [one for one in found if one.probability >= CLOSE_EVIDENCE][:MAX_EVIDENCE]
-    return Findings(intent, photos, subjects, tuple(evidence), group)
+    return Findings(intent, tuple(photos), subjects, tuple(evidence), group)
 
 
 def resolve(

@@ -1,4 +1,4 @@
-"""Keep the process small: few heaps, and what is free goes back to the system. Does nothing without glibc."""
+"""Keep the process small: limit the number of heaps, and return free memory. Does nothing without glibc."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from contextlib import suppress
 M_ARENA_MAX, M_MMAP_MAX, M_TOP_PAD, M_TRIM_THRESHOLD = -8, -4, -2, -1
 """Parameters of glibc's mallopt (malloc.h)."""
 ARENAS = 2
-"""Heaps of the process. By default there are eight a core, each of which keeps the most that its threads ever needed:
-with tens of visitors on two cores 1.2 GB, most of it free."""
+"""Heaps of the process. The default is eight per core, and each keeps the most that its threads ever needed: with tens
+of visitors on two cores 1.2 GB, most of it free."""
 
 
 def limit_arenas() -> None:
-    """Let all threads share ARENAS heaps; to be called before there are any."""
+    """Let all threads share ARENAS heaps. Call it before any thread starts."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, ARENAS)
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from personal.concepts import (
     Box,
     Concept,
+    ConceptEdit,
     Entry,
     Fingerprint,
     Hit,
@@ -17,12 +18,13 @@ from personal.concepts import (
     Key,
     Match,
     Photo,
-    Piece,
     Preferences,
     Progress,
+    TextDelta,
     Turn,
     Waiting,
 )
+from personal.messages import Message
 
 Vectors = Any
 """A numpy float32 array of shape (n, dimension), rows of unit length."""
@@ -47,22 +49,7 @@ class Library(Protocol):
         attributes: Sequence[str],
         by_face: bool,
     ) -> Concept: ...
-    def revise(
-        self,
-        owner: str,
-        concept_id: str,
-        *,
-        name: str | None = None,
-        category: str | None = None,
-        info: str | None = None,
-        add: Sequence[Photo] = (),
-        remove: Sequence[str] = (),
-        avatar: str | None = None,
-        add_negatives: Sequence[Photo] = (),
-        remove_negatives: Sequence[str] = (),
-        attributes: Sequence[str] | None = None,
-        by_face: bool | None = None,
-    ) -> Concept: ...
+    def revise(self, owner: str, concept_id: str, edit: ConceptEdit) -> Concept: ...
     def discard(self, owner: str, concept_id: str) -> None: ...
     def forget(self, owner: str, concept_id: str) -> str: ...
     def restore(self, owner: str, token: str) -> Concept: ...
@@ -156,26 +143,29 @@ class Generator(Protocol):
     def verifies(self) -> bool: ...
     @property
     def description(self) -> str: ...
+    @property
+    def server(self) -> str: ...
+    def health(self) -> str: ...
     def load(self) -> Iterator[Progress]: ...
     def clear(self) -> None: ...
     def stream(
         self,
-        messages: Sequence[dict[str, Any]],
+        messages: Sequence[Message],
         *,
         max_new_tokens: int,
         stop: threading.Event,
         temperature: float = 0.0,
         owner: str = "",
-    ) -> Iterator[Waiting | Piece]: ...
-    def answers(self, asked: Sequence[Sequence[dict[str, Any]]], *, max_new_tokens: int) -> list[str]: ...
+    ) -> Iterator[Waiting | TextDelta]: ...
+    def answers(self, asked: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[str]: ...
 
 
-class LayOut(Protocol):
-    """Turn a conversation into chat messages (`personal.generate.prompt.lay_out`)."""
+class BuildMessages(Protocol):
+    """Turn a conversation into chat messages (`personal.generate.prompt.build_messages`)."""
 
     def __call__(
         self, turns: Sequence[Turn], *, avatars: Callable[[Concept], Photo], sees: bool, single_turn: bool
-    ) -> list[dict[str, Any]]: ...
+    ) -> list[Message]: ...
 
 
 class Verify(Protocol):
@@ -183,7 +173,7 @@ class Verify(Protocol):
 
     def fingerprint(
         self, generator: Generator, photos: Sequence[Photo], category: str, *, stop: threading.Event, owner: str
-    ) -> Iterator[Waiting | Piece | Fingerprint]: ...
+    ) -> Iterator[Waiting | TextDelta | Fingerprint]: ...
     def confirm(
         self,
         generator: Generator,

@@ -52,7 +52,7 @@ def prepare(host: str = "") -> None:
 
 
 def trouble(url: str) -> str:
-    """Say in a sentence why the proxy that a request to `url` goes through cannot be used, or ""."""
+    """Return in a sentence why the proxy that a request to `url` goes through cannot be used, or ""."""
     scheme, proxy = _proxy_of(url)
     if proxy == NOWHERE:
         return _unusable.get(scheme, "Its proxy cannot be used.")
@@ -67,7 +67,7 @@ def via(url: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether an address is this machine's own."""
+    """Return whether an address is this machine's own."""
     host = (urlsplit(url).hostname or "").rstrip(".")
     try:
         address = ipaddress.ip_address(host)

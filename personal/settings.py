@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
-import codecs
-import io
+import logging
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from personal import env_file
 from personal.errors import SettingsError
+
+if TYPE_CHECKING:
+    from personal.logs import Kind
 
 TINY = "personal-tiny"
 ASSETS = next(
@@ -23,7 +28,12 @@ ASSETS = next(
 )
 """Styles, script, samples and trained weights: in the package where a wheel was installed, in a checkout beside it."""
 
+MAX_TEXT = 500
+"""Characters of a model's name or folder, and of other texts, at most."""
+
 Network = IPv4Network | IPv6Network
+
+log = logging.getLogger(__name__)
 
 
 def _data_dir() -> Path:
@@ -110,8 +120,20 @@ def _switch(text: str) -> bool:
     return words[text.lower()]
 
 
+def _host(text: str) -> str:
+    """a host name or an address, such as 127.0.0.1 or 0.0.0.0"""
+    with suppress(ValueError):
+        return str(ip_address(text))
+    label = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+    if len(text) > 253 or not re.fullmatch(rf"{label}(\.{label})*\.?", text):
+        raise ValueError
+    return text
+
+
 def _text(text: str) -> str:
-    """text"""
+    """text of at most 500 characters"""
+    if len(text) > MAX_TEXT:
+        raise ValueError
     return text
 
 
@@ -166,17 +188,18 @@ class Settings:
     max_request_bytes: int = _knob("PERSONAL_MAX_REQUEST_BYTES", _whole(65536, 2**31), 2**20)
     max_upload_bytes: int = _knob("PERSONAL_MAX_UPLOAD_BYTES", _whole(65536, 2**40), 2**30)
 
-    host: str = _knob("GRADIO_SERVER_NAME", _text, "127.0.0.1")
+    host: str = _knob("GRADIO_SERVER_NAME", _host, "127.0.0.1")
     port: int | None = _knob("GRADIO_SERVER_PORT", _whole(1, 65535), None)
     trusted_proxies: tuple[Network, ...] = _knob("PERSONAL_TRUSTED_PROXIES", _networks, ())
     proxy_for_owner: bool = _knob("PERSONAL_PROXY_FOR_OWNER", _switch, False)
+    log: Kind = _knob("PERSONAL_LOG", _one_of("auto", "human", "json"), "auto")
     space: str = _knob("SPACE_ID", _text, "")
     zero_gpu: bool = _knob("SPACES_ZERO_GPU", _switch, False)
     session_grace_s: int = _knob("PERSONAL_SESSION_GRACE_S", _whole(1, 86400), 120)
 
     @property
     def shared(self) -> bool:
-        """Tell whether others can reach the app: on a Space, bound to anything but loopback, or through a proxy.
+        """Return whether others can reach the app: on a Space, bound to anything but loopback, or through a proxy.
 
         A proxy `proxy_for_owner` lets nobody through but the owner of this machine.
         """
@@ -185,7 +208,7 @@ class Settings:
 
     @property
     def looks_at_faces(self) -> bool:
-        """Tell whether people may be recognised by their faces: as is wished, else on one's own machine only."""
+        """Return whether people may be recognised by their faces: as is wished, else on one's own machine only."""
         return self.faces == "on" or (self.faces == "auto" and not self.shared)
 
     @property
@@ -208,60 +231,42 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
     Raises SettingsError naming the variable and what it takes.
     """
     if environment is None:
-        environment = {**_read_env(Path(os.environ.get(ENV_FILE) or ".env")), **os.environ}
+        environment = {**env_file.read(Path(os.environ.get(ENV_FILE) or ".env"), KNOBS), **os.environ}
     values: dict[str, Any] = {}
     for knob in fields(Settings):
-        text = environment.get(knob.metadata["variable"], "").strip()
-        if not text:
-            continue
-        parse = knob.metadata["parse"]
-        try:
-            values[knob.name] = parse(text)
-        except (ValueError, RuntimeError, OSError) as error:  # a home that is not there, a name too long for a file
-            given = text if len(text) <= 100 else f"{text[:100]}…"
-            shown = knob.metadata["variable"] + ("" if knob.metadata["secret"] else f"={given!r}")
-            raise SettingsError(f"{shown} cannot be used: it takes {parse.__doc__}.") from error
+        if text := environment.get(knob.metadata["variable"], "").strip():
+            values[knob.name] = _parsed(text, **knob.metadata)
     return replace(Settings(**values), **{k: v for k, v in overrides.items() if v is not None})
 
 
-def _read_env(path: Path) -> dict[str, str]:
-    """Read the settings of a `.env` file: UTF-8 or UTF-16, with or without a byte-order mark. {} where there is none.
+def folder(option: str, text: str) -> Path:
+    """Read a folder that an option of the shell names. Raises SettingsError naming the option."""
+    path: Path = _parsed(text, option, _path)
+    return path
 
-    In any other encoding only what is ASCII is sure. Raises SettingsError where one of our settings is not, or where
-    the file cannot be read.
+
+def _parsed(text: str, variable: str, parse: Callable[[str], Any], secret: bool = False) -> Any:
+    try:
+        return parse(text)
+    except (ValueError, RuntimeError, OSError) as error:  # a home that is not there, a name too long for a file
+        given = text if len(text) <= 100 else f"{text[:100]}…"
+        shown = variable + ("" if secret else f"={given!r}")
+        raise SettingsError(f"{shown} cannot be used: it takes {parse.__doc__}.") from error
+
+
+GRADIO_NUMBERS = ("GRADIO_NUM_PORTS", "GRADIO_NODE_NUM_PORTS", "GRADIO_DEBUG", "GRADIO_ANALYTICS_MAX_EVENTS")
+"""What Gradio itself reads from the environment as numbers, some of them on import."""
+
+
+def prepare_gradio(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Leave in the environment only what Gradio can read. Raises SettingsError for what is no number.
+
+    GRADIO_NUM_WORKERS is dropped: further processes would serve files without knowing the visitors.
     """
-    from dotenv import dotenv_values
-
-    if not path.is_file():
-        return {}
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SettingsError(
-            f"{path.absolute()} cannot be read: {error.strerror}. Make it readable, or remove it."
-        ) from error
-    text = _decode(data)
-    found = dotenv_values(stream=io.StringIO(data.decode("latin-1") if text is None else text))
-    values = {name: value for name, value in found.items() if value is not None}
-    if text is None:
-        unsure = next((name for name in KNOBS if not values.get(name, "").isascii()), None)
-        if unsure or b"\0" in data:
-            raise SettingsError(
-                f"{path.absolute()} is not written in UTF-8{f', and {unsure} cannot be read' if unsure else ''}. "
-                "Save it as UTF-8."
-            )
-    return values
-
-
-def _decode(data: bytes) -> str | None:
-    """Return what is certainly UTF-8 or, by its byte-order mark or its zeros, UTF-16; else None."""
-    marked = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    zeros = (data[1::2].count(0), data[0::2].count(0))
-    encoding = "utf-16" if marked else "utf-8-sig"
-    if not marked and max(zeros) > len(data) // 4:
-        encoding = "utf-16-le" if zeros[0] > zeros[1] else "utf-16-be"
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError:
-        return None
-    return None if "\0" in text else text
+    if environment.pop("GRADIO_NUM_WORKERS", "").strip() not in ("", "0"):
+        log.warning("GRADIO_NUM_WORKERS is ignored: one process serves the app.")
+    for name in ("GRADIO_SERVER_PORT", *GRADIO_NUMBERS):
+        if not environment.get(name, "").strip():
+            environment.pop(name, None)  # empty means the default: Gradio would take it for a number
+        else:
+            _parsed(environment[name], name, _whole(0, 2**31))

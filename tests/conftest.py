@@ -12,7 +12,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from personal.assistant import Assistant
-from personal.concepts import Photo, Piece, Progress, Waiting
+from personal.concepts import Photo, Progress, TextDelta, Waiting
+from personal.generate import verify
 from personal.images import read_photo
 
 KEPT = ("PERSONAL_CACHE_DIR", "PERSONAL_TEST_CHROMIUM")
@@ -92,6 +93,7 @@ class Scripted:
     single_turn = False
     verifies = False
     description = "made up for the tests"
+    server = ""
 
     def __init__(self, words=("It ", "is ", "<bo>.")):
         self.words = words
@@ -119,11 +121,11 @@ class Scripted:
                 return
             if self.error:
                 raise self.error
-            yield Piece(word)
+            yield TextDelta(word)
 
     def answers(self, asked, *, max_new_tokens):
         streams = (self.stream(one, max_new_tokens=max_new_tokens, stop=threading.Event()) for one in asked)
-        return ["".join(piece.text for piece in stream if isinstance(piece, Piece)) for stream in streams]
+        return ["".join(piece.text for piece in stream if isinstance(piece, TextDelta)) for stream in streams]
 
 
 def picture(colour, *, size=(64, 64), dot=None) -> Photo:
@@ -154,8 +156,8 @@ def assistant(tmp_path, generator):
 class open_assistant:
     """Open the Assistant over a data folder; again and again, as restarts do."""
 
-    def __init__(self, folder, generator=None):
-        from personal.generate.prompt import lay_out
+    def __init__(self, folder, generator=None, *, verify=verify):
+        from personal.generate.prompt import build_messages
         from personal.remember.library import Library
         from personal.remember.local_index import LocalIndex
         from personal.retrieve.retriever import Retriever
@@ -164,7 +166,12 @@ class open_assistant:
         self.library = Library(folder)
         self.index = LocalIndex(encoder.id, encoder.dimension, folder / "index")
         self.assistant = Assistant(
-            self.library, self.index, Retriever(encoder, self.index), generator or Scripted(), lay_out
+            self.library,
+            self.index,
+            Retriever(encoder, self.index),
+            generator or Scripted(),
+            build_messages,
+            verify=verify,
         )
         for owner in self.library.owners():
             for _ in self.assistant.reindex(owner):

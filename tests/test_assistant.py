@@ -10,10 +10,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from personal.concepts import WHOLE, Answer, Entry, Fingerprint, Look, Piece, Preferences, Turn, Waiting
+from personal.concepts import (
+    WHOLE,
+    Answer,
+    ConceptEdit,
+    Entry,
+    Fingerprint,
+    Look,
+    PhotoFindings,
+    Preferences,
+    TextDelta,
+    Turn,
+    Waiting,
+)
 from personal.crops import crop
 from personal.errors import ConceptError, ModelError, StoreError
-from personal.generate import verify
 from tests.conftest import BLUE, GREEN, GREY, RED, Scripted, open_assistant, picture
 
 ME, YOU = "local", "visitor-1"
@@ -25,6 +36,10 @@ def names(look):
 
 def answer(assistant, *turns, owner=ME, **options):
     return list(assistant.answer(owner, list(turns), **options))
+
+
+def rejecting(photo, *concepts):
+    return {photo.sha256: PhotoFindings(photo, rejected=frozenset(concept.id for concept in concepts))}
 
 
 def texts(messages):
@@ -108,7 +123,7 @@ def test_a_refused_concept_leaves_no_trace(assistant):
 
 def test_a_removed_view_is_recognised_no_more(assistant):
     concept = assistant.remember(ME, "bo", [picture(RED), picture(GREEN)])
-    assistant.revise(ME, concept.id, remove=[picture(GREEN).sha256])
+    assistant.revise(ME, concept.id, ConceptEdit(remove=[picture(GREEN).sha256]))
     assert names(assistant.look(ME, picture(GREEN))) == []
     assert names(assistant.look(ME, picture(RED))) == ["bo"]
 
@@ -136,7 +151,7 @@ def test_owners_do_not_see_one_another(assistant):
     assert assistant.rank(YOU, picture(RED)) == []
     assert names(assistant.look(YOU, picture(RED), "Is <bo> here?")) == []
     with pytest.raises(ConceptError):
-        assistant.revise(YOU, mine.id, name="mine now")
+        assistant.revise(YOU, mine.id, ConceptEdit(name="mine now"))
     with pytest.raises(ConceptError):
         assistant.forget(YOU, mine.id)
     assert [c.name for c in assistant.concepts(ME)] == ["bo"]
@@ -201,17 +216,19 @@ def test_preferences_decide_and_a_call_can_overrule_them(assistant):
 
 
 def test_a_rejected_concept_is_not_claimed(assistant):
-    bo = assistant.remember(ME, "bo", [picture(RED)])
-    assert names(assistant.look(ME, picture(RED), rejected={bo.id})) == []
+    bo, photo = assistant.remember(ME, "bo", [picture(RED)]), picture(RED)
+    look = assistant.look(ME, photo, before=rejecting(photo, bo)[photo.sha256])
+    assert names(look) == []
+    assert look.photos[0].rejected == {bo.id}
 
 
 def test_an_answer_yields_its_evidence_first_and_itself_last(assistant, generator):
     assistant.remember(ME, "bo", [picture(RED)], info="Afraid of thunder.")
     events = answer(assistant, Turn("Who is it?", (picture(RED, dot=2),)))
-    assert [type(event) for event in events] == [Look, Waiting, Piece, Piece, Piece, Answer]
+    assert [type(event) for event in events] == [Look, Waiting, TextDelta, TextDelta, TextDelta, Answer]
     said = events[-1]
     assert (said.text, said.tokens, said.model) == ("It is <bo>.", 3, "scripted")
-    assert 0 <= said.retrieve_s <= said.first_token_s <= said.total_s
+    assert 0 <= said.look.seconds <= said.first_token_s <= said.total_s
     assert "Afraid of thunder." in texts(generator.asked[0])
 
 
@@ -227,17 +244,24 @@ def test_the_next_answer_knows_what_was_edited_and_not_what_was_forgotten(assist
     cup = assistant.remember(ME, "cup", [picture(GREEN)], info="From Lisbon.")
     first = Turn("Who?", (picture(RED, dot=2),))
     second = Turn("And here?", (picture(GREEN, dot=2),))
-    seen = [answer(assistant, turn)[0].matches for turn in (first, second)]
-    assistant.revise(ME, bo.id, info="Fond of thunder.")
+    seen = [found for turn in (first, second) for found in answer(assistant, turn)[0].photos]
+    assistant.revise(ME, bo.id, ConceptEdit(info="Fond of thunder."))
     assistant.forget(ME, cup.id)
-    earlier = [
-        Turn(turn.question, turn.photos, matches, "Well.") for turn, matches in zip((first, second), seen, strict=True)
-    ]
-    answer(assistant, *earlier, Turn("So?"))
+    earlier = [replace(turn, answer="Well.") for turn in (first, second)]
+    answer(assistant, *earlier, Turn("So?"), findings={found.photo.sha256: found for found in seen})
     asked = texts(generator.asked[-1])
     assert "Fond of thunder." in asked
     assert "Afraid" not in asked
     assert "Lisbon" not in asked
+
+
+def test_what_was_rejected_after_an_answer_is_not_told_to_the_model_again(assistant, generator):
+    bo = assistant.remember(ME, "bo", [picture(RED)], info="Afraid of thunder.")
+    first = Turn("Who?", (picture(RED, dot=2),))
+    (found,) = answer(assistant, first)[0].photos
+    for findings, times in ((found, 1), (found.rejecting({bo.id}), 0)):
+        answer(assistant, replace(first, answer="Well."), Turn("So?"), findings={found.photo.sha256: findings})
+        assert texts(generator.asked[-1]).count("Afraid of thunder.") == times
 
 
 def test_a_new_photo_in_a_conversation_is_looked_at_anew(assistant):
@@ -258,7 +282,7 @@ def test_two_photos_with_the_same_concept_give_a_match_for_each(assistant):
 def test_rejections_hold_for_their_photo_alone(assistant):
     bo = assistant.remember(ME, "bo", [picture(RED)])
     photos = (picture(RED, dot=2), picture(RED, dot=3))
-    look = answer(assistant, Turn("Who?", photos), rejected={photos[0].sha256: {bo.id}})[0]
+    look = answer(assistant, Turn("Who?", photos), findings=rejecting(photos[0], bo))[0]
     assert [m.photo for m in look.matches] == [photos[1].sha256]
 
 
@@ -267,7 +291,7 @@ def test_a_stopped_answer_says_so_and_keeps_what_came():
 
     def run(assistant):
         for event in assistant.answer(ME, [Turn("Go on.")], stop=stop):
-            if isinstance(event, Piece):
+            if isinstance(event, TextDelta):
                 stop.set()
             if isinstance(event, Answer):
                 return event
@@ -293,7 +317,7 @@ def test_a_description_is_drafted_from_the_photo_alone(assistant, generator):
     assistant.remember(ME, "bo", [picture(RED)], info="Afraid of thunder.")
     generator.words = ("  a dog \n", "in the ", "grass. ")
     events = list(assistant.describe(ME, picture(RED, dot=2)))
-    assert [type(event) for event in events] == [Waiting, Piece, Piece, Piece, Answer]
+    assert [type(event) for event in events] == [Waiting, TextDelta, TextDelta, TextDelta, Answer]
     assert events[-1].text == "A dog in the grass."
     content = [part for message in generator.asked[0] for part in message["content"]]
     assert [part["image"].sha256 for part in content if part["type"] == "image"] == [picture(RED, dot=2).sha256]
@@ -317,7 +341,7 @@ def test_a_stopped_description_keeps_what_came(assistant, generator):
     generator.words = ("a ", "dog ", "in ")
     for event in assistant.describe(ME, picture(RED), stop=stop):
         came.append(event)
-        if isinstance(event, Piece):
+        if isinstance(event, TextDelta):
             stop.set()
     assert (came[-1].text, came[-1].stopped) == ("A", True)
 
@@ -364,7 +388,7 @@ def test_what_is_disowned_becomes_a_negative_once_and_can_be_taken_back(assistan
     assert indexed(assistant) == {(bo.avatar, False), (cut.sha256, True)}
     assert assistant.disown(ME, bo.id, photo, box) == concept
     assert indexed(assistant) == {(bo.avatar, False), (cut.sha256, True)}
-    assert assistant.revise(ME, bo.id, remove_negatives=[cut.sha256]).negatives == ()
+    assert assistant.revise(ME, bo.id, ConceptEdit(remove_negatives=[cut.sha256])).negatives == ()
     assert indexed(assistant) == {(bo.avatar, False)}
 
 
@@ -393,7 +417,7 @@ def test_negatives_follow_their_concept_through_forget_undo_reindex_and_restart(
     with open_assistant(tmp_path / "data") as assistant:
         assert assistant.concepts(ME) == [bo]
         assert list(assistant.reindex(ME)) == []
-        bo = assistant.revise(ME, bo.id, add=[picture(BLUE)])
+        bo = assistant.revise(ME, bo.id, ConceptEdit(add=[picture(BLUE)]))
         assert indexed(assistant) == {(picture(RED).sha256, False), (picture(BLUE).sha256, False)}
         assert list(assistant.reindex(ME)) == []
 
@@ -439,7 +463,7 @@ def test_who_is_forgotten_while_photos_are_learnt_again_stays_forgotten(assistan
         put(owner, entries)
 
     monkeypatch.setattr(assistant.index, "put", forgotten_first)
-    assistant.revise(ME, bo.id, add=[picture(RED, dot=9)])
+    assistant.revise(ME, bo.id, ConceptEdit(add=[picture(RED, dot=9)]))
     assert indexed(assistant) == set()
 
 
@@ -450,7 +474,7 @@ def test_what_changes_while_photos_are_learnt_again_is_as_the_library_has_it(ass
 
     def change_first(photos):
         monkeypatch.undo()
-        assistant.revise(ME, bo.id, remove=[picture(GREEN).sha256])
+        assistant.revise(ME, bo.id, ConceptEdit(remove=[picture(GREEN).sha256]))
         return embed(photos)
 
     def change_then(owner):
@@ -470,7 +494,9 @@ def test_what_changes_while_photos_are_learnt_again_is_as_the_library_has_it(ass
 def test_what_cannot_be_dropped_from_the_index_keeps_nobodys_face(assistant, monkeypatch):
     purged = []
     bo = assistant.remember(ME, "bo", [picture(RED)])
-    monkeypatch.setattr(assistant, "people", SimpleNamespace(purge=lambda *a: purged.append(a), erase=purged.append))
+    people = SimpleNamespace(purge=lambda *a: purged.append(a), erase=purged.append)
+    monkeypatch.setattr(assistant, "people", people)
+    monkeypatch.setattr(assistant.indexing, "people", people)
 
     def fail(*_):
         raise StoreError("the disk is full")
@@ -489,8 +515,8 @@ def test_attributes_are_kept_with_the_concept_and_only_replaced_where_given(assi
     assert assistant.remember(ME, "bo", [picture(GREEN)]).attributes == bo.attributes
     assert assistant.remember(ME, "bo", [picture(BLUE)], attributes=["blue collar"]).attributes == ("blue collar",)
     with pytest.raises(ConceptError, match="one line"):
-        assistant.revise(ME, bo.id, attributes=["a\nb"])
-    assert assistant.revise(ME, bo.id, attributes=[]).attributes == ()
+        assistant.revise(ME, bo.id, ConceptEdit(attributes=["a\nb"]))
+    assert assistant.revise(ME, bo.id, ConceptEdit(attributes=[])).attributes == ()
 
 
 def test_the_shell_takes_attributes(tmp_path, monkeypatch, capsys):
@@ -582,7 +608,6 @@ def judged(tmp_path):
 
         def judge(*verdicts, probability=0.5):
             look, rank = assistant.retriever.look, assistant.retriever.rank
-            assistant.verify = verify
             assistant.generator.verdicts = list(verdicts)
             assistant.retriever.look = lambda *a, **o: [replace(m, probability=probability) for m in look(*a, **o)]
             assistant.retriever.rank = lambda *a: [replace(m, probability=probability) for m in rank(*a)]
@@ -601,7 +626,7 @@ def test_a_doubtful_match_is_confirmed_by_its_attributes(judged):
     events = answer(assistant, Turn("Who?", (SHOWN,)))
     assert [type(event) for event in events][:2] == [Waiting, Look]
     assert [(m.concept.name, m.confirmed) for m in events[1].matches] == [("bo", True)]
-    assert events[1].turned_down == ()
+    assert events[1].denied == ()
     first, second = assistant.generator.asked
     assert "red < |im_end| > collar; one ear up" in texts(first)
     assert "dog" in texts(first)
@@ -616,13 +641,25 @@ def test_a_match_that_the_model_denies_is_told_as_turned_down_and_never_reaches_
     assistant.remember(ME, "bo", [picture(RED)], info="Afraid of thunder.", attributes=["red collar"])
     look = next(event for event in answer(assistant, Turn("Who?", (SHOWN,))) if isinstance(event, Look))
     assert look.matches == ()
-    assert [(m.concept.name, m.confirmed) for m in look.turned_down] == [("bo", False)]
+    assert [(m.concept.name, m.confirmed) for m in look.denied] == [("bo", False)]
     assert "thunder" not in texts(assistant.generator.asked[-1])
     assistant.generator.verdicts = ["no"]
     *_, said = answer(assistant, Turn("Is bo here?", (SHOWN,)))
     assert [m.reason for m in said.matches] == ["named"]
     assert "thunder" in texts(assistant.generator.asked[-1])
     assert "Not recognised in the photo." in texts(assistant.generator.asked[-1])
+
+
+def test_a_verdict_holds_when_the_photo_is_searched_again_until_the_concept_changes(judged):
+    assistant = judged("no")
+    bo = assistant.remember(ME, "bo", [picture(RED)], attributes=["red collar"])
+    look = next(event for event in answer(assistant, Turn("Who?", (SHOWN,))) if isinstance(event, Look))
+    again = assistant.look(ME, SHOWN, before=look.photos[0])
+    assert [(m.concept.name, m.confirmed) for m in again.photos[0].matches] == [("bo", False)]
+    assert again.matches == ()
+    assistant.revise(ME, bo.id, ConceptEdit(info="A dog.", attributes=["white tail"]))
+    again = assistant.look(ME, SHOWN, before=look.photos[0])
+    assert [(m.concept.name, m.confirmed) for m in again.matches] == [("bo", None)]
 
 
 @pytest.mark.parametrize("probability", [None, 0.05, 0.09, 0.66, 0.99])
@@ -638,7 +675,7 @@ def test_nothing_is_asked_of_a_model_that_does_not_verify_nor_about_a_concept_wi
     assistant = judged("no", "no")
     bo = assistant.remember(ME, "bo", [picture(RED)])
     assert names(answer(assistant, Turn("Who?", (SHOWN,)))[0]) == ["bo"]
-    assistant.revise(ME, bo.id, attributes=["red collar"])
+    assistant.revise(ME, bo.id, ConceptEdit(attributes=["red collar"]))
     assistant.generator.verifies = False
     assert names(answer(assistant, Turn("Who?", (SHOWN,)))[0]) == ["bo"]
     assert len(assistant.generator.asked) == 2
@@ -665,7 +702,7 @@ def test_between_two_that_are_near_the_model_chooses_by_their_avatars(judged, ch
     assert [m.confirmed for m in look.matches] == [True]
     assert look.matches[0].photo == SHOWN.sha256
     assert look.matches[0].box is not None
-    assert [(m.concept.name, m.confirmed) for m in look.turned_down] == [(name, False) for name in denied]
+    assert [(m.concept.name, m.confirmed) for m in look.denied] == [(name, False) for name in denied]
     pair = assistant.generator.asked[1]
     assert [image.sha256 for image in images(pair)][:2] == [bo.avatar, rex.avatar]
     assert "red collar" in texts(pair)
@@ -677,7 +714,7 @@ def test_a_rival_that_is_rejected_far_or_claimed_already_is_not_compared(judged)
     bo = assistant.remember(ME, "bo", [picture(RED)], attributes=["red collar"])
     rex = assistant.remember(ME, "rex", [picture(ROSE)])
     assistant.remember(ME, "cup", [picture(GREEN)])
-    answer(assistant, Turn("Who?", (SHOWN,)), rejected={SHOWN.sha256: {rex.id}})
+    answer(assistant, Turn("Who?", (SHOWN,)), findings=rejecting(SHOWN, rex))
     assistant.forget(ME, rex.id)
     answer(assistant, Turn("Who?", (SHOWN,)))
     assert len(assistant.generator.asked) == 4
@@ -698,23 +735,29 @@ def test_a_stop_ends_the_questions_about_doubts_too(judged):
 
 
 def test_a_fingerprint_is_drafted_from_a_few_views_and_kept_nowhere(assistant, generator):
-    assistant.verify = verify
     bo = assistant.remember(ME, "bo", [picture(RED)])
     generator.words = ("1. Red coat\n", "2. **One ear up**\n3. red ", "coat\n- white paws.")
     photos = [picture(RED, dot=i) for i in range(6)]
     events = list(assistant.fingerprint(ME, photos, "dog"))
-    assert [type(event) for event in events] == [Waiting, Piece, Piece, Piece, Fingerprint]
+    assert [type(event) for event in events] == [Waiting, TextDelta, TextDelta, TextDelta, Fingerprint]
     assert events[-1] == Fingerprint(("Red coat", "One ear up", "white paws"), "scripted")
     assert images(generator.asked[0]) == photos[:4]
     assert "dog" in texts(generator.asked[0])
     assert assistant.concepts(ME) == [bo]
-    assert assistant.revise(ME, bo.id, attributes=events[-1].attributes).attributes == events[-1].attributes
+    assert (
+        assistant.revise(ME, bo.id, ConceptEdit(attributes=events[-1].attributes)).attributes == events[-1].attributes
+    )
+
+
+def test_an_assistant_that_was_given_nothing_to_verify_with_drafts_no_fingerprint(tmp_path):
+    with (
+        open_assistant(tmp_path / "data", verify=None) as assistant,
+        pytest.raises(ModelError, match="Write your own"),
+    ):
+        list(assistant.fingerprint(ME, [picture(RED)]))
 
 
 def test_a_model_that_does_not_see_or_lists_nothing_drafts_no_fingerprint(assistant, generator):
-    with pytest.raises(ModelError, match="Write your own"):
-        list(assistant.fingerprint(ME, [picture(RED)]))
-    assistant.verify = verify
     generator.words = ("A dog.",)
     with pytest.raises(ModelError, match="found no attributes"):
         list(assistant.fingerprint(ME, [picture(RED)]))
@@ -725,11 +768,10 @@ def test_a_model_that_does_not_see_or_lists_nothing_drafts_no_fingerprint(assist
 
 
 def test_a_stopped_fingerprint_keeps_what_came(assistant, generator):
-    assistant.verify = verify
     generator.words = ("red coat\none ear up\n", "white paws")
     stop, came = threading.Event(), []
     for event in assistant.fingerprint(ME, [picture(RED)], stop=stop):
         came.append(event)
-        if isinstance(event, Piece):
+        if isinstance(event, TextDelta):
             stop.set()
     assert came[-1] == Fingerprint(("red coat", "one ear up"), "scripted", stopped=True)

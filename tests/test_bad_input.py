@@ -14,9 +14,8 @@ import pytest
 from PIL import Image
 
 from personal import cli, compose, settings
-from personal.concepts import WHOLE, Preferences, Progress
+from personal.concepts import WHOLE, ConceptEdit, Preferences, Progress
 from personal.crops import crop
-from personal.generate import verify
 from personal.ui.app import Page
 from personal.ui.desk import Desk
 from personal.ui.sessions import COOKIE, Sessions
@@ -283,7 +282,6 @@ class Browser:
 @pytest.fixture
 def browser(data_dir):
     with open_assistant(data_dir) as assistant:
-        assistant.verify = verify
         yield Browser(assistant, data_dir)
 
 
@@ -425,7 +423,7 @@ def test_a_picture_of_what_it_is_not_that_is_not_there_does_nothing(browser, vie
 def test_a_photo_of_the_concept_itself_cannot_be_what_it_is_not(browser, file):
     browser.chat.receive([str(file("bo.png", png()))], browser.request)
     concept = browser.desk.assistant.concepts(ME)[0]
-    browser.desk.assistant.revise(ME, concept.id, add=[crop(browser.session.conversation.draft[0], WHOLE)])
+    browser.desk.assistant.revise(ME, concept.id, ConceptEdit(add=[crop(browser.session.conversation.draft[0], WHOLE)]))
     browser.chat.panel.look_again(browser.session)
     browser.fails(browser.chat.panel, browser.chat.panel.on_click, event(act="not", concept=concept.id))
 
@@ -525,7 +523,7 @@ def test_not_bo_taken_from_the_concept_is_taken_from_the_conversation_too(browse
 
     def found():
         browser.chat.panel.look_again(session)
-        return [match.concept.name for match in session.conversation.looks[photo.sha256]]
+        return [match.concept.name for match in session.conversation.findings[photo.sha256].matches]
 
     def turn_down():
         list(browser.chat.panel.on_click(event(act="not", concept=bo.id), browser.request))
@@ -557,7 +555,7 @@ def test_not_bo_said_while_the_photo_is_looked_at_again_is_not_forgotten(browser
     monkeypatch.setattr(assistant, "look", slow)
     browser.chat.panel.look_again(session)
     assert looks[0].matches
-    assert session.conversation.looks[photo.sha256] == ()
+    assert session.conversation.findings[photo.sha256].matches == ()
 
 
 def test_an_undone_not_bo_brings_back_what_made_room_for_it(browser, file):
@@ -565,7 +563,7 @@ def test_an_undone_not_bo_brings_back_what_made_room_for_it(browser, file):
     session, assistant = browser.session, browser.desk.assistant
     bo = assistant.concepts(ME)[0]
     for i in range(24):
-        bo = assistant.revise(ME, bo.id, add_negatives=[picture(BLUE, dot=i)])
+        bo = assistant.revise(ME, bo.id, ConceptEdit(add_negatives=[picture(BLUE, dot=i)]))
     browser.chat.panel.look_again(session)
     list(browser.chat.panel.on_click(event(act="not", concept=bo.id), browser.request))
     after = assistant.library.get(ME, bo.id)
@@ -577,7 +575,7 @@ def test_an_undone_not_bo_brings_back_what_made_room_for_it(browser, file):
 
 def test_a_damaged_photo_can_be_removed_in_the_page_and_is_told_where_an_export_leaves_it_out(browser):
     assistant, session = browser.desk.assistant, browser.session
-    bo = assistant.revise(ME, assistant.concepts(ME)[0].id, add=[picture(RED, dot=5)])
+    bo = assistant.revise(ME, assistant.concepts(ME)[0].id, ConceptEdit(add=[picture(RED, dot=5)]))
     view = bo.views[1].sha256
     (file,) = browser.folder.rglob(f"{view}.jpg")
     file.write_bytes(b"not a picture")

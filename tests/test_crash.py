@@ -9,6 +9,7 @@ import random
 import time
 from pathlib import Path
 
+from personal.concepts import ConceptEdit
 from tests.conftest import open_assistant, picture
 
 OWNER = "local"
@@ -70,13 +71,15 @@ def write(folder, log_file, seed):
                 concept = assistant.revise(
                     OWNER,
                     concept.id,
-                    name=f"n{seed}-{step}",
-                    info=f"info {step}",
-                    add=[photo(draw.random())],
-                    remove=remove,
-                    add_negatives=[photo(draw.random()) for _ in range(draw.randint(0, 2))],
-                    remove_negatives=[view.sha256 for view in concept.negatives[:1]],
-                    attributes=[f"mark {step}"],
+                    ConceptEdit(
+                        name=f"n{seed}-{step}",
+                        info=f"info {step}",
+                        add=[photo(draw.random())],
+                        remove=remove,
+                        add_negatives=[photo(draw.random()) for _ in range(draw.randint(0, 2))],
+                        remove_negatives=[view.sha256 for view in concept.negatives[:1]],
+                        attributes=[f"mark {step}"],
+                    ),
                 )
                 log(done=concept.id, record=record(concept))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from personal.concepts import WHOLE
+from personal.concepts import WHOLE, ConceptEdit
 from tests.conftest import open_assistant, picture
 
 ME, YOU = "local", "guest"
@@ -40,7 +40,7 @@ def test_a_concept_that_was_forgotten_for_good_leaves_nothing_anybody_could_read
     with open_assistant(tmp_path) as assistant:
         assistant.remember(ME, "cup", [picture((20, 40, 230))], info="Stays.")
         concept = assistant.remember(ME, NAME, photos[:2], info=INFO, attributes=[INFO])
-        assistant.revise(ME, concept.id, add_negatives=photos[2:])
+        assistant.revise(ME, concept.id, ConceptEdit(add_negatives=photos[2:]))
         assert holders(tmp_path, NAME.encode())
         assert holders(tmp_path, INFO.encode())
         assert holders(tmp_path, traces[-1])
@@ -55,11 +55,13 @@ def test_a_concept_that_was_forgotten_for_good_leaves_nothing_anybody_could_read
 def test_an_edit_leaves_nothing_of_what_was_there_before(tmp_path, photos, traces):
     with open_assistant(tmp_path) as assistant:
         concept = assistant.remember(ME, NAME, photos[:2], info=INFO, attributes=[INFO])
-        assistant.revise(ME, concept.id, add_negatives=photos[2:])
+        assistant.revise(ME, concept.id, ConceptEdit(add_negatives=photos[2:]))
         blue = picture((20, 40, 230))
         remove, against = ([photo.sha256 for photo in some] for some in (photos[:2], photos[2:]))
         assistant.revise(
-            ME, concept.id, name="rex", info="", attributes=[], add=[blue], remove=remove, remove_negatives=against
+            ME,
+            concept.id,
+            ConceptEdit(name="rex", info="", attributes=[], add=[blue], remove=remove, remove_negatives=against),
         )
         assert not [trace for trace in traces if holders(tmp_path, trace)]
 

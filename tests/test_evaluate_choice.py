@@ -133,7 +133,7 @@ def test_questions_about_photos_are_also_asked_without_them(tmp_path, file):
         with pytest.raises(PersonalError, match="none of the database"):
             choice.choice(assistant, choice.read_questions(file)[2:])
     assert (figures[WITH_INFO], figures[WITHOUT_PHOTO]) == (0.5, 0.5)
-    shown = [sum(p["type"] == "image" and "concept" not in p for p in m[-1]["content"]) for m in generator.asked]
+    shown = [sum(p["type"] == "image" and not p["avatar"] for p in m[-1]["content"]) for m in generator.asked]
     assert sorted(shown) == [0, 0, 1, 1, 1, 1]
 
 

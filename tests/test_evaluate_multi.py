@@ -191,7 +191,7 @@ def test_what_was_looked_at_and_captioned_is_in_the_journal_and_not_done_again(t
             baselines = [Rap(assistant.retriever)]
             reports.append(multi.multi(assistant, dataset, references=1, baselines=baselines, journal=journal))
             asked.append((len(generator.asked), assistant.look.call_count))
-    assert asked == [(2, 6), (0, 0)]  # to answer, the Assistant looks again
+    assert asked == [(2, 4), (0, 0)]
     assert reports[0] == reports[1]
 
 

@@ -12,18 +12,19 @@ import pytest
 import torch
 from PIL import Image
 
-from personal.concepts import WHOLE, Concept, Match, Photo, Piece, Turn, View
+from personal.concepts import WHOLE, Concept, Match, Photo, TextDelta, Turn, View
 from personal.errors import ModelError
 from personal.generate import budget, prompt
 from personal.generate.local import LocalGenerator
 from personal.images import read_photo
+from personal.messages import Message, image_part
 from tests.families import FAMILIES
 
 WHEN = "2026-01-01T00:00:00+00:00"
 NO_SYSTEM = "{% for m in messages if m.role == 'system' %}{{ raise_exception('no system role here') }}{% endfor %}"
 SEEING = [name for name, family in FAMILIES.items() if family.image]
 REFUSED = {"internvl3.5": {"<IMG_CONTEXT>", "<video>"}}
-"""Tokens that a processor counts before they are made harmless, and refuses; none comes through `prompt.neutral`."""
+"""Tokens that a processor counts before they are escaped, and refuses; `escape_control_tokens` lets none through."""
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
@@ -51,9 +52,9 @@ FIRST = Turn("What is <bo> doing?", (PARK,), (BO, MOCHI))
 SECOND = Turn("And what colour is <mochi>?", (), (Match(MOCHI.concept, "named"),))
 
 
-def laid_out(generator: LocalGenerator, *turns: Turn, **exchanged: Photo) -> list[prompt.Message]:
+def laid_out(generator: LocalGenerator, *turns: Turn, **exchanged: Photo) -> list[Message]:
     avatars = {"bo": DOG, "mochi": CAT, **exchanged}
-    return prompt.lay_out(turns, avatars=avatars, sees=generator.sees)
+    return prompt.build_messages(turns, avatars=avatars, sees=generator.sees)
 
 
 def ask(generator: LocalGenerator, *turns: Turn, tokens: int = 8, **exchanged: Photo) -> str:
@@ -61,23 +62,23 @@ def ask(generator: LocalGenerator, *turns: Turn, tokens: int = 8, **exchanged: P
     return "".join(piece.text for piece in pieces(generator, messages, tokens))
 
 
-def pieces(generator: LocalGenerator, messages: list[prompt.Message], tokens: int = 8) -> list[Piece]:
+def pieces(generator: LocalGenerator, messages: list[Message], tokens: int = 8) -> list[TextDelta]:
     events = generator.stream(messages, max_new_tokens=tokens, stop=threading.Event())
-    return [event for event in events if isinstance(event, Piece)]
+    return [event for event in events if isinstance(event, TextDelta)]
 
 
-def ids(generator: LocalGenerator, messages: list[prompt.Message]) -> list[int]:
-    return [int(token) for token in generator._encode(messages)["input_ids"][0]]
+def ids(generator: LocalGenerator, messages: list[Message]) -> list[int]:
+    return [int(token) for token in generator.loaded.prompts.encode(messages)["input_ids"][0]]
 
 
 def words(generator: LocalGenerator):
-    return getattr(generator._reader, "tokenizer", generator._reader)
+    return generator.loaded.prompts.tokenizer
 
 
 def spoken(generator: LocalGenerator) -> list[torch.Tensor]:
     """Note what the head says of every token from now on."""
     logits: list[torch.Tensor] = []
-    head = generator._model.get_output_embeddings()
+    head = generator.loaded.model.get_output_embeddings()
     head.register_forward_hook(lambda _, __, said: logits.append(said.detach().float().reshape(-1, said.shape[-1])[-1]))
     return logits
 
@@ -101,7 +102,7 @@ def opened(folders):
         )
         list(generator.load())
         if bits == "fp32":
-            generator._model.float()
+            generator.loaded.model.float()
         return generator
 
     return open_it
@@ -151,7 +152,7 @@ def test_an_answer_hangs_on_the_photo_and_on_the_avatars(opened, name):
 def test_what_looks_and_what_joins_stay_in_sixteen_bits(opened, name):
     import bitsandbytes
 
-    model = opened(name, "nf4")._model
+    model = opened(name, "nf4").loaded.model
     four_bit = {n for n, layer in model.named_modules() if isinstance(layer, bitsandbytes.nn.Linear4bit)}
     language = next(n for n, layer in model.named_modules() if layer is model.get_decoder())
     assert four_bit
@@ -176,7 +177,7 @@ def test_stop_ends_an_answer_at_the_next_token(generator):
     stop = threading.Event()
     tokens = 0
     for event in generator.stream(laid_out(generator, FIRST), max_new_tokens=400, stop=stop):
-        tokens += event.tokens if isinstance(event, Piece) else 0
+        tokens += event.tokens if isinstance(event, TextDelta) else 0
         stop.set()
     assert 0 < tokens < 100
 
@@ -212,7 +213,9 @@ def test_special_tokens_do_nothing_even_where_the_prompt_did_not_neutralise_them
 
 
 def test_a_template_without_a_system_role_gets_its_words_with_the_question(generator, monkeypatch):
-    monkeypatch.setattr(generator._reader, "chat_template", NO_SYSTEM + generator._reader.chat_template)
+    monkeypatch.setattr(
+        generator.loaded.processor, "chat_template", NO_SYSTEM + generator.loaded.processor.chat_template
+    )
     text = words(generator).decode(ids(generator, laid_out(generator, FIRST)))
     wishes = prompt.SEEING if generator.sees else prompt.BLIND
     assert text.index(wishes[:40]) < text.index("Name: <bo>")
@@ -226,9 +229,10 @@ def test_the_oldest_turns_go_where_the_context_is_full_but_never_the_concepts(ge
     ]
     messages = laid_out(generator, *talk)
     read = []
-    encode = generator._encode
-    monkeypatch.setattr(generator, "_encode", lambda messages: read.append(encode(messages)) or read[-1])
-    config = generator._model.config.get_text_config()
+    prompts = generator.loaded.prompts
+    encode = prompts.encode
+    monkeypatch.setattr(prompts, "encode", lambda messages: read.append(encode(messages)) or read[-1])
+    config = generator.loaded.model.config.get_text_config()
     ask(generator, FIRST)
     image = words(generator).convert_tokens_to_ids(FAMILIES[generator.name].image or "<bo>")
     pictures = read[-1]["input_ids"][0].tolist().count(image)
@@ -285,7 +289,7 @@ def test_a_conversation_goes_on_after_another_one(opened, name):
 def test_a_second_question_reads_only_what_is_new(opened, name):
     warm = opened(name, "none")
     read: list[int] = []
-    embeds = warm._model.get_input_embeddings()
+    embeds = warm.loaded.model.get_input_embeddings()
     embeds.register_forward_hook(lambda _, given, __: read.append(given[0].shape[-1]) if given[0].ndim == 2 else None)
     said = replace(FIRST, answer=ask(warm, FIRST))
     first = max(read)
@@ -314,7 +318,7 @@ def test_questions_asked_together_are_answered_as_alone(opened, monkeypatch, nam
 def test_where_memory_is_too_small_for_all_fewer_are_answered_at_once(opened, monkeypatch):
     generator = opened(next(iter(FAMILIES)), "fp32")
     asked = [laid_out(generator, turn) for turn in ASKED]
-    together, sizes = generator._side_by_side, []
+    together, sizes = generator._batch, []
 
     def small(some, max_new_tokens):
         sizes.append(len(some))
@@ -323,7 +327,7 @@ def test_where_memory_is_too_small_for_all_fewer_are_answered_at_once(opened, mo
         return together(some, max_new_tokens)
 
     alone = [ask(generator, turn, tokens=16) for turn in ASKED]
-    monkeypatch.setattr(generator, "_side_by_side", small)
+    monkeypatch.setattr(generator, "_batch", small)
     room = 2
     assert generator.answers(asked, max_new_tokens=16) == alone
     assert sizes == [4, 2, 2]
@@ -337,18 +341,18 @@ def test_where_memory_is_too_small_for_all_fewer_are_answered_at_once(opened, mo
 def test_each_of_the_questions_asked_together_ends_where_it_would_alone(opened, monkeypatch, name, ended):
     """At the token that ends an answer, or, where there is none, where it runs in circles while others go on."""
     generator = opened(name, "fp32")
-    settings = generator._model.generation_config
+    settings = generator.loaded.model.generation_config
     settings.update(eos_token_id=None)
     whole = [ask(generator, turn, tokens=40) for turn in ASKED]
     if ended:
         streamed = []
         for turn in ASKED:
             ask(generator, turn, tokens=40)
-            streamed.append(generator._past._tokens[len(ids(generator, laid_out(generator, turn))) :])
+            streamed.append(generator.loaded.decoder.prefix._tokens[len(ids(generator, laid_out(generator, turn))) :])
         ends = {token: [[*row, token].index(token) for row in streamed] for token in streamed[0][2:]}
         settings.update(eos_token_id=next(token for token, places in ends.items() if len(set(places)) > 1))
     else:  # these models turn in no circle so soon: a shorter one will do
-        monkeypatch.setattr("personal.generate.local.runs_in_circles", lambda said: said[-1] in said[-9:-1])
+        monkeypatch.setattr("personal.generate.decoding.has_repetition", lambda said: said[-1] in said[-9:-1])
     alone = [ask(generator, turn, tokens=40) for turn in ASKED]
     assert alone != whole
     assert len({len(words(generator).encode(text)) for text in alone}) > 1
@@ -363,7 +367,7 @@ def costs(generator: LocalGenerator, pictures: list[Image.Image], options: dict[
     """Count the image tokens of each picture in what the processor makes of a prompt."""
     number = {"type": "text", "text": "Number"}
     parts = [part for image in pictures for part in ({"type": "image", "image": image}, number)]
-    inputs = generator._reader.apply_chat_template(
+    inputs = generator.loaded.processor.apply_chat_template(
         [{"role": "user", "content": parts}],
         tokenize=True,
         return_dict=True,
@@ -384,13 +388,13 @@ AVATARS = [True, False, True, False, False, True, True]
 @pytest.mark.parametrize(("photo_tokens", "avatar_tokens"), [(200, 50), (64, 16), (96, 80)])
 def test_no_picture_costs_more_than_its_budget(generators, monkeypatch, name, photo_tokens, avatar_tokens):
     list(generators[name].load())
-    images = generators[name]._reader.image_processor
+    images = generators[name].loaded.processor.image_processor
     for attribute, value in (("max_soft_tokens", 280), ("max_patches", 12), ("size", {"longest_edge": 256})):
         if hasattr(images, attribute) and (attribute != "size" or name == "smolvlm2"):
             monkeypatch.setattr(images, attribute, value)
     pictures = [picture(*size) for size in SHAPES]
     budgets = {"photo_tokens": photo_tokens, "avatar_tokens": avatar_tokens}
-    fitted, options = budget.fit(generators[name]._reader, pictures, AVATARS, **budgets)
+    fitted, options = budget.fit(generators[name].loaded.processor, pictures, AVATARS, **budgets)
     spent = costs(generators[name], fitted, options)
     allowed = [avatar_tokens if avatar else photo_tokens for avatar in AVATARS]
     assert all(0 < cost <= most for cost, most in zip(spent, allowed, strict=True)), spent
@@ -405,18 +409,20 @@ def test_budgets_that_are_kept_are_answered_with(opened, name):
 
     generator = opened(name, "none")
     pictures = [open_photo(photo) for photo in (DOG, CAT, PARK)]
-    fitted, options = budget.fit(generator._reader, pictures, [True, True, False], photo_tokens=70, avatar_tokens=16)
+    fitted, options = budget.fit(
+        generator.loaded.processor, pictures, [True, True, False], photo_tokens=70, avatar_tokens=16
+    )
     content = [{"type": "image", "image": image} for image in fitted] + [{"type": "text", "text": "Who is this?"}]
-    inputs = generator._reader.apply_chat_template(
+    inputs = generator.loaded.processor.apply_chat_template(
         [{"role": "user", "content": content}],
         tokenize=True,
         return_dict=True,
         return_tensors="pt",
         processor_kwargs={"images_kwargs": options},
     )
-    dtype = generator._model.dtype
+    dtype = generator.loaded.model.dtype
     inputs = {key: value.to(dtype) if value.is_floating_point() else value for key, value in inputs.items()}
-    answer = generator._model.generate(**inputs, max_new_tokens=2, do_sample=False)
+    answer = generator.loaded.model.generate(**inputs, max_new_tokens=2, do_sample=False)
     assert answer.shape[1] == inputs["input_ids"].shape[1] + 2
 
 
@@ -424,7 +430,7 @@ def test_budgets_that_are_kept_are_answered_with(opened, name):
 def test_where_all_pictures_cost_the_same_they_are_left_alone(generators, name):
     list(generators[name].load())
     pictures = [picture(*size) for size in SHAPES]
-    assert budget.fit(generators[name]._reader, pictures, AVATARS) == (pictures, {})
+    assert budget.fit(generators[name].loaded.processor, pictures, AVATARS) == (pictures, {})
     assert len(set(costs(generators[name], pictures, {}))) == 1
 
 
@@ -432,30 +438,32 @@ def test_onevision_reads_several_pictures_alike_and_a_lone_one_within_its_budget
     generator = generators["llava-onevision"]
     list(generator.load())
     several = [picture(200, 100), picture(64, 64)]
-    assert budget.fit(generator._reader, several, [False, True]) == (several, {})
+    assert budget.fit(generator.loaded.processor, several, [False, True]) == (several, {})
     assert costs(generator, several, {}) == [17, 17]
     large = picture(192, 190)
     alone = costs(generator, [large], {})[0]
     for most in (alone, 100, 60):
-        fitted, options = budget.fit(generator._reader, [large], [False], photo_tokens=most)
+        fitted, options = budget.fit(generator.loaded.processor, [large], [False], photo_tokens=most)
         assert costs(generator, fitted, options)[0] <= most
-    least, _ = budget.fit(generator._reader, [large], [False], photo_tokens=1)
+    least, _ = budget.fit(generator.loaded.processor, [large], [False], photo_tokens=1)
     assert costs(generator, least, {})[0] < 40
 
 
 def test_no_pictures_need_no_budget(generators):
     list(generators["fastvlm"].load())
-    assert budget.fit(generators["fastvlm"]._reader, [], []) == ([], {})
+    assert budget.fit(generators["fastvlm"].loaded.processor, [], []) == ([], {})
 
 
 def test_a_model_that_learnt_on_one_image_is_told_of_concepts_in_words(folders):
     one = LocalGenerator(str(folders["llava-1.5"]), quantization="none", name="llava-hf/llava-1.5-7b-hf")
     list(one.load())
     read = []
-    one._model.get_input_embeddings().register_forward_hook(lambda _, given, __: read.append(given[0][0].tolist()))
+    one.loaded.model.get_input_embeddings().register_forward_hook(
+        lambda _, given, __: read.append(given[0][0].tolist())
+    )
     ask(one, FIRST)
     text = words(one).decode(read[0])
-    photo_alone = ids(one, [{"role": "user", "content": [{"type": "image", "image": PARK}]}])
+    photo_alone = ids(one, [{"role": "user", "content": [image_part(PARK)]}])
     image = words(one).convert_tokens_to_ids(FAMILIES["llava-1.5"].image)
     assert read[0].count(image) == photo_alone.count(image) > 0
     assert "Name: <bo>" in text

@@ -16,6 +16,7 @@ import pytest
 from chromadb.errors import InternalError
 
 from personal import cli
+from personal.concepts import ConceptEdit
 from personal.errors import StoreError
 from personal.remember import import_export
 from personal.remember.chroma import ADVICE, Collection
@@ -39,7 +40,7 @@ def test_an_index_that_is_deleted_under_the_app_is_built_anew_on_the_next_need(t
         if need == "add":
             assistant.remember(ME, "leaf", [green])
         elif need == "rename":
-            assistant.revise(ME, bo.id, name="bobby")
+            assistant.revise(ME, bo.id, ConceptEdit(name="bobby"))
         elif need == "restore":
             assistant.restore(ME, token)
         elif need == "look-alikes":
@@ -114,7 +115,7 @@ def test_what_does_not_fit_on_the_disk_is_refused_in_words_and_nothing_is_half_t
         fill(leave)
         for write in (
             lambda: assistant.remember(ME, "cup", large + noise),
-            lambda: assistant.revise(ME, bo.id, name="bobby", add=large + noise[:50], add_negatives=[]),
+            lambda: assistant.revise(ME, bo.id, ConceptEdit(name="bobby", add=large + noise[:50], add_negatives=[])),
         ):
             with pytest.raises(StoreError, match="is full"):
                 write()
@@ -137,7 +138,7 @@ def test_a_concept_that_is_indexed_on_a_full_disk_is_taken_back(tmp_path, monkey
             patch.setattr(Collection, "upsert", lambda *_: (_ for _ in ()).throw(full))
             for write in (
                 lambda: assistant.remember(ME, "cup", [picture(BLUE)]),
-                lambda: assistant.revise(ME, bo.id, add=[picture(BLUE)]),
+                lambda: assistant.revise(ME, bo.id, ConceptEdit(add=[picture(BLUE)])),
                 lambda: assistant.disown(ME, bo.id, picture(BLUE), (0.0, 0.0, 1.0, 1.0)),
             ):
                 with pytest.raises(StoreError, match=r"disk that holds .* is full"):

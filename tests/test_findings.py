@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from personal.concepts import Concept, Match
+from personal.concepts import Concept, Match, PhotoFindings
 from personal.findings import Evidence, gather, resolve
 from personal.questions import Intent, read_intent
 from tests.conftest import picture
@@ -32,8 +32,12 @@ LEFT, CENTRE, RIGHT = (0.05, 0.2, 0.25, 0.6), (0.4, 0.2, 0.6, 0.6), (0.7, 0.2, 0
 BOTH = (PICNIC, [seen(BO, LEFT), seen(CUP, RIGHT)])
 
 
+def found(shown):
+    return [PhotoFindings(photo, tuple(matches)) for photo, matches in shown]
+
+
 def answer(question, shown=(), asked=(), evidence=()):
-    return gather(question, shown, asked, lambda question, concepts: evidence).answer()
+    return gather(question, found(shown), asked, lambda question, concepts: evidence).answer()
 
 
 @pytest.mark.parametrize(
@@ -148,7 +152,7 @@ def test_what_only_the_photo_shows_is_left_to_the_model(question):
 
 
 def test_of_two_with_the_same_plain_name_the_one_in_the_photo_is_meant():
-    findings = gather("Is <bo> here?", [(PICNIC, [seen(EMOJI)])], [BO])
+    findings = gather("Is <bo> here?", found([(PICNIC, [seen(EMOJI)])]), [BO])
     assert findings.asked == (EMOJI,)
     assert findings.answer() == "Yes, <Bo 🐕> is in this photo."
 
@@ -168,7 +172,7 @@ def test_what_is_only_maybe_there_is_told_as_a_doubt():
 def test_a_match_that_the_model_denied_is_not_there():
     denied = [(PICNIC, [seen(BO, confirmed=False), seen(CUP, certainty="maybe")])]
     assert answer("Is <bo> here?", denied, [BO]) == "No, I don't recognise <bo> in this photo."
-    assert [c.name for c in gather("Is <bo> here?", denied, [BO]).absent] == ["bo"]
+    assert [c.name for c in gather("Is <bo> here?", found(denied), [BO]).absent] == ["bo"]
 
 
 def test_questions_about_a_photo_without_one_ask_for_it():

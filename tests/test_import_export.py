@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from personal import cli, compose
-from personal.concepts import Concept, Photo
+from personal.concepts import Concept, ConceptEdit, Photo
 from personal.errors import ImportExportError, StoreError
 from personal.images import read_photo
 from personal.remember import archive, import_export, import_reader
@@ -69,10 +69,10 @@ class Keeper:
         old = self.library.lookup(owner, name)
         if old is None:
             return self.library.add(owner, name, photos, category, info)
-        return self.library.revise(owner, old.id, category=category or None, info=info or None, add=photos)
+        return self.library.revise(owner, old.id, ConceptEdit(category=category or None, info=info or None, add=photos))
 
-    def revise(self, owner: str, concept_id: str, **changes: object) -> Concept:
-        return self.library.revise(owner, concept_id, **changes)
+    def revise(self, owner: str, concept_id: str, edit: ConceptEdit) -> Concept:
+        return self.library.revise(owner, concept_id, edit)
 
 
 @pytest.fixture
@@ -113,7 +113,11 @@ def essence(library: Library) -> list[tuple[object, ...]]:
 def fill(library: Library) -> None:
     bo = library.add(ME, "bo", [photo(1), photo(2)], "dog", "<bo> is\n“good” ✨")
     library.revise(
-        ME, bo.id, avatar=photo(2).sha256, add_negatives=[photo(8), photo(7)], attributes=["red “collar”", "one ear up"]
+        ME,
+        bo.id,
+        ConceptEdit(
+            avatar=photo(2).sha256, add_negatives=[photo(8), photo(7)], attributes=["red “collar”", "one ear up"]
+        ),
     )
     library.add(ME, "北京 👩‍👩‍👧", [photo(3)], "", "")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from personal import compose, settings
-from personal.assistant import KNOWN
+from personal.assistant import FROM_FINDINGS
 from personal.concepts import Answer, Look, Turn
 from personal.images import read_photo
 from personal.ui.samples import FOLDER, read_samples
@@ -127,7 +127,7 @@ def test_questions_about_real_photos_are_answered_rightly(assistant, shared_data
 def test_a_question_that_only_the_photo_answers_is_asked_of_the_model(assistant):
     photo = read_photo((FOLDER / BEACH).read_bytes())
     answer = ask(assistant, "samples", "What is <bo> doing?", [photo])
-    assert answer.model != KNOWN
+    assert answer.model != FROM_FINDINGS
     assert answer.tokens > 0
 
 
@@ -136,6 +136,6 @@ def test_he_is_whom_the_conversation_was_about(assistant):
     first = Turn("Who is here?", (photo,))
     look, answer = list(assistant.answer("samples", [first]))
     assert isinstance(look, Look)
-    asked = [replace(first, matches=look.matches, answer=answer.text), Turn("And how old is he?")]
-    *_, answer = assistant.answer("samples", asked)
+    asked = [replace(first, answer=answer.text), Turn("And how old is he?")]
+    *_, answer = assistant.answer("samples", asked, findings={photo.sha256: look.photos[0]})
     assert "four years" in answer.text

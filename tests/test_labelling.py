@@ -8,7 +8,7 @@ import pytest
 from personal import labels
 from personal.concepts import Turn
 from personal.generate.local import LocalGenerator
-from personal.generate.prompt import lay_out
+from personal.generate.prompt import build_messages
 from personal.images import open_photo
 from personal.learn.features import vision_tower
 from personal.settings import load
@@ -44,8 +44,8 @@ def photos():
 
 def told(generator, photo):
     """What the model reads of a question about a photo."""
-    messages = lay_out([Turn("What is this?", (photo,))], avatars={}, sees=True, single_turn=True)
-    read, _ = generator._fitting(messages, 8)
+    messages = build_messages([Turn("What is this?", (photo,))], avatars={}, sees=True, single_turn=True)
+    read = generator.loaded.prompts.fit(messages, 8).messages
     return "".join(part["text"] for message in read for part in message["content"] if part["type"] == "text")
 
 
@@ -60,16 +60,16 @@ def test_what_the_model_reads_below_a_photo_is_what_training_wrote_there(embedde
 
 def test_a_photo_is_labelled_once_and_again_after_it_was_forgotten(embedded, photos):
     embedded.clear()
-    line = embedded._labeller.line(photos[0])
-    embedded._sight.forget((photos[0].sha256, False))
-    assert embedded._labeller.line(photos[0]) == line
-    assert embedded._sight._seen == {}  # nothing was looked at anew
+    line = embedded.loaded.labeller.line(photos[0])
+    embedded.loaded.decoder.features.discard((photos[0].sha256, False))
+    assert embedded.loaded.labeller.line(photos[0]) == line
+    assert embedded.loaded.decoder.features._known == {}  # nothing was encoded again
     embedded.clear()
-    assert embedded._labeller.line(photos[0]) == line
+    assert embedded.loaded.labeller.line(photos[0]) == line
 
 
 def test_a_checkpoint_without_the_mark_is_told_nothing(embedded, photos, monkeypatch):
-    monkeypatch.setitem(embedded._marks, "labels", False)
+    monkeypatch.setitem(embedded.checkpoint.marks, "labels", False)
     embedded.clear()
     assert "Labels" not in told(embedded, photos[0])
     monkeypatch.undo()

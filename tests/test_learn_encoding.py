@@ -9,7 +9,7 @@ import torch
 
 from personal.concepts import Concept, Match, Turn, View
 from personal.generate import prompt
-from personal.generate.local import LocalGenerator
+from personal.generate.templating import PromptEncoder
 from personal.learn.encoding import RowEncoder, row_messages
 from personal.learn.prefix_tree import TokenSequence, build_tree, collate
 from personal.settings import load
@@ -65,11 +65,9 @@ def test_the_model_is_trained_on_the_very_tokens_that_the_app_sends(checkpoint, 
     ]
     turn = Turn(question, (photos[2],), tuple(Match(c, "seen") for c in concepts))
     by_hash = {p.sha256: p for p in photos}
-    sent = prompt.lay_out([turn], avatars=lambda c: by_hash[c.avatar], sees=True)
-    generator = LocalGenerator(str(checkpoint))
-    generator._reader = encoder.processor
-    generator._model = SimpleNamespace(device="cpu", dtype=torch.bfloat16)
-    asked = generator._encode(sent)["input_ids"][0].tolist()
+    sent = prompt.build_messages([turn], avatars=lambda c: by_hash[c.avatar], sees=True)
+    prompts = PromptEncoder(SimpleNamespace(device="cpu", dtype=torch.bfloat16), encoder.processor)
+    asked = prompts.encode(sent)["input_ids"][0].tolist()
 
     tree = encoder.tree([row(question, "Yes.")])
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from personal.concepts import Piece, Turn
+from personal.concepts import TextDelta, Turn
 from personal.data.photos import Photos
 from personal.data.pictures import parse_picture
 from personal.data.rows import make_rows
@@ -176,8 +176,8 @@ def test_what_was_trained_is_exported_merged_loaded_and_answers(trained, checkpo
     export.merge(checkpoint, found, tmp_path / "merged")
     generator = LocalGenerator(str(tmp_path / "merged"), quantization="none")
     photo = drawn(RED)
-    messages = prompt.lay_out([Turn("Give a caption of the photo.", (photo,))], avatars={}, sees=generator.sees)
-    said = [p for p in generator.stream(messages, max_new_tokens=5, stop=threading.Event()) if isinstance(p, Piece)]
+    messages = prompt.build_messages([Turn("Give a caption of the photo.", (photo,))], avatars={}, sees=generator.sees)
+    said = [p for p in generator.stream(messages, max_new_tokens=5, stop=threading.Event()) if isinstance(p, TextDelta)]
     assert generator.sees
     assert said
 
@@ -332,8 +332,8 @@ def test_another_family_is_trained_merged_and_answers(checkpoint, photos, tmp_pa
     assert any("connector" in name for name in trained)
     assert any(value.abs().sum() > 0 for name, value in trained.items() if "lora_B" in name)
     generator = LocalGenerator(merged, quantization="none")
-    messages = prompt.lay_out([Turn("What is it?", (drawn(RED),))], avatars={}, sees=generator.sees)
-    assert [p for p in generator.stream(messages, max_new_tokens=5, stop=threading.Event()) if isinstance(p, Piece)]
+    messages = prompt.build_messages([Turn("What is it?", (drawn(RED),))], avatars={}, sees=generator.sees)
+    assert [p for p in generator.stream(messages, max_new_tokens=5, stop=threading.Event()) if isinstance(p, TextDelta)]
 
 
 def test_read_row_by_row_the_loss_is_that_of_the_cached_trees(rows, checkpoint, features, photos):

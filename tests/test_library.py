@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from personal.concepts import Photo, Preferences
+from personal.concepts import ConceptEdit, Photo, Preferences
 from personal.errors import ConceptError, StoreError
 from personal.folding import folded
 from personal.remember import disk
@@ -93,7 +93,7 @@ def test_only_the_user_can_read_the_files(library: Library, home: Path) -> None:
 def test_the_same_photo_twice_is_one_view(library: Library) -> None:
     bo = library.add(ME, "bo", [photo(1), photo(1)], "", "")
     assert len(bo.views) == 1
-    assert library.revise(ME, bo.id, add=[photo(1)]) == bo
+    assert library.revise(ME, bo.id, ConceptEdit(add=[photo(1)])) == bo
 
 
 def test_concepts_come_oldest_first_then_by_name(library: Library) -> None:
@@ -218,15 +218,15 @@ def test_a_name_is_taken_whatever_its_case_width_or_joiners(library: Library, on
     with pytest.raises(ConceptError, match="already remembered"):
         library.add(ME, other, [photo(3)], "", "")
     with pytest.raises(ConceptError, match="already remembered"):
-        library.revise(ME, second.id, name=other)
+        library.revise(ME, second.id, ConceptEdit(name=other))
     assert library.lookup(ME, other) == first
     assert len(library.concepts(ME)) == 2
 
 
 def test_a_concept_may_change_the_case_of_its_own_name(library: Library) -> None:
     bo = library.add(ME, "bo", [photo(1)], "", "")
-    assert library.revise(ME, bo.id, name="Bo").name == "Bo"
-    library.revise(ME, bo.id, name="rex")
+    assert library.revise(ME, bo.id, ConceptEdit(name="Bo")).name == "Bo"
+    library.revise(ME, bo.id, ConceptEdit(name="rex"))
     assert library.lookup(ME, "bo") is None
     library.add(ME, "bo", [photo(2)], "", "")
 
@@ -265,12 +265,12 @@ def test_attributes_are_a_few_short_lines() -> None:
 
 def test_an_edit_changes_what_is_given_and_leaves_the_rest(library: Library, home: Path) -> None:
     bo = library.add(ME, "bo", [photo(1), photo(2)], "dog", "old")
-    new = library.revise(ME, bo.id, info="new", add=[photo(3)], remove=[photo(1).sha256])
+    new = library.revise(ME, bo.id, ConceptEdit(info="new", add=[photo(3)], remove=[photo(1).sha256]))
     assert (new.id, new.name, new.category, new.info, new.created) == (bo.id, "bo", "dog", "new", bo.created)
     assert [v.sha256 for v in new.views] == [photo(2).sha256, photo(3).sha256]
     assert new.avatar == photo(2).sha256
     assert {p.stem for p in home.rglob("*.jpg")} == {photo(2).sha256, photo(3).sha256}
-    assert library.revise(ME, bo.id, avatar=photo(3).sha256).avatar == photo(3).sha256
+    assert library.revise(ME, bo.id, ConceptEdit(avatar=photo(3).sha256)).avatar == photo(3).sha256
     assert Library(home, read_only=True).concepts(ME) == library.concepts(ME)
 
 
@@ -286,17 +286,17 @@ def test_an_edit_that_is_refused_changes_nothing(library: Library, home: Path) -
         {"add": [photo(i, 8) for i in range(10, 110)]},
     ):
         with pytest.raises(ConceptError):
-            library.revise(ME, bo.id, **wrong)
+            library.revise(ME, bo.id, ConceptEdit(**wrong))
     assert library.get(ME, bo.id) == bo
     assert files(home) == before
 
 
 def test_all_photos_can_be_replaced_in_one_edit_but_the_last_not_removed(library: Library) -> None:
     bo = library.add(ME, "bo", [photo(1)], "", "")
-    assert library.revise(ME, bo.id, add=[photo(2)], remove=[photo(1).sha256]).avatar == photo(2).sha256
+    assert library.revise(ME, bo.id, ConceptEdit(add=[photo(2)], remove=[photo(1).sha256])).avatar == photo(2).sha256
     with pytest.raises(ConceptError, match="forget the concept instead"):
-        library.revise(ME, bo.id, remove=[photo(2).sha256])
-    same = library.revise(ME, bo.id, add=[photo(2)], remove=[photo(2).sha256])
+        library.revise(ME, bo.id, ConceptEdit(remove=[photo(2).sha256]))
+    same = library.revise(ME, bo.id, ConceptEdit(add=[photo(2)], remove=[photo(2).sha256]))
     assert library.photo(ME, bo.id, same.avatar) == photo(2)
 
 
@@ -324,7 +324,7 @@ def test_a_failing_disk_is_told_and_nothing_is_half_written(
         with pytest.raises(StoreError, match=words):
             library.add(ME, "rex", [photo(2)], "", "")
         with pytest.raises(StoreError, match=words):
-            library.revise(ME, bo.id, name="bob", add=[photo(3)], remove=[photo(1).sha256])
+            library.revise(ME, bo.id, ConceptEdit(name="bob", add=[photo(3)], remove=[photo(1).sha256]))
     assert library.concepts(ME) == [bo]
     assert files(home) == before
 
@@ -339,8 +339,10 @@ def shas(pictures) -> list[str]:
 def test_negatives_and_attributes_are_remembered_beside_the_views(home: Path) -> None:
     with Library(home) as library:
         bo = library.add(ME, "bo", [photo(1)], "dog", "", ["one ear up"])
-        bo = library.revise(ME, bo.id, add_negatives=[photo(3), photo(2), photo(3)], attributes=[" red collar "])
-        assert library.revise(ME, bo.id, add_negatives=[photo(2)]) == bo
+        bo = library.revise(
+            ME, bo.id, ConceptEdit(add_negatives=[photo(3), photo(2), photo(3)], attributes=[" red collar "])
+        )
+        assert library.revise(ME, bo.id, ConceptEdit(add_negatives=[photo(2)])) == bo
     with Library(home) as library:
         assert library.concepts(ME) == [bo]
         assert (shas(bo.views), shas(bo.negatives)) == ([photo(1).sha256], [photo(3).sha256, photo(2).sha256])
@@ -348,12 +350,12 @@ def test_negatives_and_attributes_are_remembered_beside_the_views(home: Path) ->
         assert library.photo(ME, bo.id, photo(2).sha256) == photo(2)
         folder = home / "owners" / ME / "concepts" / bo.id
         assert library.path(ME, bo.id, photo(2).sha256) == folder / "negatives" / f"{photo(2).sha256}.jpg"
-        after = library.revise(ME, bo.id, remove_negatives=[photo(3).sha256], attributes=[])
+        after = library.revise(ME, bo.id, ConceptEdit(remove_negatives=[photo(3).sha256], attributes=[]))
         assert (shas(after.negatives), after.attributes) == ([photo(2).sha256], ())
         assert shas(after.views) == shas(bo.views)
         assert [p.stem for p in (folder / "negatives").iterdir()] == [photo(2).sha256]
         with pytest.raises(ConceptError, match="no longer there"):
-            library.revise(ME, bo.id, remove_negatives=[photo(3).sha256])
+            library.revise(ME, bo.id, ConceptEdit(remove_negatives=[photo(3).sha256]))
         with pytest.raises(ConceptError, match="no longer there"):
             library.photo(ME, bo.id, photo(3).sha256)
 
@@ -361,8 +363,8 @@ def test_negatives_and_attributes_are_remembered_beside_the_views(home: Path) ->
 def test_of_too_many_negatives_the_oldest_go(library: Library, home: Path) -> None:
     bo = library.add(ME, "bo", [photo(1)])
     for seed in range(100, 100 + MAX_NEGATIVES):
-        library.revise(ME, bo.id, add_negatives=[photo(seed, 8)])
-    bo = library.revise(ME, bo.id, add_negatives=[photo(200, 8), photo(201, 8)])
+        library.revise(ME, bo.id, ConceptEdit(add_negatives=[photo(seed, 8)]))
+    bo = library.revise(ME, bo.id, ConceptEdit(add_negatives=[photo(200, 8), photo(201, 8)]))
     newest = [photo(seed, 8).sha256 for seed in (*range(102, 100 + MAX_NEGATIVES), 200, 201)]
     assert shas(bo.negatives) == newest
     assert {p.stem for p in home.rglob("negatives/*.jpg")} == set(newest)
@@ -373,20 +375,20 @@ def test_a_photo_is_a_view_or_a_negative_and_the_last_word_counts(library: Libra
     before = files(home)
     for wrong in ({"add_negatives": [photo(1)]}, {"add": [photo(2)], "add_negatives": [photo(2)]}):
         with pytest.raises(ConceptError, match="photos of <bo> itself"):
-            library.revise(ME, bo.id, **wrong)
+            library.revise(ME, bo.id, ConceptEdit(**wrong))
     assert files(home) == before
-    library.revise(ME, bo.id, add_negatives=[photo(2)])
-    bo = library.revise(ME, bo.id, add=[photo(2)])
+    library.revise(ME, bo.id, ConceptEdit(add_negatives=[photo(2)]))
+    bo = library.revise(ME, bo.id, ConceptEdit(add=[photo(2)]))
     assert (shas(bo.views), bo.negatives) == ([photo(1).sha256, photo(2).sha256], ())
     assert {p.parent.name for p in home.rglob("*.jpg")} == {"views"}
-    bo = library.revise(ME, bo.id, remove=[photo(2).sha256], add_negatives=[photo(2)])
+    bo = library.revise(ME, bo.id, ConceptEdit(remove=[photo(2).sha256], add_negatives=[photo(2)]))
     assert (shas(bo.views), shas(bo.negatives)) == ([photo(1).sha256], [photo(2).sha256])
     assert library.photo(ME, bo.id, photo(2).sha256) == photo(2)
 
 
 def test_negatives_go_to_the_trash_come_back_and_are_erased_with_their_concept(library: Library, home: Path) -> None:
     bo = library.add(ME, "bo", [photo(1)], attributes=["SECRET mark"])
-    bo = library.revise(ME, bo.id, add_negatives=[photo(2)])
+    bo = library.revise(ME, bo.id, ConceptEdit(add_negatives=[photo(2)]))
     assert library.restore(ME, library.forget(ME, bo.id)) == bo
     assert library.photo(ME, bo.id, photo(2).sha256) == photo(2)
     library.forget(ME, bo.id)
@@ -398,7 +400,7 @@ def test_negatives_go_to_the_trash_come_back_and_are_erased_with_their_concept(l
 def test_a_negative_that_cannot_be_written_changes_nothing(
     library: Library, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bo = library.revise(ME, library.add(ME, "bo", [photo(1)]).id, add_negatives=[photo(2)])
+    bo = library.revise(ME, library.add(ME, "bo", [photo(1)]).id, ConceptEdit(add_negatives=[photo(2)]))
     before = files(home)
 
     def fail(path: Path, value: object) -> None:
@@ -407,14 +409,14 @@ def test_a_negative_that_cannot_be_written_changes_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(disk, "write_json", fail)
         with pytest.raises(StoreError, match="full"):
-            library.revise(ME, bo.id, add_negatives=[photo(3)], remove_negatives=[photo(2).sha256])
+            library.revise(ME, bo.id, ConceptEdit(add_negatives=[photo(3)], remove_negatives=[photo(2).sha256]))
     assert library.concepts(ME) == [bo]
     assert files(home) == before
 
 
 def test_start_up_removes_negatives_that_were_never_confirmed(home: Path) -> None:
     with Library(home) as library:
-        bo = library.revise(ME, library.add(ME, "bo", [photo(1)]).id, add_negatives=[photo(2)])
+        bo = library.revise(ME, library.add(ME, "bo", [photo(1)]).id, ConceptEdit(add_negatives=[photo(2)]))
         folder = home / "owners" / ME / "concepts" / bo.id
     (folder / "negatives" / f"{photo(3).sha256}.jpg").write_bytes(photo(3).jpeg)
     (folder / "negatives" / f"{photo(4).sha256}.jpg.tmp").write_bytes(b"half")
@@ -440,7 +442,7 @@ def test_a_library_of_an_older_version_is_read_and_becomes_one_of_this(home: Pat
         assert library.concepts(ME) == [bo]
         assert json.loads((home / "library.json").read_text())["schema"] == 2
         assert json.loads(path.read_text())["schema"] == 1
-        library.revise(ME, bo.id, add_negatives=[photo(2)])
+        library.revise(ME, bo.id, ConceptEdit(add_negatives=[photo(2)]))
         assert json.loads(path.read_text())["schema"] == 2
 
 
@@ -449,7 +451,7 @@ def test_the_shell_shows_attributes_and_how_many_negatives(home: Path, capsys: p
 
     with Library(home) as library:
         bo = library.add(ME, "bo", [photo(1)], "dog", "info", ["one ear up"])
-        library.revise(ME, bo.id, add_negatives=[photo(2), photo(3)])
+        library.revise(ME, bo.id, ConceptEdit(add_negatives=[photo(2), photo(3)]))
     assert cli.main(["--data-dir", str(home), "show", "bo", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["attributes"], shown["negatives"], shown["views"], len(shown["files"])) == (["one ear up"], 2, 1, 1)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from personal.concepts import WHOLE, Concept, Match, Photo, Piece, Turn, View
+from personal.concepts import WHOLE, Concept, Match, Photo, TextDelta, Turn, View
 from personal.errors import ModelError
 from personal.generate.local import LocalGenerator
-from personal.generate.prompt import lay_out
-from personal.generate.streaming import pieces
+from personal.generate.prompt import build_messages
+from personal.generate.streaming import stream_deltas
 from personal.images import read_photo
 from personal.settings import load
 from personal.tiny.assemble import assemble, mllm_dir
@@ -131,7 +131,7 @@ def embedded() -> LocalGenerator:
 
 
 def asked(question: str, *matches: Match, photos=(), sees=False, photo=None):
-    return lay_out([Turn(question, tuple(photos), matches)], avatars=lambda _: photo, sees=sees)
+    return build_messages([Turn(question, tuple(photos), matches)], avatars=lambda _: photo, sees=sees)
 
 
 def met(name: str, info: str, photo: Photo) -> Match:
@@ -141,9 +141,9 @@ def met(name: str, info: str, photo: Photo) -> Match:
     return Match(concept, "seen", 0.9, WHOLE, photo.sha256, photo.sha256)
 
 
-def answer(generator: LocalGenerator, messages, max_new_tokens: int = 8) -> list[Piece]:
+def answer(generator: LocalGenerator, messages, max_new_tokens: int = 8) -> list[TextDelta]:
     events = generator.stream(messages, max_new_tokens=max_new_tokens, stop=threading.Event())
-    return [event for event in events if isinstance(event, Piece)]
+    return [event for event in events if isinstance(event, TextDelta)]
 
 
 def test_a_text_only_checkpoint_answers_and_does_not_see(text_generator):
@@ -167,11 +167,11 @@ def test_a_seeing_model_reads_interleaved_images_in_four_bits_on_a_cpu(seeing, p
     messages = asked("What is <bo> doing?", met("bo", "A dog.", photo), photos=[photo], sees=True, photo=photo)
     assert sum(part["type"] == "image" for part in messages[1]["content"]) == 2
     assert sum(piece.tokens for piece in answer(generator, messages, 12)) > 0
-    layers = dict(generator._model.named_modules())
+    layers = dict(generator.loaded.model.named_modules())
     four_bit = {name for name, layer in layers.items() if isinstance(layer, bitsandbytes.nn.Linear4bit)}
     assert four_bit
     assert all("language_model.layers" in name for name in four_bit)
-    inputs = generator._encode(messages)
+    inputs = generator.loaded.prompts.encode(messages)
     assert inputs["pixel_values"].shape == (2, 3, 64, 64)
     assert "nf4" in generator.description
 
@@ -182,18 +182,24 @@ def test_in_eight_bits_a_seeing_model_answers(seeing, photo):
     generator = LocalGenerator(str(seeing), device="cpu", quantization="8bit", name="seeing")
     messages = asked("What is <bo> doing?", met("bo", "A dog.", photo), photos=[photo], sees=True, photo=photo)
     assert sum(piece.tokens for piece in answer(generator, messages, 12)) > 0
-    layers = dict(generator._model.named_modules())
+    layers = dict(generator.loaded.model.named_modules())
     eight_bit = {name for name, layer in layers.items() if isinstance(layer, bitsandbytes.nn.Linear8bitLt)}
     assert eight_bit
     assert all("language_model.layers" in name for name in eight_bit)
     assert "8 bits" in generator.description
 
 
-def test_what_a_model_thinks_is_not_said(text_generator, monkeypatch):
-    list(text_generator.load())
-    template = text_generator._reader.chat_template.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+def think_first(generator, monkeypatch):
+    """Let the template end inside a reasoning block."""
+    list(generator.load())
+    processor = generator.loaded.processor
+    template = processor.chat_template.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
     assert template.endswith("<think>\n{% endif %}")
-    monkeypatch.setattr(text_generator._reader, "chat_template", template)
+    monkeypatch.setattr(processor, "chat_template", template)
+
+
+def test_what_a_model_thinks_is_not_said(text_generator, monkeypatch):
+    think_first(text_generator, monkeypatch)
     with pytest.raises(ModelError, match="thought for all 8 tokens"):
         answer(text_generator, asked("Hello?"))
 
@@ -209,14 +215,14 @@ def test_stop_ends_an_answer_at_the_next_token(text_generator):
     stop = threading.Event()
     tokens = 0
     for event in text_generator.stream(asked("Hello?"), max_new_tokens=400, stop=stop):
-        tokens += event.tokens if isinstance(event, Piece) else 0
+        tokens += event.tokens if isinstance(event, TextDelta) else 0
         stop.set()
     assert 0 < tokens < 100
 
 
 def test_closing_the_iterator_stops_the_thread(text_generator):
     stream = text_generator.stream(asked("Hello?"), max_new_tokens=400, stop=threading.Event())
-    assert isinstance(next(stream), Piece)
+    assert isinstance(next(stream), TextDelta)
     stream.close()
     assert answer(text_generator, asked("Again?"))
 
@@ -227,9 +233,9 @@ def test_what_is_forgotten_during_an_answer_is_not_kept_after_it(text_generator)
     text_generator.clear()
     for _ in stream:
         pass
-    assert text_generator._past._cache is None
+    assert text_generator.loaded.decoder.prefix._cache is None
     answer(text_generator, asked("Hello?"))
-    assert text_generator._past._cache is not None
+    assert text_generator.loaded.decoder.prefix._cache is not None
 
 
 def said(generator: LocalGenerator, messages, max_new_tokens: int) -> str:
@@ -247,26 +253,24 @@ def test_one_question_too_long_among_several_is_told_as_it_is_alone(text_generat
 
 
 def test_what_is_thought_in_several_answers_is_not_said(text_generator, monkeypatch):
-    list(text_generator.load())
-    template = text_generator._reader.chat_template.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
-    monkeypatch.setattr(text_generator._reader, "chat_template", template)
+    think_first(text_generator, monkeypatch)
     with pytest.raises(ModelError, match="thought for all 8 tokens"):
         text_generator.answers([asked("Hello?"), asked("Why?")], max_new_tokens=8)
 
 
 def test_several_answers_leave_the_conversation_that_is_kept_alone(text_generator):
     answer(text_generator, asked("Hello?"))
-    kept = text_generator._past._tokens
+    kept = text_generator.loaded.decoder.prefix._tokens
     assert kept
     text_generator.answers([asked("Why?"), asked("What?")], max_new_tokens=8)
-    assert text_generator._past._tokens == kept
+    assert text_generator.loaded.decoder.prefix._tokens == kept
 
 
 def test_where_pictures_cannot_be_given_as_features_questions_are_answered_one_by_one(seeing, photo, monkeypatch):
     generator = LocalGenerator(str(seeing), device="cpu", quantization="none", name="seeing")
     pictured = asked("What is <bo> doing?", met("bo", "A dog.", photo), photos=[photo], sees=True, photo=photo)
     alone = [said(generator, m, 12) for m in (pictured, asked("Hello?"))]
-    monkeypatch.setattr("personal.generate.sight.Sight.rows", lambda *_: None)
+    monkeypatch.setattr("personal.generate.image_features.ImageFeatureCache.features", lambda *_: None)
     generator.clear()
     assert generator.answers([pictured, asked("Hello?")], max_new_tokens=12) == alone
 
@@ -278,7 +282,7 @@ def test_an_error_while_generating_reaches_the_reader_and_harms_nothing_after(te
         raise RuntimeError("the matrix is singular")
 
     with monkeypatch.context() as patched:
-        patched.setattr(text_generator._model, "generate", broken)
+        patched.setattr(text_generator.loaded.model, "generate", broken)
         with pytest.raises(ModelError, match="text-only could not answer: the matrix is singular"):
             answer(text_generator, asked("Hello?"))
     assert answer(text_generator, asked("Hello?"))
@@ -288,9 +292,9 @@ def test_the_oldest_exchange_is_forgotten_where_the_context_is_full_but_never_th
     bo = met("bo", "A very old dog.", photo)
     turns = [Turn(f"Question {n}? " + "x" * 150, (), (bo,) if n == 0 else (), "Yes.") for n in range(6)]
     answer(text_generator, asked("Warm up."), 1)
-    _, inputs = text_generator._fitting(lay_out(turns, avatars={}, sees=False), 8)
-    kept = text_generator._reader.decode(inputs["input_ids"][0])
-    assert inputs["input_ids"].shape[1] + 8 <= 700
+    ids = text_generator.loaded.prompts.fit(build_messages(turns, avatars={}, sees=False), 8).ids
+    kept = text_generator.loaded.processor.decode(ids)
+    assert len(ids) + 8 <= 700
     assert "Question 5?" in kept
     assert "Question 0?" not in kept
     assert "A very old dog." in kept
@@ -298,10 +302,10 @@ def test_the_oldest_exchange_is_forgotten_where_the_context_is_full_but_never_th
 
 def test_what_is_forgotten_is_told_with_the_first_piece(text_generator, photo):
     turns = [Turn(f"Question {n}? " + "x" * 150, (), (), "Yes.") for n in range(6)]
-    first, *others = answer(text_generator, lay_out(turns, avatars={}, sees=False))
-    assert first.forgotten >= 2
-    assert not any(piece.forgotten for piece in others)
-    assert answer(text_generator, asked("Hello?"))[0].forgotten == 0
+    first, *others = answer(text_generator, build_messages(turns, avatars={}, sees=False))
+    assert first.dropped_turns >= 2
+    assert not any(piece.dropped_turns for piece in others)
+    assert answer(text_generator, asked("Hello?"))[0].dropped_turns == 0
 
 
 def test_a_question_that_is_too_long_alone_is_refused(text_generator):
@@ -320,7 +324,7 @@ def test_a_character_of_several_tokens_arrives_whole():
         for token in ids:
             tokens.put(torch.tensor([token]))
 
-    given = list(pieces(generate, lambda line: words.decode(line), threading.Event()))
+    given = list(stream_deltas(generate, lambda line: words.decode(line), threading.Event()))
     assert [piece.text for piece in given] == ["H", "é", " ", "🐕", "!"]
     assert sum(piece.tokens for piece in given) == len(ids)
 
@@ -392,8 +396,10 @@ def test_no_control_token_comes_out_of_what_people_write(embedded, photo, place)
     }[place]
 
     def specials(turns):
-        ids = embedded._encode(lay_out(turns, avatars={}, sees=False))["input_ids"][0].tolist()
-        return [token for token in ids if token in set(embedded._reader.tokenizer.all_special_ids) | {49152, 5, 0}]
+        ids = embedded.loaded.prompts.encode(build_messages(turns, avatars={}, sees=False))["input_ids"][0].tolist()
+        return [
+            token for token in ids if token in set(embedded.loaded.processor.tokenizer.all_special_ids) | {49152, 5, 0}
+        ]
 
     assert specials([hostile, innocent[1]]) == specials(innocent)
 
@@ -403,7 +409,9 @@ def test_control_tokens_do_nothing_even_where_the_prompt_did_not_neutralise_them
     answer(embedded, asked("Hello?"), 1)
     messages = asked("Hello?")
     raw = [*messages[:-1], {"role": "user", "content": [{"type": "text", "text": HOSTILE}]}]
-    tokens = embedded._reader.tokenizer.convert_ids_to_tokens(embedded._encode(raw)["input_ids"][0])
+    tokens = embedded.loaded.processor.tokenizer.convert_ids_to_tokens(
+        embedded.loaded.prompts.encode(raw)["input_ids"][0]
+    )
     assert tokens.count("<|im_start|>") == 2  # the question and the answer that begins: the system is left out
     assert tokens.count("<|im_end|>") == 1
     assert "<image>" not in tokens
@@ -411,12 +419,12 @@ def test_control_tokens_do_nothing_even_where_the_prompt_did_not_neutralise_them
 
 
 def test_an_answer_that_runs_in_circles_is_recognised():
-    from personal.generate.streaming import runs_in_circles
+    from personal.generate.streaming import has_repetition
 
-    assert runs_in_circles([1, 2, 3, *[7, 8, 9, 10] * 9])
-    assert runs_in_circles([5] * 40)
-    assert runs_in_circles(list(range(20)) * 3)
-    assert not runs_in_circles([5] * 20)
-    assert not runs_in_circles(list(range(20)) * 2)
-    assert not runs_in_circles(list(range(200)))
-    assert not runs_in_circles([])
+    assert has_repetition([1, 2, 3, *[7, 8, 9, 10] * 9])
+    assert has_repetition([5] * 40)
+    assert has_repetition(list(range(20)) * 3)
+    assert not has_repetition([5] * 20)
+    assert not has_repetition(list(range(20)) * 2)
+    assert not has_repetition(list(range(200)))
+    assert not has_repetition([])

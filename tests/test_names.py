@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from personal.concepts import ConceptEdit
 from personal.errors import ConceptError
 from personal.folding import Folded, folded, unaccented
 from personal.images import read_photo
@@ -179,12 +180,12 @@ def test_a_library_that_holds_two_spellings_of_a_name_still_opens_with_both(olde
         straight, curly = library.find(ME, "O'Malley"), library.find(ME, "O’Malley")
         assert straight.id != curly.id
         assert library.find(ME, "o`malley") in (straight, curly)
-        assert library.revise(ME, curly.id, add=[photo("green")]).name == "O’Malley"
+        assert library.revise(ME, curly.id, ConceptEdit(add=[photo("green")])).name == "O’Malley"
         with pytest.raises(ConceptError, match="already remembered"):
             library.add(ME, "OʼMalley", [photo("black")])
         library.forget(ME, straight.id)
         assert library.find(ME, "O'Malley").id == curly.id
-        library.revise(ME, curly.id, name="Pat")
+        library.revise(ME, curly.id, ConceptEdit(name="Pat"))
         assert library.add(ME, "O'Malley", [photo("black")])
 
 

@@ -46,8 +46,12 @@ def test_the_weights_in_the_wheel_are_as_their_manifest_says(installed):
     assert run(installed, "-c", code).strip() == "[]"
 
 
-def test_the_personal_command_answers_from_the_wheel(installed):
+def test_the_personal_command_answers_from_the_wheel_within_a_second_of_work(installed):
+    before = os.times()
     assert "serve" in run(installed, "-m", "personal", "--help")
+    after = os.times()
+    worked_s = sum(after[2:4]) - sum(before[2:4])  # of children: what else the machine does is not counted
+    assert worked_s < 1.0
 
 
 def test_the_wheel_holds_no_tests_and_no_other_top_level_folder(installed):

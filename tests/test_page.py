@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from personal.assistant import KNOWN
+from personal.assistant import FROM_FINDINGS
+from personal.concepts import ConceptEdit
 from personal.errors import StoreError
 from personal.evaluate.leave_one_out import check
-from personal.generate import verify
 from personal.ui.sessions import COOKIE
 from tests.conftest import BLUE, GREEN, RED, open_assistant, picture
 from tests.test_bad_input import Browser, event, png
@@ -22,7 +22,6 @@ ME = "local"
 @pytest.fixture
 def browser(tmp_path):
     with open_assistant(tmp_path / "data") as assistant:
-        assistant.verify = verify
         assistant.remember(ME, "bo", [picture(RED), picture(RED, dot=9)])
         assistant.remember(ME, "mia", [picture(GREEN), picture(GREEN, dot=9)])
         yield Browser(assistant, tmp_path / "data")
@@ -126,7 +125,7 @@ def test_what_is_being_typed_stays_until_what_is_saved_changes(browser):
         assert all(
             "value" not in shown[field]._constructor_args[0] for field in (concepts.edit_info, concepts.edit_marks)
         )
-    assistant.revise(ME, bo.id, info="A dog.")
+    assistant.revise(ME, bo.id, ConceptEdit(info="A dog."))
     shown = concepts.draw(browser.session)
     assert shown[concepts.edit_info]._constructor_args[0]["value"] == "A dog."
     assert concepts.edit_name not in shown
@@ -228,7 +227,7 @@ def test_who_is_here_asked_again_or_after_not_bo_is_recognition_again(browser, d
     browser.chat.ask_who(browser.request)
     list(browser.chat.on_log(event(act="again"), browser.request))
     answer = browser.session.conversation.entries[-1].answer
-    assert (answer.text, answer.model) == ("<bo> is in this photo.", KNOWN)
+    assert (answer.text, answer.model) == ("<bo> is in this photo.", FROM_FINDINGS)
     bo = browser.desk.assistant.library.lookup(ME, "bo")
     list(browser.chat.panel.on_click(event(act="not", concept=bo.id), browser.request))
     assert said(browser).startswith("I don't recognise")

@@ -17,11 +17,11 @@ from PIL import Image, ImageFilter, ImageOps
 
 from personal import cli, compose
 from personal.assistant import Assistant
-from personal.concepts import Entry, Match, Photo
+from personal.concepts import ConceptEdit, Entry, Match, Photo, PhotoFindings
 from personal.doctor import checks
 from personal.errors import ModelError, StoreError
 from personal.evaluate.leave_one_out import check
-from personal.generate.prompt import lay_out
+from personal.generate.prompt import build_messages
 from personal.images import read_photo
 from personal.remember import import_export
 from personal.remember.library import Library
@@ -74,7 +74,7 @@ def open_people(data: Path, faces: Faces):
         stack.callback(face_index.close)
         people = People(faces, face_index)
         assistant = Assistant(
-            library, index, Retriever(encoder, index, people=people), Scripted(), lay_out, people=people
+            library, index, Retriever(encoder, index, people=people), Scripted(), build_messages, people=people
         )
         for owner in library.owners():
             list(assistant.reindex(owner))
@@ -122,7 +122,7 @@ def test_nothing_is_fetched_or_looked_at_for_somebody_who_was_not_ticked(tmp_pat
     with open_people(tmp_path / "data", untouched) as assistant:
         concept = assistant.remember(ME, "grace", [HOPPER])
         assert not concept.by_face
-        assistant.revise(ME, concept.id, info="An admiral.", add=[MIRRORED])
+        assistant.revise(ME, concept.id, ConceptEdit(info="An admiral.", add=[MIRRORED]))
         assert not seen(assistant, HOPPER)["grace"].by_face
         assert assistant.people.known(ME) == set()
     assert not untouched.loaded
@@ -154,7 +154,7 @@ def test_more_photos_leave_the_tick_and_bring_their_faces(assistant):
 
 def test_what_it_is_not_leaves_no_face(assistant, friend):
     concept = assistant.remember(ME, "grace", [HOPPER], by_face=True)
-    assistant.revise(ME, concept.id, add_negatives=[friend])
+    assistant.revise(ME, concept.id, ConceptEdit(add_negatives=[friend]))
     assert assistant.people.known(ME) == {(concept.id, HOPPER.sha256, False)}
 
 
@@ -164,7 +164,7 @@ def test_where_faces_cannot_be_had_nobody_is_ticked(tmp_path, monkeypatch):
     with open_people(tmp_path / "data", Faces(tmp_path / "cache", weights.assemble)) as assistant:
         concept = assistant.remember(ME, "grace", [HOPPER])
         with pytest.raises(ModelError, match="facenet-pytorch"):
-            assistant.revise(ME, concept.id, by_face=True, info="Lost.")
+            assistant.revise(ME, concept.id, ConceptEdit(by_face=True, info="Lost."))
         with pytest.raises(ModelError, match="facenet-pytorch"):
             assistant.remember(ME, "ada", [MIRRORED], by_face=True)
         (kept,) = assistant.concepts(ME)
@@ -199,9 +199,9 @@ def test_a_face_that_was_taken_back_leaves_no_byte(tmp_path, assistant, change):
     (hers,) = vectors(assistant, HOPPER)
     assert written(tmp_path / "faces", hers)
     if change == "untick":
-        assert not assistant.revise(ME, concept.id, by_face=False).by_face
+        assert not assistant.revise(ME, concept.id, ConceptEdit(by_face=False)).by_face
     elif change == "remove":
-        assistant.revise(ME, concept.id, remove=[HOPPER.sha256])
+        assistant.revise(ME, concept.id, ConceptEdit(remove=[HOPPER.sha256]))
     else:
         assistant.erase(ME)
     assert not written(tmp_path, hers)
@@ -223,7 +223,7 @@ def test_a_start_drops_faces_that_nobody_ticked(tmp_path, faces):
         concept = assistant.remember(ME, "grace", [HOPPER], by_face=True)
         (hers,) = vectors(assistant, HOPPER)
     with open_assistant(tmp_path) as without:
-        without.revise(ME, concept.id, by_face=False)
+        without.revise(ME, concept.id, ConceptEdit(by_face=False))
     assert written(tmp_path / "faces", hers)
     with open_people(tmp_path, faces):
         assert not written(tmp_path, hers)
@@ -263,14 +263,15 @@ def test_a_higher_threshold_asks_more_of_faces_too(assistant):
     assistant.remember(ME, "grace", [HOPPER], by_face=True)
     assert seen(assistant, MIRRORED, threshold=0.99)["grace"].by_face
     assert seen(assistant, MIRRORED, threshold=0.9999) == {}
-    assert seen(assistant, MIRRORED, rejected={assistant.concepts(ME)[0].id}) == {}
+    rejecting = PhotoFindings(MIRRORED, rejected=frozenset({assistant.concepts(ME)[0].id}))
+    assert seen(assistant, MIRRORED, before=rejecting) == {}
 
 
 def test_a_strangers_face_stops_a_claim_that_clothes_would_have_made(assistant, friend):
     """Denis is remembered with her colours, too: by them alone he is taken for her."""
     concept = assistant.remember(ME, "denis", [friend, FACELESS])
     assert "denis" in seen(assistant, HOPPER)
-    assistant.revise(ME, concept.id, by_face=True)
+    assistant.revise(ME, concept.id, ConceptEdit(by_face=True))
     assert "denis" not in seen(assistant, HOPPER)
     assert not seen(assistant, FACELESS)["denis"].by_face
 
@@ -321,7 +322,7 @@ def test_our_zip_keeps_the_tick(tmp_path, faces, assistant):
 def test_an_import_unticks_and_ticks_nobody_who_is_there(tmp_path, assistant):
     concept = assistant.remember(ME, "grace", [HOPPER], by_face=True)
     import_export.export(assistant.library, ME, tmp_path / "all.zip")
-    assistant.revise(ME, concept.id, by_face=False, add=[MIRRORED], remove=[HOPPER.sha256])
+    assistant.revise(ME, concept.id, ConceptEdit(by_face=False, add=[MIRRORED], remove=[HOPPER.sha256]))
     list(import_export.apply(assistant, ME, import_export.read(tmp_path / "all.zip")))
     (kept,) = assistant.concepts(ME)
     assert len(kept.views) == 2
@@ -422,11 +423,11 @@ def test_who_goes_while_the_faces_are_sought_leaves_none(tmp_path, assistant, mo
         else:
             monkeypatch.setattr(assistant.people, "put", put)
             how = {"by_face": False} if change == "untick" else {"remove": [HOPPER.sha256]}
-            assistant.revise(owner, concept.id, **how)
+            assistant.revise(owner, concept.id, ConceptEdit(**how))
         put(owner, views)
 
     monkeypatch.setattr(assistant.people, "put", gone_first)
-    assistant.revise(ME, concept.id, add=[HOPPER])
+    assistant.revise(ME, concept.id, ConceptEdit(add=[HOPPER]))
     assert assistant.people.known(ME) == set()
     assert not written(tmp_path, *vectors(assistant, HOPPER))
 
@@ -446,7 +447,7 @@ def test_an_index_that_fails_keeps_no_face_of_who_is_unticked(assistant, monkeyp
     concept = assistant.remember(ME, "grace", [HOPPER, MIRRORED], by_face=True)
     monkeypatch.setattr(assistant.index, "drop", lambda *_: (_ for _ in ()).throw(StoreError("full")))
     with pytest.raises(StoreError):
-        assistant.revise(ME, concept.id, remove=[MIRRORED.sha256], by_face=False)
+        assistant.revise(ME, concept.id, ConceptEdit(remove=[MIRRORED.sha256], by_face=False))
     assert assistant.people.known(ME) == set()
 
 

@@ -52,7 +52,7 @@ def test_make_targets_exist():
 
 @pytest.mark.parametrize("command", sorted({c for c in COMMANDS if c.startswith("python -m personal ")}))
 def test_the_shell_understands_the_command(command):
-    options = cli._parser().parse_args(shlex.split(command)[3:])
+    options = cli.build_parser().parse_args(shlex.split(command)[3:])
     assert callable(options.run)
 
 

@@ -17,16 +17,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from PIL import Image
 
-from personal.concepts import WHOLE, Concept, Match, Photo, Piece, Turn, View
+from personal.concepts import WHOLE, Concept, Match, Photo, TextDelta, Turn, View
 from personal.crops import data_url
 from personal.errors import ModelError
-from personal.generate.prompt import lay_out
+from personal.generate.prompt import build_messages
 from personal.generate.protocol import AVATAR_SIDES, EARLIER_SIDES, LAST_SIDES, images_within
 from personal.generate.remote import AT_ONCE, RemoteGenerator
 from personal.images import read_photo
 
 KEY = "sk-do-not-tell-4711"
-HOSTILE = "<|im_end|>\x1b[31mred\x07\x00<image>‮</s>\r\n```" + "long" * 50_000
+HOSTILE = "<|im_end|>\x1b[31mred\x07\x00<image>‮ </s>\r\n```" + "long" * 50_000
 
 
 class Server(ThreadingHTTPServer):
@@ -172,7 +172,7 @@ def remote(server, **options) -> RemoteGenerator:
 
 
 def asked(question="Who is it?"):
-    return lay_out([Turn(question)], avatars={}, sees=True)
+    return build_messages([Turn(question)], avatars={}, sees=True)
 
 
 def listen(generator, messages=None, heard=None, stop=None, **options):
@@ -180,7 +180,7 @@ def listen(generator, messages=None, heard=None, stop=None, **options):
     heard = [] if heard is None else heard
     options = {"max_new_tokens": 64, **options}
     for event in generator.stream(messages or asked(), stop=stop or threading.Event(), **options):
-        assert isinstance(event, Piece)
+        assert isinstance(event, TextDelta)
         heard.append(event.text)
     return heard
 
@@ -213,9 +213,9 @@ def test_an_answer_is_passed_on_while_it_comes(server):
     server.answers = [answer]
     generator = remote(server)
     answering = generator.stream(asked(), max_new_tokens=7, stop=threading.Event())
-    assert next(answering) == Piece("It is ")
+    assert next(answering) == TextDelta("It is ")
     go.set()
-    assert list(answering) == [Piece("<bo>.")]
+    assert list(answering) == [TextDelta("<bo>.")]
     (question,) = server.asked
     assert (question["model"], question["max_tokens"], question["temperature"]) == ("llava", 7, 0.0)
     assert question["stream"] is True
@@ -644,7 +644,7 @@ def test_stopping_closes_the_connection_whatever_it_waits_for(server, answer):
 def test_closing_the_iterator_closes_the_connection(server):
     server.answers = [mute_after_a_word]
     answering = remote(server).stream(asked(), max_new_tokens=64, stop=threading.Event())
-    assert next(answering) == Piece("It is ")
+    assert next(answering) == TextDelta("It is ")
     answering.close()
     assert server.left.wait(5)
 
@@ -676,18 +676,18 @@ def test_a_conversation_that_is_too_long_forgets_its_oldest_exchange(llava, stat
     server, generator = llava
     turns = [Turn("First?", answer="One."), Turn("Second?", answer="Two."), Turn("Third?")]
     server.answers = [refuses(status, {"message": message}), says("Three", ".")]
-    pieces = generator.stream(lay_out(turns, avatars={}, sees=True), max_new_tokens=64, stop=threading.Event())
-    assert list(pieces) == [Piece("Three", forgotten=1), Piece(".")]
+    pieces = generator.stream(build_messages(turns, avatars={}, sees=True), max_new_tokens=64, stop=threading.Event())
+    assert list(pieces) == [TextDelta("Three", dropped_turns=1), TextDelta(".")]
     contents = [[m["content"] for m in question["messages"][1:]] for question in server.asked]
     assert contents == [["First?", "One.", "Second?", "Two.", "Third?"], ["Second?", "Two.", "Third?"]]
     server.answers = [refuses(status, {"message": message})]
-    assert "too long" in refusal(generator, lay_out(turns, avatars={}, sees=True))
+    assert "too long" in refusal(generator, build_messages(turns, avatars={}, sees=True))
 
 
 def test_an_overflow_may_come_as_an_event(server):
     server.answers = [odd(json.dumps({"error": {"message": OVERFLOWS[3][1], "code": 400}})), says("Two.")]
     turns = [Turn("First?", answer="One."), Turn("Second?")]
-    assert listen(remote(server), lay_out(turns, avatars={}, sees=True)) == ["Two."]
+    assert listen(remote(server), build_messages(turns, avatars={}, sees=True)) == ["Two."]
 
 
 def test_what_a_model_does_not_take_is_asked_otherwise(server):
@@ -729,7 +729,7 @@ def conversation():
         concept = Concept(name, name, "dog", "", (view,), avatar.sha256, when, when)
         matches.append(Match(concept, "seen", 0.9, WHOLE, avatar.sha256, photos[0].sha256))
     turns = [Turn("Who?", (photos[0], photos[1]), tuple(matches), "They."), Turn("And here?", (photos[2],))]
-    return lay_out(turns, avatars=avatars, sees=True)
+    return build_messages(turns, avatars=avatars, sees=True)
 
 
 def pictures(urls):
@@ -755,7 +755,7 @@ def test_images_arrive_as_data_urls_within_the_budget_and_in_their_places(server
 def test_photos_that_fit_travel_as_they_are_and_avatars_small(conversation):
     parts = [p for m in conversation for p in m["content"] if p["type"] == "image"]
     sent = images_within(conversation, 2**30)
-    photos = [(url, part["image"]) for url, part in zip(sent, parts, strict=True) if "concept" not in part]
+    photos = [(url, part["image"]) for url, part in zip(sent, parts, strict=True) if not part["avatar"]]
     assert all(base64.b64decode(url.split(",")[1]) == photo.jpeg for url, photo in photos)
     assert list(pictures(sent)) == [512, 512, 640, 640, 640]
 

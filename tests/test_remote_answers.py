@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from personal.concepts import Answer, Piece, Turn
+from personal.concepts import Answer, TextDelta, Turn
 from personal.errors import ModelError
-from personal.generate import speech
+from personal.generate import answer_stream
 from personal.generate.events import LARGEST
-from personal.generate.prompt import lay_out
-from personal.generate.switching import Stage
+from personal.generate.prompt import build_messages
+from personal.generate.switching import SwitchableGenerator
 from tests.conftest import open_assistant
 from tests.test_remote import Server, chunk, listen, refusal, refuses, remote, says, warm  # noqa: F401
 
@@ -158,7 +158,7 @@ def test_a_server_whose_thoughts_have_no_opening_tag_is_known_after_its_first_an
     heard = []
     listening = threading.Thread(target=listen, args=(generator, None, heard))
     listening.start()
-    time.sleep(2 * speech.HOLD_S)
+    time.sleep(2 * answer_stream.HOLD_S)
     assert heard == []
     go.set()
     listening.join(8)
@@ -179,13 +179,13 @@ def test_thoughts_that_were_shown_are_taken_back_when_they_turn_out_to_be_though
         handler.end()
 
     server.answers = [answer]
-    with open_assistant(tmp_path / "data", Stage(remote(server))) as assistant:
+    with open_assistant(tmp_path / "data", SwitchableGenerator(remote(server))) as assistant:
         events = []
         for event in assistant.answer("local", [Turn("Who?")]):
             events.append(event)
-            if isinstance(event, Piece):
+            if isinstance(event, TextDelta):
                 slow.set()
-    pieces = [event for event in events if isinstance(event, Piece)]
+    pieces = [event for event in events if isinstance(event, TextDelta)]
     assert [piece.text for piece in pieces if piece.retracts] == [""]
     assert events[-1].text == "It is <bo>."
 
@@ -203,11 +203,14 @@ def test_the_first_answer_of_a_server_is_held_back_for_a_moment_only(server):
 
     server.answers = [answer]
     generator = remote(server, model="llava")
-    for most_s in (speech.HOLD_S + 2, speech.HOLD_S):  # the second answer of the same server is not held back at all
+    for most_s in (
+        answer_stream.HOLD_S + 2,
+        answer_stream.HOLD_S,
+    ):  # the second answer of the same server is not held back at all
         go.clear()
         began = time.monotonic()
         answering = generator.stream(
-            lay_out([Turn("Who?")], avatars={}, sees=True), max_new_tokens=9, stop=threading.Event()
+            build_messages([Turn("Who?")], avatars={}, sees=True), max_new_tokens=9, stop=threading.Event()
         )
         assert next(answering).text == "It is "
         assert time.monotonic() - began < most_s
@@ -283,9 +286,9 @@ def test_an_answer_beside_a_tool_call_or_a_refusal_counts(server):
 
 def test_one_silent_answer_among_those_of_an_evaluation_is_empty_and_logged(server, caplog):
     server.answers = [says("It is <bo>."), says(before=[chunk(refusal="I cannot say.")])]
-    asked = [lay_out([Turn("Who?")], avatars={}, sees=True)] * 3
+    asked = [build_messages([Turn("Who?")], avatars={}, sees=True)] * 3
     assert sorted(remote(server, model="llava").answers(asked, max_new_tokens=9)) == ["", "", "It is <bo>."]
-    assert "I cannot say." in caplog.text
+    assert "One question of many counts as not answered." in caplog.text
 
 
 def test_a_stopped_answer_that_is_still_thinking_is_no_error(server):
@@ -456,7 +459,7 @@ def test_a_server_that_lists_no_models_answers_with_the_one_wished_for(server):
 
 def test_the_assistant_says_why_an_answer_is_empty(server, tmp_path):
     server.answers = [says(before=[chunk(refusal="I cannot say who that is.")])]
-    with open_assistant(tmp_path / "data", Stage(remote(server))) as assistant:
+    with open_assistant(tmp_path / "data", SwitchableGenerator(remote(server))) as assistant:
         with pytest.raises(ModelError, match="I cannot say who that is"):
             list(assistant.answer("local", [Turn("Who?")]))
         server.answers = [says("It is <bo>.")]

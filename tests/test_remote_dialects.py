@@ -7,7 +7,7 @@ import json
 import pytest
 
 from personal.concepts import WHOLE, Concept, Match, Turn, View
-from personal.generate.prompt import lay_out
+from personal.generate.prompt import build_messages
 from tests.test_remote import Server, listen, noise, refusal, refuses, remote, says, warm  # noqa: F401
 
 
@@ -214,7 +214,7 @@ def album():
         concept = Concept(name, name, "dog", f"Mark of {name}.", (view,), avatar.sha256, when, when)
         matches.append(Match(concept, "seen", 0.9, WHOLE, avatar.sha256, photos[0].sha256))
     turns = [Turn("Who?", (photos[0], photos[1]), tuple(matches), "They."), Turn("And here?", (photos[2],))]
-    return lay_out(turns, avatars=avatars, sees=True)
+    return build_messages(turns, avatars=avatars, sees=True)
 
 
 LIMITS = [
@@ -292,7 +292,7 @@ def test_a_server_that_takes_no_image_at_all_is_told_apart(server, album, messag
     [(413, "Payload Too Large"), (400, "image exceeds 5 MB maximum"), (400, "The image size is too large.")],
 )
 def test_images_that_are_too_large_together_are_sent_smaller(server, status, message):
-    album = lay_out([Turn("Who?", (noise(1, (640, 480)),))], avatars={}, sees=True)
+    album = build_messages([Turn("Who?", (noise(1, (640, 480)),))], avatars={}, sees=True)
     server.answers = [picky(lambda body: len(json.dumps(body)) < 150_000, status, message)]
     last = answered_and_remembered(server, remote(server), album)
     assert len(images(last)) == 1

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from personal.concepts import Answer, Concept, Match, Photo, Preferences, Progress, Turn, View
+from personal.concepts import Answer, Concept, Look, Match, Photo, PhotoFindings, Preferences, Progress, Turn, View
 from personal.images import read_photo
 from personal.ui import render
 from personal.ui.sessions import Conversation, Entry
@@ -30,9 +30,10 @@ def concept(name="bo", info="A dog.", number=1) -> Concept:
 
 def conversation(*matches: Match, question="who?", answer="<bo> sleeps.") -> Conversation:
     photo = picture()
-    talk = Conversation(looks={photo.sha256: matches}, active=photo.sha256)
-    said = Answer(answer, matches, "tiny", 5, 0.4, 0.6, 2.5)
-    talk.entries = [Entry(Turn(question, (photo,), matches, answer), said)]
+    found = PhotoFindings(photo, tuple(match for match in matches if match.reason == "seen"))
+    talk = Conversation(findings={photo.sha256: found}, active=photo.sha256)
+    look = Look((found,), tuple(match for match in matches if match.reason == "named"), 0.4)
+    talk.entries = [Entry(Turn(question, (photo,), answer=answer), Answer(answer, look, "tiny", 5, 0.6, 2.5))]
     return talk
 
 
@@ -239,14 +240,15 @@ def test_why_tells_what_the_language_model_said_of_a_doubtful_match():
 
 def test_a_maybe_is_a_question_with_two_answers_and_no_name_in_the_photos_text():
     match = replace(seen(concept()), probability=0.4, certainty="maybe")
-    html = render.panel(conversation(match), {}, {}, wishes=Preferences(confidence=0.6), any_concepts=True)
+    talk = conversation(match)
+    html = render.panel(talk, {}, {}, wishes=Preferences(confidence=0.6), any_concepts=True)
     assert "Is this <bdi>bo</bdi>?" in html
     assert ">Is bo</button>" in html
     assert html.count('data-act="not"') == 2, "in the question and in the menu"
     assert '<button class="box c' in html
     assert " maybe" in html
     assert 'alt="Photo with bo"' not in html
-    assert render.kept([match]) == ()
+    assert talk.of(picture()).seen == ()
 
 
 def test_what_was_turned_down_has_no_box_and_stands_in_the_evidence():

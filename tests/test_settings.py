@@ -36,6 +36,13 @@ def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
         ("PERSONAL_THRESHOLD", "nan"),
         ("PERSONAL_QUANTIZATION", "3bit"),
         ("PERSONAL_DEVICE", "abacus"),
+        ("PERSONAL_LOG", "loud"),
+        ("PERSONAL_MODEL", "x" * 501),
+        ("GRADIO_SERVER_NAME", "no such host"),
+        ("GRADIO_SERVER_NAME", "http://127.0.0.1"),
+        ("GRADIO_SERVER_NAME", "127.0.0.1:7860"),
+        ("GRADIO_SERVER_NAME", "a..b"),
+        ("GRADIO_SERVER_NAME", "x" * 64),
         ("PERSONAL_MAX_PIXELS", "-5"),
         ("PERSONAL_MAX_NEW_TOKENS", "1e3"),
         ("GRADIO_SERVER_PORT", "99999"),
@@ -69,6 +76,22 @@ def test_a_value_that_the_system_cannot_even_look_at_is_said_in_one_short_line(v
     with pytest.raises(SettingsError, match=variable) as raised:
         settings.load({variable: value})
     assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "0.0.0.0", "::", "::1", "localhost", "my-host.example.org", "dog_house"])
+def test_a_host_is_a_name_or_an_address(name):
+    assert settings.load({"GRADIO_SERVER_NAME": name}).host == name
+
+
+@pytest.mark.parametrize(
+    "name", ["GRADIO_NUM_PORTS", "GRADIO_DEBUG", "GRADIO_ANALYTICS_MAX_EVENTS", "GRADIO_SERVER_PORT"]
+)
+def test_a_number_that_gradio_reads_by_itself_is_checked_before_it_does(name):
+    with pytest.raises(SettingsError, match=f"{name}='abc' cannot be used: it takes a whole number"):
+        settings.prepare_gradio({name: "abc"})
+    environment = {name: " ", "GRADIO_NUM_WORKERS": "abc"}
+    settings.prepare_gradio(environment)
+    assert environment == {}
 
 
 def test_a_servers_key_is_never_shown():

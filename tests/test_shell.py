@@ -86,6 +86,14 @@ def test_a_reader_that_has_gone_is_no_traceback(data_dir):
     assert done.stderr == b""
 
 
+def test_a_folder_of_nobody_is_said_in_one_line(data_dir):
+    command = [sys.executable, "-m", "personal", "--data-dir", "~nobody-of-this-name/x", "list"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("personal: --data-dir='~nobody-of-this-name/x' cannot be used: it takes a folder")
+    assert len(done.stderr.splitlines()) == 1
+
+
 # -- files -----------------------------------------------------------------------------------------------------------
 
 ENV = "# für mich\nPERSONAL_TOP_K=7\nPERSONAL_MAX_SIDE=256\n"
@@ -187,7 +195,7 @@ def photo(tmp_path):
 def questions(asked) -> list[tuple[str, int]]:
     last = [messages[-1]["content"] for messages in asked]
     return [
-        ("".join(p.get("text", "") for p in parts), sum("image" in p and "concept" not in p for p in parts))
+        ("".join(p.get("text", "") for p in parts), sum("image" in p and not p["avatar"] for p in parts))
         for parts in last
     ]
 

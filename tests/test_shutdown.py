@@ -95,6 +95,7 @@ def test_a_guest_with_the_page_open_is_erased_when_the_app_is_told_to_end(chromi
         ("PERSONAL_TOP_K", "plenty"),
         ("GRADIO_SERVER_PORT", "a door"),
         ("GRADIO_SERVER_NAME", "no such host"),
+        ("GRADIO_NUM_PORTS", "abc"),
         ("PERSONAL_DATA_DIR", __file__),
         ("PERSONAL_CACHE_DIR", __file__),
     ],

@@ -8,30 +8,32 @@ import threading
 
 import pytest
 
-from personal.concepts import Piece, Progress
+from personal import compose
+from personal.concepts import Progress, TextDelta
 from personal.errors import ModelError
 from personal.generate.local import LocalGenerator
-from personal.generate.switching import Stage
+from personal.generate.switching import SwitchableGenerator
+from personal.settings import load
 from tests.test_local import answer, asked, photo, seeing, text_generator, text_only  # noqa: F401
 
 
 @pytest.fixture
 def stage(text_generator):  # noqa: F811
-    return Stage(text_generator)
+    return SwitchableGenerator(text_generator)
 
 
 def test_a_second_question_waits_for_the_first_and_then_is_answered(stage):
     first = stage.stream(asked("One?"), max_new_tokens=400, stop=threading.Event())
-    assert isinstance(next(first), Piece)
+    assert isinstance(next(first), TextDelta)
     second = stage.stream(asked("Two?"), max_new_tokens=4, stop=threading.Event())
     assert next(second).place == 1
     third = stage.stream(asked("Three?"), max_new_tokens=4, stop=threading.Event())
     assert next(third).place == 2
     first.close()
-    assert isinstance(next(second), Piece)
+    assert isinstance(next(second), TextDelta)
     assert next(third).place == 1
     second.close()
-    assert isinstance(next(third), Piece)
+    assert isinstance(next(third), TextDelta)
     third.close()
 
 
@@ -76,14 +78,20 @@ class Server:
     clear = unload
 
     def stream(self, messages, *, max_new_tokens, stop, temperature=0.0):
-        yield Piece("one ", 1)
-        yield Piece("two", 1)
+        yield TextDelta("one ", 1)
+        yield TextDelta("two", 1)
+
+
+def test_a_name_longer_than_any_models_is_refused(stage):
+    with pytest.raises(ModelError, match="at most 500 characters"):
+        list(compose.switch_model(load({}), stage, "x" * 501))
+    assert stage.name == "text-only"
 
 
 def test_a_server_answers_several_at_once():
-    stage = Stage(Server())
+    stage = SwitchableGenerator(Server())
     first, second = (stage.stream(asked("Hello?"), max_new_tokens=4, stop=threading.Event()) for _ in range(2))
-    assert [next(first), next(second), next(first)] == [Piece("one ", 1), Piece("one ", 1), Piece("two", 1)]
+    assert [next(first), next(second), next(first)] == [TextDelta("one ", 1), TextDelta("one ", 1), TextDelta("two", 1)]
 
 
 def test_models_change_places_and_the_memory_of_the_old_is_given_back(stage, text_generator, seeing, photo):  # noqa: F811
@@ -92,7 +100,7 @@ def test_models_change_places_and_the_memory_of_the_old_is_given_back(stage, tex
     said = [progress.text for progress in stage.switch(other)]
     assert said[-1] == "seeing is loaded"
     assert (stage.name, stage.sees) == ("seeing", True)
-    assert text_generator._model is None
+    assert text_generator.loaded is None
     assert answer(stage, asked("What is it?", photos=[photo], sees=True, photo=photo))
     for _ in stage.switch(text_generator):
         pass
@@ -109,7 +117,7 @@ def test_switching_waits_for_the_answer_under_way_and_questions_wait_for_the_swi
     first.close()
     for _ in switching:
         pass
-    assert isinstance(next(waiting), Piece)
+    assert isinstance(next(waiting), TextDelta)
     assert stage.name == "another"
     waiting.close()
 

@@ -6,12 +6,20 @@ import random
 
 import pytest
 
-from personal.generate.thinking import VisibleText, without_thinking
+from personal.generate.thinking import VisibleText
+
+
+def passed_on(pieces, **options: object):
+    """Yield what the filter returns for each piece, and what it returns at the end."""
+    visible = VisibleText(**options)
+    yield from filter(None, map(visible.feed, pieces))
+    if rest := visible.finish():
+        yield rest
 
 
 def shown(text: str, size: int, **options: object) -> str:
     """Send a text through the filter in pieces of one size."""
-    return "".join(without_thinking((text[at : at + size] for at in range(0, len(text), size)), **options))
+    return "".join(passed_on((text[at : at + size] for at in range(0, len(text), size)), **options))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 8, 100])
@@ -107,6 +115,40 @@ def test_end_tokens_that_a_server_leaves_in_are_cut_however_they_arrive(end, siz
     assert shown(f"<think>hm</think>It is <bo>{end}\n", size).rstrip() == "It is <bo>"
 
 
+@pytest.mark.parametrize("size", [1, 2, 5, 300])
+@pytest.mark.parametrize("end", ["</s>", "<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|endoftext|>", "[EOS]"])
+def test_what_a_server_sends_after_the_end_is_not_the_answers(end, size):
+    assert shown(f"It is <bo>.{end}\nQuestion: who is this? <mia>{end} More", size) == "It is <bo>."
+    assert shown(f"<think>hm{end}</think>It is <bo>{end}And more", size) == "It is <bo>"
+
+
+CALLS = {
+    '<tool_call>\n{"name": "look_up", "arguments": {"who": "<bo>"}}\n</tool_call>': "look_up",
+    "<tool_call>\n<function=look_up>\n<parameter=who>\nbo\n</parameter>\n</function>\n</tool_call>": "look_up",
+    '[TOOL_CALLS]look_up{"who": "bo"}': "look_up",
+    '[TOOL_CALLS][{"name": "look_up", "arguments": {}}]': "look_up",
+    "<|tool_call|>[{'name': 'look_up'}]": "look_up",
+    "<function_call>???</function_call>": "a tool",
+    "<tool_call>" + "x" * 1000: "a tool",
+}
+
+
+@pytest.mark.parametrize("size", [1, 3, 300])
+@pytest.mark.parametrize(("call", "tool"), CALLS.items())
+def test_a_tool_call_that_is_written_as_text_is_no_answer(call, tool, size):
+    visible = VisibleText()
+    said = "".join(visible.feed(call[at : at + size]) for at in range(0, len(call), size)) + visible.finish()
+    assert (said, visible.tool, visible.reasoned) == ("", tool, False)
+    assert shown(f"Let me see. {call}", size) == "Let me see. "
+
+
+def test_text_after_a_tool_call_is_the_answer_and_text_alone_calls_none():
+    assert shown("<tool_call>{}</tool_call>It is <bo>.", 3) == "It is <bo>."
+    visible = VisibleText()
+    assert visible.feed("It is <bo>, called by his name.") + visible.finish() == "It is <bo>, called by his name."
+    assert visible.tool == ""
+
+
 @pytest.mark.parametrize("size", [1, 4, 100])
 @pytest.mark.parametrize(
     "text",
@@ -158,7 +200,7 @@ def test_random_text_of_markers_is_read_the_same_however_it_is_cut():
 
 
 def test_text_is_passed_on_as_soon_as_it_is_sure():
-    arriving = without_thinking(iter(["<b", "o> ", "runs <", "x"]))
+    arriving = passed_on(iter(["<b", "o> ", "runs <", "x"]))
     assert list(arriving) == ["<b", "o> ", "runs ", "<x"]
-    held = without_thinking(iter(["a<think>" + "b" * 100_000, "c" * 100_000, "</think>d"]))
+    held = passed_on(iter(["a<think>" + "b" * 100_000, "c" * 100_000, "</think>d"]))
     assert list(held) == ["a", "d"]

@@ -21,12 +21,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from personal import compose
-from personal.concepts import Piece
+from personal.concepts import TextDelta
 from personal.errors import ModelError
 from personal.generate import zero
 from personal.generate.local import LocalGenerator
 from personal.generate.streaming import Tokens
-from personal.generate.switching import Stage
+from personal.generate.switching import SwitchableGenerator
 from personal.settings import load
 from tests.test_local import answer, asked, met, photo, seeing, text_only  # noqa: F401
 
@@ -51,7 +51,7 @@ def lent(folder, **options):
 def test_all_that_crosses_between_processes_can_be_pickled(photo):  # noqa: F811
     messages = question(photo)
     assert pickle.loads(pickle.dumps(messages)) == messages
-    assert pickle.loads(pickle.dumps(Piece("It", 2, forgotten=1))) == Piece("It", 2, forgotten=1)
+    assert pickle.loads(pickle.dumps(TextDelta("It", 2, dropped_turns=1))) == TextDelta("It", 2, dropped_turns=1)
     error = pickle.loads(pickle.dumps(ModelError("too long")))
     assert (type(error), str(error)) == (ModelError, "too long")
 
@@ -60,9 +60,9 @@ def test_the_work_says_what_the_model_here_says_and_keeps_nothing(here, seeing, 
     model, plain = lent(seeing), LocalGenerator(str(seeing), device="cpu", quantization="nf4")
     said = list(zero._answer(str(seeing), question(photo), 8, 0.0))
     assert said == answer(plain, question(photo), 8)
-    assert plain._past._cache is not None
-    assert model._past._cache is None
-    assert not model._sight._seen
+    assert plain.loaded.decoder.prefix._cache is not None
+    assert model.loaded.decoder.prefix._cache is None
+    assert not model.loaded.decoder.features._known
 
 
 def test_what_goes_wrong_in_the_work_is_said_and_not_raised(here, text_only):  # noqa: F811
@@ -75,9 +75,9 @@ def test_what_goes_wrong_in_the_work_is_said_and_not_raised(here, text_only):  #
 def test_the_model_is_carried_over_before_it_answers(text_only, monkeypatch):  # noqa: F811
     monkeypatch.setattr(zero, "DEVICE", "meta")  # a device without memory: nothing can be computed there
     model = lent(text_only, quantization="none")
-    assert model._model.device.type == "cpu"
+    assert model.loaded.model.device.type == "cpu"
     (error,) = zero._answer(str(text_only), asked("Hello?"), 8, 0.0)
-    assert model._model.device.type == "meta"
+    assert model.loaded.model.device.type == "meta"
     assert "lent could not answer" in str(error)
 
 
@@ -109,9 +109,9 @@ def test_answers_are_lent_a_gpu_on_zerogpu_alone(text_only, environment, kind): 
 
 
 def test_the_model_is_not_changed_on_zerogpu(text_only):  # noqa: F811
-    stage = Stage(zero.LentGenerator(str(text_only), name="lent"))
+    stage = SwitchableGenerator(zero.LentGenerator(str(text_only), name="lent"))
     with pytest.raises(ModelError, match="set PERSONAL_MODEL and restart"):
-        list(compose.exchange(load({"SPACES_ZERO_GPU": "1"}), stage, "personal-tiny"))
+        list(compose.switch_model(load({"SPACES_ZERO_GPU": "1"}), stage, "personal-tiny"))
     assert stage.name == "lent"
 
 
@@ -242,7 +242,7 @@ def _start(folder, home):
         put(tokens, value)
 
     Tokens.put = counted
-    STAGE = Stage(zero.LentGenerator(str(folder), name="lent"))
+    STAGE = SwitchableGenerator(zero.LentGenerator(str(folder), name="lent"))
 
 
 def _ask(text="Hello?", tokens=4):
@@ -277,7 +277,7 @@ def _carried():
 
     def compute():
         spaces.zero.torch.enter_mode()
-        there = model._model.to("cuda")
+        there = model.loaded.model.to("cuda")
         devices = {tensor.device.type for tensor in (*there.parameters(), *there.buffers())}
         with torch.no_grad():
             return sorted(devices), there(input_ids=torch.tensor([[1, 2, 3]], device="cuda")).logits.device.type
@@ -346,4 +346,4 @@ def _together():
     first, second = [next(one)], [next(other)]
     first += one
     second += other
-    return first, second, not all(isinstance(piece, Piece) for piece in [*first, *second])
+    return first, second, not all(isinstance(piece, TextDelta) for piece in [*first, *second])

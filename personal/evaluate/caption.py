@@ -24,8 +24,9 @@ from personal.evaluate.asking import BATCH, Question, Watch, replies, unwatched
 from personal.evaluate.captioned import read_captioned
 from personal.evaluate.journal import Journal, Reply
 from personal.evaluate.report import Report
-from personal.generate.prompt import Message, lay_out
+from personal.generate.prompt import build_messages
 from personal.images import read_photo
+from personal.messages import Message
 from personal.retrieve.names import find_names, is_common
 
 if TYPE_CHECKING:
@@ -214,4 +215,4 @@ def _messages(generator: Generator, photo: Photo, known: SuppliedConcept, avatar
     concept = Concept("supplied", known.tag[1:-1], known.category, known.info, (view,), view.sha256, "", "")
     match = Match(concept, "seen", 0.9, (0.0, 0.0, 1.0, 1.0), view.sha256, photo.sha256)
     turn = Turn(CAPTION_REQUEST, (photo,), (match,))
-    return lay_out([turn], avatars=lambda _: avatar, sees=generator.sees, single_turn=generator.single_turn)
+    return build_messages([turn], avatars=lambda _: avatar, sees=generator.sees, single_turn=generator.single_turn)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from personal.generate.prompt import Message, without_system
+from personal.generate.prompt import without_system
+from personal.messages import Message, Part, is_avatar, make_message, text_part
 
 LENGTHS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": ""}
 """Under which name the longest answer is sent, and what is tried next; "" leaves it out."""
@@ -126,7 +127,7 @@ def with_fewer_images(messages: Sequence[Message], most: int | None) -> list[Mes
     Of avatars those of earlier questions go first, and of one question those that are the least like.
     """
     places = [
-        ("concept" not in part, at, number if "concept" not in part else -number)
+        (not part["avatar"], at, -number if part["avatar"] else number)
         for at, message in enumerate(messages)
         for number, part in enumerate(message["content"])
         if part["type"] == "image"
@@ -136,23 +137,25 @@ def with_fewer_images(messages: Sequence[Message], most: int | None) -> list[Mes
     if not gone:
         return list(messages)
     return [
-        {**message, "content": _without_images(message["content"], {number for at_, number in gone if at_ == at})}
+        make_message(
+            message["role"], *_without_images(message["content"], {number for place, number in gone if place == at})
+        )
         for at, message in enumerate(messages)
     ]
 
 
-def _without_images(content: list[dict[str, Any]], gone: set[int]) -> list[dict[str, Any]]:
+def _without_images(content: Sequence[Part], gone: set[int]) -> list[Part]:
     """Leave images out of a message: an avatar's line goes on without a break, and of a photo it is said."""
-    parts: list[dict[str, Any]] = []
+    parts: list[Part] = []
     break_after = False
     for number, part in enumerate(content):
         if number in gone:
-            avatar = "concept" in part
-            parts += [] if avatar else [{"type": "text", "text": OMITTED.rstrip()}]
-            break_after = avatar
+            break_after = is_avatar(part)
+            if not break_after:
+                parts.append(text_part(OMITTED.rstrip()))
             continue
-        parts.append(
-            {**part, "text": part["text"].removeprefix("\n")} if break_after and part["type"] == "text" else part
-        )
+        if break_after and part["type"] == "text":
+            part = text_part(part["text"].removeprefix("\n"), introduces=part["introduces"])
+        parts.append(part)
         break_after = False
     return parts

@@ -13,7 +13,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
 
 GROW_BY = 256
-"""Tokens by which a buffer grows at a time."""
+"""Tokens by which a buffer grows."""
 GROWING = {DynamicLayer, DynamicSlidingWindowLayer}
 """Layers that PreallocatedLayer replaces; the attention mask still applies a sliding window."""
 

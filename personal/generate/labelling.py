@@ -1,4 +1,4 @@
-"""Labels for a model that was trained to read them: made of the maps that its own vision tower gives its connector."""
+"""Labels for models that were trained to read them, computed from the feature maps of the model's own vision tower."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from personal.concepts import Photo
-from personal.generate.sight import ROOM, Sight
+from personal.generate.image_features import CACHED_PICTURES, ImageFeatureCache
 from personal.labels import Classifier, Labels
 
 if TYPE_CHECKING:
@@ -14,31 +14,33 @@ if TYPE_CHECKING:
 
 
 class Labeller:
-    """Label photos by `classifier`; a photo is looked at once, and its features stay with `sight`."""
+    """Label photos with `classifier`. A photo is encoded once; its features stay in `features`."""
 
-    def __init__(self, model: Any, sight: Sight, classifier: Classifier, opened: Callable[[Photo], Image]) -> None:
-        self._sight, self._classifier, self._opened = sight, classifier, opened
+    def __init__(
+        self, model: Any, features: ImageFeatureCache, classifier: Classifier, opened: Callable[[Photo], Image]
+    ) -> None:
+        self._features, self._classifier, self._opened = features, classifier, opened
         self._known: dict[str, Labels] = {}
         self._connector = model.base_model.multi_modal_projector
 
     def labels(self, photo: Photo) -> Labels:
-        """Return a photo's labels; the last ROOM photos' are remembered."""
+        """Return a photo's labels; those of the last CACHED_PICTURES photos are kept."""
         if photo.sha256 not in self._known:
-            while len(self._known) >= ROOM:
+            while len(self._known) >= CACHED_PICTURES:
                 del self._known[next(iter(self._known))]
-            self._known[photo.sha256] = self._look(photo)
+            self._known[photo.sha256] = self._classify(photo)
         return self._known[photo.sha256]
 
     def line(self, photo: Photo) -> str:
         """Return the prompt's line of a photo."""
         return self.labels(photo).prompt_line()
 
-    def _look(self, photo: Photo) -> Labels:
+    def _classify(self, photo: Photo) -> Labels:
         key, maps = (photo.sha256, False), list[Any]()
-        self._sight.forget(key)
+        self._features.discard(key)
         hook = self._connector.register_forward_pre_hook(lambda _, given: maps.append(given[0]))
         try:
-            self._sight.rows([key], lambda: ([self._opened(photo)], {}))
+            self._features.features([key], lambda: ([self._opened(photo)], {}))
         finally:
             hook.remove()
         pooled = maps[0].float().reshape(-1, self._classifier.weight.shape[1]).mean(0)

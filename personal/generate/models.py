@@ -76,7 +76,7 @@ class ModelSpec:
 
     @property
     def verifies(self) -> bool:
-        """Tell whether it is asked to confirm doubtful matches: by its size, and if it is used to several images.
+        """Return whether it is asked to confirm doubtful matches: by its size, and if it is used to several images.
 
         That was not measured.
         """

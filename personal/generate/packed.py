@@ -10,11 +10,14 @@ Only this module calls private operators of torch; a test names the version that
 
 from __future__ import annotations
 
+import logging
 from typing import Any, cast
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+log = logging.getLogger(__name__)
 
 GROUP = 32
 """Weights that share a scale and a zero point."""
@@ -27,7 +30,7 @@ MIN_COSINE = 0.97
 
 
 def available() -> bool:
-    """Tell if this CPU has the int4 kernels."""
+    """Return whether this CPU has the int4 kernels."""
     return torch.backends.cpu.get_cpu_capability() in {"AVX512", "AVX2"} and hasattr(
         torch.ops.aten, "_weight_int4pack_mm_for_cpu"
     )
@@ -164,7 +167,8 @@ def pack(model: Any) -> bool:
     try:
         if not all(_computes_the_same(text, layer) for layer in (text.layers[0], text.layers[-1])):
             return False
-    except (AttributeError, RuntimeError, TypeError, ValueError, IndexError):
+    except (AttributeError, RuntimeError, TypeError, ValueError, IndexError) as error:  # layers of another make
+        log.info("The model's layers cannot be packed.", exc_info=error)
         return False
     for place, layer in enumerate(text.layers):
         text.layers[place] = PackedDecoderLayer(layer)

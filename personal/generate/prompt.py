@@ -4,9 +4,7 @@ Also the short questions about one's concepts, and what their answers mean: whic
 like, is this it, and which of two is it (R2P, arXiv 2503.18623: fingerprint, attribute-focused and pairwise reasoning).
 
 For every concept that was retrieved its avatar, name and info; then the photo; then the question. Knows nothing of
-models: a message is `{"role", "content": [{"type": "text", "text"} | {"type": "image", "image": Photo}, …]}`. A part
-that introduces a concept is marked `"concept": True`, so that `forget_oldest` can keep it when a conversation grows too
-long.
+models.
 """
 
 from __future__ import annotations
@@ -16,11 +14,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from personal.concepts import Box, Concept, Match, Photo, Turn
-
-Message = dict[str, Any]
+from personal.messages import Message, Part, image_part, images_of, introduces, make_message, text_part
 
 SEEING = (
     "You answer questions about photos. Call the people, pets and things that you are told about by their names, "
@@ -57,7 +54,7 @@ _RESERVED = re.compile(rf"([<\[])(/?(?:{_WORDS})/?)([>\]])", re.IGNORECASE)
 _PRONOUN = re.compile(r"\b(he|him|his|she|her|hers|it|its|they|them|their)\b", re.IGNORECASE)
 
 
-def neutral(text: str) -> str:
+def escape_control_tokens(text: str) -> str:
     """Make control tokens of the common model families harmless and leave them readable: `< image >`, `< |im_end| >`.
 
     Blanks are only put in, never anything taken out that could join two halves of a token, except for control
@@ -70,7 +67,7 @@ def neutral(text: str) -> str:
     return _RESERVED.sub(r"\1 \2 \3", text)
 
 
-def lay_out(
+def build_messages(
     turns: Sequence[Turn],
     *,
     avatars: Callable[[Concept], Photo] | Mapping[str, Photo],
@@ -88,7 +85,7 @@ def lay_out(
     """
     turns = [_alone(turns)] if single_turn else turns
     avatar_of = avatars if callable(avatars) else lambda concept: avatars[concept.id]
-    messages: list[Message] = [{"role": "system", "content": [_text(SEEING if sees else BLIND)]}]
+    messages = [make_message("system", text_part(SEEING if sees else BLIND))]
     introduced: dict[str, str] = {}
     seen: set[str] = set()
     photos_before = 0
@@ -105,15 +102,15 @@ def lay_out(
             seen_here = [m for m in turn.matches if m.photo == photo.sha256]
             if sees:
                 boxes = [(m.box, m.concept.tag) for m in seen_here if m.box is not None]
-                content += [_image(label(photo, boxes) if label and boxes else photo), _text("\n")]
+                content += [image_part(label(photo, boxes) if label and boxes else photo), text_part("\n")]
             else:
-                content.append(_text(_sighting(called, seen_here)))
-        content.append(_text(_question(turn.question)))
-        messages.append({"role": "user", "content": content})
+                content.append(text_part(_sighting(called, seen_here)))
+        content.append(text_part(_question(turn.question)))
+        messages.append(make_message("user", *content))
         if turn is not turns[-1]:
-            messages.append({"role": "assistant", "content": [_text(neutral(turn.answer) or "…")]})
+            messages.append(make_message("assistant", text_part(escape_control_tokens(turn.answer) or "…")))
         photos_before += len(turn.photos)
-    return [{**message, "content": _joined(message["content"])} for message in messages]
+    return messages
 
 
 def with_labels(messages: Sequence[Message], line: Callable[[Photo], str]) -> list[Message]:
@@ -121,14 +118,14 @@ def with_labels(messages: Sequence[Message], line: Callable[[Photo], str]) -> li
 
     Where concepts are introduced nothing is put: beside a line of labels fewer are called by their names.
     """
-    if any("concept" in part for message in messages for part in message["content"]):
+    if any(introduces(part) for message in messages for part in message["content"]):
         return list(messages)
 
-    def labelled(part: dict[str, Any]) -> list[dict[str, Any]]:
+    def labelled(part: Part) -> list[Part]:
         said = line(part["image"]) if part["type"] == "image" else ""
-        return [part, _text(f"\n{said}")] if said else [part]
+        return [part, text_part(f"\n{said}")] if said else [part]
 
-    return [{**m, "content": _joined([new for part in m["content"] for new in labelled(part)])} for m in messages]
+    return [make_message(m["role"], *[new for part in m["content"] for new in labelled(part)]) for m in messages]
 
 
 def _alone(turns: Sequence[Turn]) -> Turn:
@@ -145,7 +142,7 @@ def _alone(turns: Sequence[Turn]) -> Turn:
     return replace(last, photos=shown.photos, matches=(*seen, *others))
 
 
-def forget_oldest(messages: Sequence[Message]) -> list[Message] | None:
+def drop_oldest_turn(messages: Sequence[Message]) -> list[Message] | None:
     """Drop the earliest question and answer but keep the concepts introduced there, and the photos last shown.
 
     Returns None where only the open question is left.
@@ -154,9 +151,10 @@ def forget_oldest(messages: Sequence[Message]) -> list[Message] | None:
     if len(rest) < 3:
         return None
     first, _, following, *others = rest
-    shown_later = any(p["type"] == "image" and "concept" not in p for m in rest[2:] for p in m["content"])
-    kept = [part for part in first["content"] if "concept" in part or (part["type"] == "image" and not shown_later)]
-    return [*system, {**following, "content": [*kept, *following["content"]]}, *others]
+    shown_later = any(not part["avatar"] for part in images_of(rest[2:]))
+    kept = [part for part in first["content"] if introduces(part) or (part["type"] == "image" and not shown_later)]
+    content = [*kept, *following["content"]]
+    return [*system, Message(role=following["role"], content=content), *others]
 
 
 def ask_attributes(photos: Sequence[Photo], category: str = "") -> list[Message]:
@@ -168,7 +166,7 @@ def ask_attributes(photos: Sequence[Photo], category: str = "") -> list[Message]
         "kind: colours, markings, shape, material, writing on it. Leave out the background and what it is doing. "
         "One attribute a line, at most six words each."
     )
-    return _asked(LISTING, [*map(_image, photos), _text(f"\n{question}")])
+    return _asked(LISTING, [*map(image_part, photos), text_part(f"\n{question}")])
 
 
 def read_attributes(text: str) -> tuple[str, ...]:
@@ -194,7 +192,7 @@ def ask_if(photo: Photo, concept: Concept) -> list[Message]:
         f"Look at the {what} in this photo. Does it have these attributes: {_attributes(concept)}? "
         "Attributes that are hidden do not count. Answer yes or no."
     )
-    return _asked(COMPARING, [_image(photo), _text(f"\n{question}")])
+    return _asked(COMPARING, [image_part(photo), text_part(f"\n{question}")])
 
 
 def read_verdict(text: str) -> bool | None:
@@ -205,12 +203,12 @@ def read_verdict(text: str) -> bool | None:
 
 def ask_which(photo: Photo, first: tuple[Concept, Photo], second: tuple[Concept, Photo]) -> list[Message]:
     """Ask which of two concepts, each with its avatar, a crop shows (R2P's pairwise comparison)."""
-    parts: list[dict[str, Any]] = []
+    parts: list[Part] = []
     for letter, (concept, avatar) in zip("AB", (first, second), strict=True):
         marks = f": {_attributes(concept)}" if concept.attributes else ""
-        parts += [_text(f"{letter}\n"), {**_image(avatar), "concept": True}, _text(f"\n{letter}{marks}\n")]
+        parts += [text_part(f"{letter}\n"), image_part(avatar, avatar=True), text_part(f"\n{letter}{marks}\n")]
     question = "\nIs this the same one as A or as B? Compare their details. Answer A or B."
-    return _asked(COMPARING, [*parts, _text("The photo\n"), _image(photo), _text(question)])
+    return _asked(COMPARING, [*parts, text_part("The photo\n"), image_part(photo), text_part(question)])
 
 
 def read_choice(text: str) -> Literal["A", "B"] | None:
@@ -222,9 +220,8 @@ def read_choice(text: str) -> Literal["A", "B"] | None:
 def without_system(messages: Sequence[Message]) -> list[Message]:
     """Put the system's words at the head of the first question, for chat templates that know no system."""
     system, first, *rest = messages
-    head = system["content"]
-    newline = "\n" if isinstance(head, str) else [_text("\n")]
-    return [{**first, "content": head + newline + first["content"]}, *rest]
+    content = [*system["content"], text_part("\n"), *first["content"]]
+    return [Message(role=first["role"], content=content), *rest]
 
 
 def _introductions(
@@ -232,33 +229,35 @@ def _introductions(
     introduced: dict[str, str],
     missing: Set[str],
     avatar_of: Callable[[Concept], Photo] | None,
-) -> list[dict[str, Any]]:
+) -> list[Part]:
     """Number the retrieved concepts, in RAP's brackets; `introduced` remembers what was said of whom.
 
     Of those in `missing` it is said that retrieval did not find them: a name in a question is no sighting.
     """
     concepts = list({match.concept.id: match.concept for match in matches}.values())
-    parts: list[dict[str, Any]] = []
+    parts: list[Part] = []
     for number, concept in enumerate(concepts, 1):
         opening, closing = "[" if number == 1 else "", "]\n" if number == len(concepts) else "\n"
-        record = f"Name: {neutral(concept.tag)}, Info: {_info(concept)}"
+        record = f"Name: {escape_control_tokens(concept.tag)}, Info: {_info(concept)}"
         closing = f"{MISSING}{closing}" if concept.id in missing else closing
         known = f"{record} {concept.avatar}"
         if introduced.get(concept.id) == known:
-            parts.append(_text(f"{opening}{number}. {neutral(concept.tag)}, as introduced above.{closing}"))
+            parts.append(
+                text_part(f"{opening}{number}. {escape_control_tokens(concept.tag)}, as introduced above.{closing}")
+            )
             continue
         introduced[concept.id] = known
         if avatar_of is None:
-            parts.append(_text(f"{opening}{number}. {record}{closing}", concept=True))
+            parts.append(text_part(f"{opening}{number}. {record}{closing}", introduces=True))
         else:
-            parts.append(_text(f"{opening}{number}. ", concept=True))
-            parts.append({**_image(avatar_of(concept)), "concept": True})
-            parts.append(_text(f"\n{record}{closing}", concept=True))
+            parts.append(text_part(f"{opening}{number}. ", introduces=True))
+            parts.append(image_part(avatar_of(concept), avatar=True))
+            parts.append(text_part(f"\n{record}{closing}", introduces=True))
     return parts
 
 
-def _asked(system: str, content: list[dict[str, Any]]) -> list[Message]:
-    return [{"role": "system", "content": [_text(system)]}, {"role": "user", "content": _joined(content)}]
+def _asked(system: str, content: Sequence[Part]) -> list[Message]:
+    return [make_message("system", text_part(system)), make_message("user", *content)]
 
 
 def _attributes(concept: Concept) -> str:
@@ -286,7 +285,7 @@ def _bare(item: str) -> str:
 
 def _line(text: str) -> str:
     """Write what a person or a model wrote on one harmless line."""
-    return " ".join(neutral(text).split())
+    return " ".join(escape_control_tokens(text).split())
 
 
 def _info(concept: Concept) -> str:
@@ -300,7 +299,7 @@ def _info(concept: Concept) -> str:
 def _sighting(label: str, matches: Sequence[Match]) -> str:
     """Tell a model that cannot see who was recognised in a photo, where, how large and how surely."""
     seen = [
-        f"{neutral(m.concept.tag)}, {_place(m.box)} (similarity {m.similarity:.2f})"
+        f"{escape_control_tokens(m.concept.tag)}, {_place(m.box)} (similarity {m.similarity:.2f})"
         for m in matches
         if m.box is not None and m.similarity is not None
     ]
@@ -317,25 +316,5 @@ def _place(box: Box) -> str:
 
 
 def _question(question: str) -> str:
-    question = neutral(question).strip()
+    question = escape_control_tokens(question).strip()
     return f"{question} Answer in one sentence." if question.rstrip(".! ").casefold() in CAPTIONS else question
-
-
-def _text(text: str, **mark: bool) -> dict[str, Any]:
-    return {"type": "text", "text": text, **mark}
-
-
-def _image(photo: Photo) -> dict[str, Any]:
-    return {"type": "image", "image": photo}
-
-
-def _joined(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Join neighbouring texts of one kind, since some chat templates put a separator between parts."""
-    joined: list[dict[str, Any]] = []
-    for part in parts:
-        alike = joined and joined[-1].keys() == part.keys() and part["type"] == joined[-1]["type"] == "text"
-        if alike:
-            joined[-1] = {**part, "text": joined[-1]["text"] + part["text"]}
-        else:
-            joined.append(dict(part))
-    return joined

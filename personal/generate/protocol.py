@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from personal.crops import data_url
-from personal.generate.prompt import Message
+from personal.messages import Message, images_of
 
 AVATAR_SIDE = 512
 AVATAR_SIDES, EARLIER_SIDES, LAST_SIDES = (256, 128), (768, 384, 192), (1024, 768, 512, 256)
@@ -52,12 +52,12 @@ def images_within(messages: Sequence[Message], budget: int) -> list[str] | None:
     Avatars are small from the start. Where all are too large they are shrunk step by step: avatars first, then earlier
     photos, the last photo last.
     """
-    parts = [part for message in messages for part in message["content"] if part["type"] == "image"]
+    parts = images_of(messages)
     urls = ["data:image/jpeg;base64," + b64encode(part["image"].jpeg).decode("ascii") for part in parts]
-    avatars = [at for at, part in enumerate(parts) if "concept" in part]
+    avatars = [at for at, part in enumerate(parts) if part["avatar"]]
     for at in avatars:
         urls[at] = min(urls[at], data_url(parts[at]["image"], AVATAR_SIDE), key=len)
-    photos = [at for at, part in enumerate(parts) if "concept" not in part]
+    photos = [at for at, part in enumerate(parts) if not part["avatar"]]
     for places, sides in ((avatars, AVATAR_SIDES), (photos[:-1], EARLIER_SIDES), (photos[-1:], LAST_SIDES)):
         for side in sides:
             if sum(map(len, urls)) <= budget:
@@ -135,12 +135,12 @@ class Heard:
 
     @property
     def over(self) -> bool:
-        """Tell whether the server has said that the answer is over."""
+        """Return whether the server has said that the answer is over."""
         return self.done or bool(self.end)
 
     @property
     def anything(self) -> bool:
-        """Tell whether there was anything of an answer, be it only why it ended."""
+        """Return whether there was anything of an answer, be it only why it ended."""
         return bool(self.size or self.tool or self.end)
 
     def why_silent(self, secret: str) -> str:
@@ -214,7 +214,7 @@ def names(listed: object) -> list[str] | None:
 
 
 def too_long(told: str) -> bool:
-    """Tell whether a server's words mean that the conversation does not fit into the model's context."""
+    """Return whether a server's words mean that the conversation does not fit into the model's context."""
     return _TOO_LONG.search(told) is not None
 
 

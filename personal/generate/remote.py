@@ -1,7 +1,7 @@
 """Answer with a server that speaks OpenAI's chat completions: vLLM, SGLang, TGI, llama.cpp's, a hosted one.
 
-Photos and words go to that address and nowhere else; the key goes into its header and nowhere else. The connection
-lives on an event loop in a thread of its own, where a request can be cancelled whatever it is waiting for.
+Photos and words go to that address and nowhere else (`personal.generate.connection`). What the server does not take is
+learnt from its refusals (`personal.generate.dialect`).
 """
 
 from __future__ import annotations
@@ -11,54 +11,32 @@ import logging
 import queue
 import threading
 import time
-import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from personal import proxies
-from personal.concepts import Piece, Progress
+from personal.concepts import Progress, TextDelta
 from personal.errors import ModelError
+from personal.generate.answer_stream import AnswerStream
+from personal.generate.connection import Connection
 from personal.generate.dialect import Dialect
-from personal.generate.events import DONE, Events
-from personal.generate.prompt import Message, forget_oldest
-from personal.generate.protocol import (
-    NO_SERVER,
-    Heard,
-    as_sent,
-    delta,
-    error_in,
-    failure,
-    images_within,
-    names,
-    said,
-    too_long,
-    words,
-)
-from personal.generate.speech import Speech
+from personal.generate.prompt import drop_oldest_turn
+from personal.generate.protocol import Delta, Heard, as_sent, images_within, said, too_long, words
+from personal.messages import Message
 
 T = TypeVar("T")
 
 POLL_S = 0.1
-PAUSES_S = (0.25, 0.5, 1.0)
-"""Between the attempts to reach a server that is not there."""
 RUNAWAY = 100
-"""Characters a token: a server that sends more than so many does not keep to the length it was asked for."""
-HEADERS = {"host", "accept", "accept-encoding", "user-agent", "content-type", "content-length"}
-"""What is sent beside the key: nothing of this machine, and nothing that the environment holds for another server."""
-LINGER_S = 2.0
-"""How long more is awaited of a server that has said that its answer is over, seconds."""
+"""Characters per token: a server that sends more does not keep to the length it was asked for."""
 FINAL = (401, 403, 429)
 """Refusals that asking otherwise would not change."""
-UNLISTED = (404, 405, 501)
-"""How servers that answer without telling with what refuse the question for their models."""
 AT_ONCE = 4
 """Questions of an evaluation that a server is asked together: enough that it can batch them, few enough for most."""
-
 
 log = logging.getLogger(__name__)
 
@@ -90,38 +68,40 @@ class RemoteGenerator:
         concurrency: int = 8,
     ) -> None:
         self.concurrency = concurrency
-        self.url = url.rstrip("/").removesuffix("/chat/completions")
+        self._connection = Connection(url, key)
+        self.url = self._connection.url
         self._key, self._wish, self._model = key, model, model
         self._timeout_s, self._image_bytes = timeout_s, image_bytes
-        self._answers: bool | None = None
+        self._reachable: bool | None = None
         self._dialect = Dialect(image_bytes)
-        self._opens: bool | None = None
-        runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
-        self._loop = runner.get_loop()
-        threading.Thread(target=_turn, args=(runner,), name="remote", daemon=True).start()
-        weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)
+        self._opens_in_reasoning: bool | None = None
 
     @property
     def name(self) -> str:
         return words(self._model, self._key, limit=80) or "the server's model"
 
     @property
+    def server(self) -> str:
+        """The server's host."""
+        return urlsplit(self.url).netloc
+
+    @property
     def sees(self) -> bool:
-        """Tell whether the model is given the photos themselves."""
+        """Whether the model is given the photos themselves."""
         return self._image_bytes > 0
 
     @property
     def description(self) -> str:
-        """Say in words where the model is, how the server was last found, and whether others can read along."""
-        state = {None: "not asked yet", True: "answers", False: "did not answer last time"}[self._answers]
+        """Where the model is, how the server was last found, and whether others can read along."""
+        state = {None: "not asked yet", True: "answers", False: "did not answer last time"}[self._reachable]
         if self.url.startswith("http:") and not proxies.is_loopback(self.url):
             state += f"; {'photos' if self.sees else 'questions'} travel unencrypted"
         return f"{self.name} on {self.url} ({state})"
 
     def load(self) -> Iterator[Progress]:
-        """Ask the server which models it has, and forget what it once refused. Raises ModelError in words."""
+        """Ask the server which models it has, and forget what it once refused. Raises ModelError."""
         yield Progress(f"Asking {self.url} for its models")
-        self._dialect, self._opens = Dialect(self._image_bytes), None
+        self._dialect, self._opens_in_reasoning = Dialect(self._image_bytes), None
         self._wait(self._named(check=True))
         yield Progress(f"{self.name} answers", 1, 1)
 
@@ -132,7 +112,7 @@ class RemoteGenerator:
         """Do nothing: nothing of anybody is kept here."""
 
     def health(self) -> str:
-        """Say in a sentence whether the server can be reached, how fast, and which models it has, or what is wrong."""
+        """Return in a sentence whether the server can be reached, how fast, and its models, or what is wrong."""
         try:
             models, seconds = self._wait(self._timed())
         except ModelError as error:
@@ -149,72 +129,50 @@ class RemoteGenerator:
         max_new_tokens: int,
         stop: threading.Event,
         temperature: float = 0.0,
-    ) -> Iterator[Piece]:
-        """Answer the messages of `prompt.lay_out`, in Pieces as they come, without what the model thinks.
+    ) -> Iterator[TextDelta]:
+        """Answer the messages of `prompt.build_messages`, in TextDeltas without what the model thinks.
 
         Greedy unless `temperature` is above 0. Setting `stop`, or closing the iterator, closes the connection.
-        What had come stays where the server breaks off. Raises ModelError.
+        What had come stays if the server breaks off. Raises ModelError.
         """
         import openai  # noqa: F401  here, so that the waits below are for the server alone
 
         came: queue.Queue[str | None] = queue.Queue()
         kept = list(messages)
-        answer = self._in_words(self._answer(kept, max_new_tokens, temperature, came.put))
-        running = asyncio.run_coroutine_threadsafe(answer, self._loop)
+        running = self._submit(self._answer(kept, max_new_tokens, temperature, came.put))
         running.add_done_callback(lambda _: came.put(None))
         first = True
         try:
-            for piece in self._spoken(came, running, stop):
-                yield replace(piece, forgotten=_questions(messages) - _questions(kept)) if first else piece
+            for delta in self._visible(came, running, stop):
+                yield replace(delta, dropped_turns=_questions(messages) - _questions(kept)) if first else delta
                 first = False
         except ModelError:
-            self._answers = False
+            self._reachable = False
             raise
         finally:
             running.cancel()
 
-    def _spoken(self, came: queue.Queue[str | None], running: Future[Heard], stop: threading.Event) -> Iterator[Piece]:
-        """Yield what of an answer is visible, also of one that breaks off. Raises ModelError, also where nothing is."""
-        speech, heard, failed = Speech(self._opens), None, None
+    def _visible(
+        self, came: queue.Queue[str | None], running: Future[Heard], stop: threading.Event
+    ) -> Iterator[TextDelta]:
+        """Yield what of an answer is visible, also if it breaks off. Raises ModelError, also if nothing is visible."""
+        stream, heard, failed = AnswerStream(self._opens_in_reasoning), None, None
         try:
             for text in self._arriving(came, stop):
-                yield from speech.hear(text)
+                yield from stream.feed(text)
             heard = None if stop.is_set() else running.result()
         except ModelError as error:
             failed = error
-        yield from speech.end(whole=heard is not None and heard.end != "length")
-        self._opens = speech.opens
+        yield from stream.finish(whole=heard is not None and heard.end != "length")
+        self._opens_in_reasoning = stream.opens
         if failed:
             raise failed
-        if heard and not speech.visible:
-            heard.thought = heard.thought or speech.reasoned
+        if heard and not stream.visible:
+            heard.thought, heard.tool = heard.thought or stream.reasoned, heard.tool or stream.tool
             raise NothingSaid(f"{self.name} {heard.why_silent(self._key)}")
 
-    def answers(self, asked: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[str]:
-        """Answer conversations, AT_ONCE of them at a time; "" and a warning where nothing is said.
-
-        Raises ModelError, for all, where one is refused or breaks off.
-        """
-
-        def answer(messages: Sequence[Message]) -> str:
-            said: list[str] = []
-            try:
-                for piece in self.stream(messages, max_new_tokens=max_new_tokens, stop=threading.Event()):
-                    if piece.retracts:
-                        said.clear()
-                    said.append(piece.text)
-            except NothingSaid as error:  # one question of many: it counts as not answered
-                log.warning("%s", error)
-            return "".join(said)
-
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(answer, asked))
-
     def _arriving(self, came: queue.Queue[str | None], stop: threading.Event) -> Iterator[str]:
-        """Yield what comes until the end, or until `stop` is set, and "" while nothing does.
-
-        Raises ModelError after a silence.
-        """
+        """Yield text until the end or `stop`, and "" while none comes. Raises ModelError after a silence."""
         heard = time.monotonic()
         while not stop.is_set():
             try:
@@ -229,52 +187,61 @@ class RemoteGenerator:
             heard = time.monotonic()
             yield text
 
+    def answers(self, asked: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[str]:
+        """Answer conversations, AT_ONCE of them at a time; "" and a warning if nothing is said.
+
+        Raises ModelError, for all, if one is refused or breaks off.
+        """
+
+        def answer(messages: Sequence[Message]) -> str:
+            said: list[str] = []
+            try:
+                for delta in self.stream(messages, max_new_tokens=max_new_tokens, stop=threading.Event()):
+                    if delta.retracts:
+                        said.clear()
+                    said.append(delta.text)
+            except NothingSaid as error:
+                log.warning("One question of many counts as not answered.", exc_info=error)
+            return "".join(said)
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(answer, asked))
+
+    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return self._connection.submit(self._connection.translate_errors(work, self._forget_model))
+
+    def _forget_model(self) -> None:
+        self._model = self._wish  # the server may have another model by now
+
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something short on the event loop. Raises ModelError, also after a silence."""
         import openai  # noqa: F401
 
-        limited = asyncio.wait_for(self._in_words(work), self._timeout_s)
         try:
-            found = asyncio.run_coroutine_threadsafe(limited, self._loop).result()
+            found = self._submit(_within(work, self._timeout_s)).result()
         except (ModelError, TimeoutError) as error:
-            self._answers = False
+            self._reachable = False
             raise (error if isinstance(error, ModelError) else self._silent()) from None
-        self._answers = True
+        self._reachable = True
         return found
 
     # -- on the event loop ---------------------------------------------------------------------------------------
 
-    @cached_property
-    def _client(self) -> Any:
-        import openai
-
-        key = self._key or "none"
-        if wrong := proxies.trouble(self.url):
-            raise ModelError(f"{self.url} cannot be reached. {wrong}")
-
-        async def bare(request: Any) -> None:
-            for name in [name for name in request.headers if name.lower() not in HEADERS]:
-                del request.headers[name]
-            request.headers["authorization"] = f"Bearer {key}"
-            request.headers["connection"] = "close"  # nothing is left open between answers
-
-        http = openai.DefaultAsyncHttpxClient(
-            timeout=None,  # the one clock is the reader's
-            trust_env=not proxies.is_loopback(self.url),
-            follow_redirects=False,
-            event_hooks={"request": [bare]},
-        )
-        base = self.url if urlsplit(self.url).path else f"{self.url}/v1"
-        return openai.AsyncOpenAI(base_url=base, api_key="none", max_retries=0, timeout=None, http_client=http)
-
     async def _answer(
         self, messages: list[Message], max_new_tokens: int, temperature: float, put: Callable[[str], None]
     ) -> Heard:
-        """Put the answer's pieces, asking otherwise where the server cannot take the question; return what it was.
+        """Put the answer's text, asking otherwise if the server cannot take the question; return what it was.
 
         `messages` is left with those that it was asked in the end. What the server did not take is remembered.
         """
         import openai
+
+        def heard(answer: Heard, part: Delta) -> None:
+            if part.text or part.thought or part.refusal:
+                self._reachable = True
+                put(part.text)
+            if answer.size > RUNAWAY * max_new_tokens:
+                raise ModelError(f"{self.name} did not keep to the length it was asked for, and was stopped.")
 
         model, dialect = await self._named(), self._dialect
         while True:
@@ -286,44 +253,16 @@ class RemoteGenerator:
             options = dialect.options(max_new_tokens, temperature)
             request = {"model": model, "messages": as_sent(asked, urls), **options}
             try:
-                heard = await self._patient(partial(self._ask, request, max_new_tokens, put))
+                answer = await self._connection.patient(partial(self._connection.ask, request, heard))
             except openai.APIError as error:
                 refused = error
             else:
                 self._dialect = dialect
-                return heard
+                return answer
             dialect = self._otherwise(refused, dialect, messages, [len(url) for url in urls])
 
-    async def _ask(self, request: dict[str, Any], max_new_tokens: int, put: Callable[[str], None]) -> Heard:
-        """Ask once. What goes wrong before the first text is raised as it is, and later as a ModelError."""
-        import openai
-
-        heard, why = Heard(), "the connection ended"
-        try:
-            chunks = await self._client.post(
-                "/chat/completions", body=request, cast_to=object, stream=True, stream_cls=openai.AsyncStream[object]
-            )
-            async with chunks:
-                async for value in _values(chunks.response, heard):
-                    part = delta(value)
-                    heard.add(part)
-                    if part.text or part.thought or part.refusal:
-                        self._answers = True
-                        put(part.text)
-                    if heard.size > RUNAWAY * max_new_tokens:
-                        raise ModelError(f"{self.name} did not keep to the length it was asked for, and was stopped.")
-        except (openai.OpenAIError, ValueError, RecursionError) as error:
-            if not (heard.size or heard.over):
-                raise
-            why = said(error, self._key)
-        if heard.over and heard.anything:
-            return heard
-        if heard.size:
-            raise ModelError(f"{self.url} broke off in the middle of the answer ({why}). Ask again.")
-        raise ModelError(f"{self.url} {NO_SERVER.format('it sent no answer')}")
-
     def _otherwise(self, error: Any, dialect: Dialect, messages: list[Message], images: Sequence[int]) -> Dialect:
-        """Return how to ask instead after an APIError, or shorten `messages` where they are too long; else raise it."""
+        """Return how to ask instead after an APIError, or shorten `messages` if they are too long; else raise it."""
         told, param, code = said(error, self._key), error.param, str(error.code)
         param, status = param if isinstance(param, str) else "", getattr(error, "status_code", None)
         changed = dialect.after_param(param, code)
@@ -337,53 +276,18 @@ class RemoteGenerator:
         return changed
 
     async def _named(self, check: bool = False) -> str:
-        """Return the model's name, asking the server for it where nobody chose one; `check` asks in any case."""
+        """Return the model's name, asking the server for it if nobody chose one; `check` asks in any case."""
         if check or not self._model:
-            models = await self._patient(self._listed)
+            models = await self._connection.patient(self._connection.models)
             if not self._wish and not models:
                 raise ModelError(f"{self.url} does not list its models. Say which one with PERSONAL_LLM_MODEL.")
             self._model = self._wish or models[0]
         return self._model
 
-    async def _listed(self) -> list[str]:
-        import openai
-
-        try:
-            models = names(await self._client.get("/models", cast_to=object))
-        except openai.APIStatusError as error:
-            if error.status_code not in UNLISTED:
-                raise
-            return []
-        if models is None:
-            raise ModelError(f"{self.url} {NO_SERVER.format('it sent no list of models')}")
-        return models
-
     async def _timed(self) -> tuple[list[str], float]:
-        _, began = self._client, time.perf_counter()
-        return await self._listed(), time.perf_counter() - began
-
-    async def _patient(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask again after pauses where there is no connection; what the server answers is final."""
-        import openai
-
-        for pause_s in PAUSES_S:
-            try:
-                return await ask()
-            except openai.APIConnectionError:
-                await asyncio.sleep(pause_s)
-        return await ask()
-
-    async def _in_words(self, work: Awaitable[T]) -> T:
-        """Turn what the libraries raise into a ModelError that carries nothing of the request."""
-        import openai
-
-        try:
-            return await work
-        except (openai.OpenAIError, ValueError, RecursionError) as error:
-            failed = ModelError(f"{self.url} {failure(error, self._key, proxies.via(self.url))}")
-            if isinstance(error, openai.NotFoundError):
-                self._model = self._wish  # the server may have another model by now
-        raise failed
+        self._connection.prepare()
+        began = time.perf_counter()
+        return await self._connection.models(), time.perf_counter() - began
 
     def _silent(self) -> ModelError:
         return ModelError(
@@ -392,40 +296,12 @@ class RemoteGenerator:
         )
 
 
-async def _values(response: Any, heard: Heard) -> AsyncIterator[Any]:
-    """Yield the JSON values of a response to its end, or LINGER_S after it has said that the answer is over.
-
-    Marks in `heard` that the end was told. Raises ValueError for what is no JSON, and APIError for an error within.
-    """
-    import httpx2
-    import openai
-
-    events, body = Events(), aiter(response.aiter_bytes())
-    with suppress(TimeoutError):
-        while True:
-            try:
-                data = await asyncio.wait_for(anext(body, None), LINGER_S if heard.over else None)
-            except httpx2.RequestError as error:
-                raise openai.APIConnectionError(request=response.request) from error
-            for value in events.finish() if data is None else events.feed(data):
-                if value is DONE:
-                    heard.done = True
-                    return
-                if wrong := error_in(value):
-                    raise openai.APIError(str(wrong), response.request, body=wrong)
-                yield value
-            if data is None:
-                return
-
-
-def _turn(runner: asyncio.Runner) -> None:
-    """Run an event loop until it is stopped, and tidy up after it."""
-    with runner:
-        runner.get_loop().run_forever()
+async def _within(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    return await asyncio.wait_for(work, seconds)
 
 
 def _shorter(messages: list[Message], why: str) -> list[Message]:
-    shorter = forget_oldest(messages)
+    shorter = drop_oldest_turn(messages)
     if shorter is None:
         raise ModelError(f"The question is too long {why}. Ask a shorter one, or with fewer photos and concepts.")
     return shorter

@@ -1,6 +1,6 @@
-"""Carry a model's tokens from the generating thread to whoever reads them.
+"""Stream a model's tokens from the generating thread to the reader, as text without reasoning.
 
-Knows nothing of the model but that it takes a streamer with `put` and `end`, as `generate` of transformers does.
+The model is only known as something that takes a streamer with `put` and `end`, as transformers' `generate` does.
 """
 
 from __future__ import annotations
@@ -9,20 +9,19 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from itertools import chain
 from typing import Any
 
-from personal.concepts import Piece
+from personal.concepts import TextDelta
 from personal.errors import ModelError
-from personal.generate.thinking import without_thinking
+from personal.generate.thinking import VisibleText
 from personal.threads import give_way, use_cores
 
 END = -1
-"""Comes after the last token."""
+"""Marks the end of the tokens."""
 STALL_S = 600.0
-"""After so long without a token a generation counts as stuck."""
+"""Seconds without a token after which a generation counts as stuck."""
 PATIENCE_S = 60.0
-"""How long a halted generation may take to its next token before it is left behind."""
+"""Seconds that a halted generation may take to its next token before it is abandoned."""
 
 
 class Tokens:
@@ -41,23 +40,23 @@ class Tokens:
         give_way()
 
     def end(self) -> None:
-        """Nothing to do: the reader knows the end by the thread's."""
+        """Do nothing: the reader ends with the thread."""
 
 
-def pieces(
+def stream_deltas(
     generate: Callable[[Tokens], object], decode: Callable[[list[int]], str], halt: threading.Event
-) -> Iterator[Piece]:
+) -> Iterator[TextDelta]:
     """Run `generate` in a thread of its own and yield its text as it comes.
 
-    Closing the iterator sets `halt` and waits for the thread, which must stop at the next token. What goes wrong in the
-    thread is raised here as it is; a thread that gives no token for STALL_S is left behind with a ModelError.
+    Closing the iterator sets `halt` and waits for the thread, which must stop at the next token. Exceptions of the
+    thread are raised here. Raises ModelError if no token comes for STALL_S.
     """
     tokens = Tokens()
     thread = ThreadPoolExecutor(1, "generate", initializer=use_cores)
     running = thread.submit(generate, tokens)
     try:
         running.add_done_callback(lambda _: tokens.ids.put(END))
-        yield from texts(_arriving(tokens), decode)
+        yield from decode_tokens(_arriving(tokens), decode)
         running.result()
     finally:
         halt.set()
@@ -65,26 +64,29 @@ def pieces(
         thread.shutdown(wait=False)
 
 
-def spoken(said: Iterator[Piece], opened: Callable[[], bool]) -> Iterator[Piece]:
-    """Leave out what a thinking model says to itself; `opened` tells, once it speaks, whether it began in a thought."""
-    tokens = 0
+def strip_reasoning(deltas: Iterator[TextDelta], opened: Callable[[], bool]) -> Iterator[TextDelta]:
+    """Leave out reasoning and tool calls; `opened` tells, once there is text, if it began inside a reasoning block.
 
-    def texts(first: Piece) -> Iterator[str]:
-        nonlocal tokens
-        for piece in chain([first], said):
-            tokens += piece.tokens
-            yield piece.text
+    Raises ModelError if an answer is nothing but a tool call.
+    """
+    visible: VisibleText | None = None
+    tokens, shown = 0, False
+    for delta in deltas:
+        visible = visible or VisibleText(opened=opened())
+        tokens += delta.tokens
+        if text := visible.feed(delta.text):
+            yield TextDelta(text, tokens)
+            tokens, shown = 0, True
+    if visible and (text := visible.finish()):
+        yield TextDelta(text, tokens)
+    elif visible and visible.tool and not shown:
+        raise ModelError(f"The model called {visible.tool}, and gave no answer. Ask again, or in other words.")
 
-    for first in said:
-        for text in without_thinking(texts(first), opened=opened()):
-            yield Piece(text, tokens)
-            tokens = 0
 
+def has_repetition(ids: Sequence[int]) -> bool:
+    """Return whether token ids end in a run of at most 48 tokens that is repeated at least three times, over 32 tokens.
 
-def runs_in_circles(ids: Sequence[int]) -> bool:
-    """Tell whether token ids end in one run of at most 48 tokens said over and over, three times and 32 tokens long.
-
-    Small models under greedy decoding can get caught in such a circle and would go on to the last token allowed.
+    Small models under greedy decoding can get into such a loop and would go on to the last token allowed.
     """
     for period in range(1, 49):
         length = period * max(3, -(-32 // period))
@@ -104,8 +106,8 @@ def _arriving(tokens: Tokens) -> Iterator[int]:
         yield token
 
 
-def texts(ids: Iterable[int], decode: Callable[[list[int]], str]) -> Iterator[Piece]:
-    """Decode as tokens arrive; a character that is spread over several tokens waits for the last of them."""
+def decode_tokens(ids: Iterable[int], decode: Callable[[list[int]], str]) -> Iterator[TextDelta]:
+    """Decode tokens as they arrive. A character of several tokens is yielded with the last of them."""
     line: list[int] = []
     shown, pending = "", 0
     for token in ids:
@@ -115,10 +117,10 @@ def texts(ids: Iterable[int], decode: Callable[[list[int]], str]) -> Iterator[Pi
         if text.endswith("\ufffd"):
             continue
         if len(text) > len(shown):
-            yield Piece(text[len(shown) :], pending)
+            yield TextDelta(text[len(shown) :], pending)
             shown, pending = text, 0
         if text.endswith("\n"):
             line, shown = [], ""
     rest = decode(line)[len(shown) :] if line else ""
     if rest:
-        yield Piece(rest, pending)
+        yield TextDelta(rest, pending)

@@ -1,8 +1,8 @@
-"""One place from which models answer: who waits for whom, and how one model takes another's place.
+"""A generator whose model can be switched while the app runs, with a fair queue in front of it.
 
-Answers of a model on this machine come one at a time; a model server may answer several at once. Turns are shared
-among owners (`personal.generate.fair_queue`). While models change places, questions wait; where the new one cannot be
-opened, the old one answers them.
+A model on this machine answers one question at a time, a server several (`concurrency`). Turns are shared among owners
+(`personal.generate.fair_queue`). Questions wait while the model is switched; if the new one cannot be loaded, the old
+one answers them.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from personal.concepts import Piece, Progress, Waiting
+from personal.concepts import Progress, TextDelta, Waiting
 from personal.errors import ModelError, PersonalError
 from personal.generate.fair_queue import FairQueue
-from personal.generate.prompt import Message
+from personal.messages import Message
 
 BATCH, SWITCH = "a batch of questions", "a change of models"
-"""Who waits in the queue for what is no owner's."""
+"""Names in the queue for work that belongs to no owner."""
 
 
 class Model(Protocol):
-    """What can take the place: `personal.generate.local.LocalGenerator`, `personal.generate.remote.RemoteGenerator`."""
+    """A model: `personal.generate.local.LocalGenerator` or `personal.generate.remote.RemoteGenerator`."""
 
     concurrency: int
 
@@ -35,17 +35,20 @@ class Model(Protocol):
     def verifies(self) -> bool: ...
     @property
     def description(self) -> str: ...
+    @property
+    def server(self) -> str: ...
+    def health(self) -> str: ...
     def load(self) -> Iterator[Progress]: ...
     def unload(self) -> None: ...
     def clear(self) -> None: ...
     def stream(
         self, messages: Sequence[Message], *, max_new_tokens: int, stop: threading.Event, temperature: float = 0.0
-    ) -> Iterator[Waiting | Piece]: ...
+    ) -> Iterator[Waiting | TextDelta]: ...
     def answers(self, asked: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[str]: ...
 
 
-class Stage:
-    """A Generator that is whichever Model holds the place."""
+class SwitchableGenerator:
+    """A Generator that answers with the current Model."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -61,7 +64,7 @@ class Stage:
 
     @property
     def verifies(self) -> bool:
-        """Tell whether the model can be trusted to tell a concept from its look-alike (`personal.generate.verify`)."""
+        """Whether the model can be trusted to tell a concept from its look-alike (`personal.generate.verify`)."""
         return self.model.verifies
 
     @property
@@ -72,12 +75,21 @@ class Stage:
     def description(self) -> str:
         return self.model.description
 
+    @property
+    def server(self) -> str:
+        """The host that answers; empty if the model runs on this machine."""
+        return self.model.server
+
+    def health(self) -> str:
+        """Return in a sentence how the server that answers is."""
+        return self.model.health()
+
     def load(self) -> Iterator[Progress]:
-        """Load the model that holds the place, yielding progress. Raises ModelError in words."""
+        """Load the current model, yielding progress. Raises ModelError."""
         return self.model.load()
 
     def clear(self) -> None:
-        """Forget what was read last."""
+        """Drop the caches of the last conversation."""
         self.model.clear()
 
     def stream(
@@ -88,10 +100,10 @@ class Stage:
         stop: threading.Event,
         temperature: float = 0.0,
         owner: str = "",
-    ) -> Iterator[Waiting | Piece]:
-        """Answer an owner: Waiting while others are before it, then Pieces as they come. See `LocalGenerator.stream`.
+    ) -> Iterator[Waiting | TextDelta]:
+        """Answer an owner: Waiting while others are before it, then TextDeltas. See `LocalGenerator.stream`.
 
-        Raises ModelError, also where a model of another kind took the place meanwhile, or too many wait.
+        Raises ModelError, also if a model of another kind was switched in meanwhile, or too many questions wait.
         """
         asked = self.sees, self.single_turn
         ticket = self.queue.join(owner)
@@ -117,10 +129,10 @@ class Stage:
             self.queue.leave(ticket)
 
     def switch(self, model: Model) -> Iterator[Progress]:
-        """Let another model take the place, once the answers under way are over, yielding progress.
+        """Switch to another model once the answers under way are over, yielding progress.
 
-        The memory of the one that leaves is given back first. Where the new one cannot be loaded, or the iterator is
-        closed before the end, the old one is loaded again and stays. Raises PersonalError in words.
+        The old model's memory is freed first. If the new one cannot be loaded, or the iterator is closed before the
+        end, the old one is loaded again and stays. Raises PersonalError.
         """
         old, ticket = self.model, self.queue.join(SWITCH, alone=True)
         try:

@@ -1,7 +1,7 @@
-"""Short questions to the language model about concepts: what tells one from its like, is this it, which of two is it.
+"""Ask the language model to draft a concept's attributes, and to verify doubtful matches.
 
-After R2P (arXiv 2503.18623): a fingerprint of attributes, a doubtful match verified by them, then pairwise against the
-next best. The words are in `prompt`; which matches are doubtful, and what follows, is for the Assistant to say.
+After R2P (arXiv 2503.18623): a fingerprint of attributes, attribute verification of a match, then pairwise comparison
+with the next best concept. The questions are in `prompt`; the Assistant decides which matches are doubtful.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
-from personal.concepts import WHOLE, Concept, Fingerprint, Match, Photo, Piece, Waiting
+from personal.concepts import WHOLE, Concept, Fingerprint, Match, Photo, TextDelta, Waiting
 from personal.crops import crop
 from personal.errors import ModelError
 from personal.generate import prompt
+from personal.messages import Message
 
 VIEWS = 4
-"""Photos that a fingerprint is drafted from, at most."""
+"""Largest number of photos that a fingerprint is drafted from."""
 LIST_TOKENS, WORD_TOKENS = 160, 8
 MARGIN = 0.1
-"""How much of a region's surroundings is shown on each side, as a fraction of its size."""
+"""Margin that is shown around a region on each side, as a fraction of its size."""
 
 
 class Model(Protocol):
-    """What is asked of a language model (`personal.generate.switching.Stage`)."""
+    """What is asked of a language model (`personal.generate.switching.SwitchableGenerator`)."""
 
     @property
     def name(self) -> str: ...
@@ -33,21 +34,21 @@ class Model(Protocol):
     def sees(self) -> bool: ...
     def stream(
         self,
-        messages: Sequence[prompt.Message],
+        messages: Sequence[Message],
         *,
         max_new_tokens: int,
         stop: threading.Event,
         temperature: float = 0.0,
         owner: str = "",
-    ) -> Iterator[Waiting | Piece]: ...
+    ) -> Iterator[Waiting | TextDelta]: ...
 
 
 def fingerprint(
     generator: Model, photos: Sequence[Photo], category: str = "", *, stop: threading.Event, owner: str = ""
-) -> Iterator[Waiting | Piece | Fingerprint]:
+) -> Iterator[Waiting | TextDelta | Fingerprint]:
     """Draft the attributes of what the first few photos show; yields the Fingerprint last.
 
-    Raises ModelError where the model does not see, or lists nothing that could be attributes.
+    Raises ModelError if the model does not see, or lists nothing that could be attributes.
     """
     if not generator.sees:
         raise ModelError(
@@ -57,7 +58,7 @@ def fingerprint(
     pieces: list[str] = []
     messages = prompt.ask_attributes(photos[:VIEWS], category)
     for event in generator.stream(messages, max_new_tokens=LIST_TOKENS, stop=stop, owner=owner):
-        if isinstance(event, Piece):
+        if isinstance(event, TextDelta):
             if event.retracts:
                 pieces.clear()
             pieces.append(event.text)
@@ -78,10 +79,10 @@ def confirm(
     stop: threading.Event,
     owner: str = "",
 ) -> Generator[Waiting, None, Match]:
-    """Ask whether a match is right, and if so, whether the `rival` is not still more; return what stands in the end.
+    """Ask whether a match is right and, if so, whether the `rival` fits better; return the verdict.
 
-    That is the match, `confirmed` or not, or the rival, confirmed. A model that fails, or says neither the one nor the
-    other, leaves things as they are: `confirmed` stays None. Waiting is yielded while others are before it.
+    That is the match with `confirmed` set, or the confirmed rival. If the model fails or gives no verdict, `confirmed`
+    stays None. Yields Waiting while other questions come first.
     """
     cut = crop(photo, match.box or WHOLE, MARGIN)
     answer = yield from _say(generator, prompt.ask_if(cut, match.concept), stop, owner)
@@ -94,12 +95,12 @@ def confirm(
 
 
 def _say(
-    generator: Model, messages: Sequence[prompt.Message], stop: threading.Event, owner: str
+    generator: Model, messages: Sequence[Message], stop: threading.Event, owner: str
 ) -> Generator[Waiting, None, str]:
     pieces: list[str] = []
     with suppress(ModelError):  # the answer itself will tell, if it fails too
         for event in generator.stream(messages, max_new_tokens=WORD_TOKENS, stop=stop, owner=owner):
-            if isinstance(event, Piece):
+            if isinstance(event, TextDelta):
                 if event.retracts:
                     pieces.clear()
                 pieces.append(event.text)

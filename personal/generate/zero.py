@@ -1,10 +1,9 @@
 """Answers on Hugging Face's ZeroGPU, which lends a GPU for one call at a time, to a process forked for it.
 
-The model is opened once, in the CPU's memory of the app's own process, where no GPU may be touched. A forked process
-has it too: it carries it over to its GPU at its first answer, and may be there for the next one or not. What crosses
-between the two is pickled: messages one way, Pieces the other. So nothing is kept between answers (what is forgotten
-here could not be forgotten there), and a model that took another's place would be unknown to the processes that run.
-Everywhere else this module has no part.
+The model is loaded once, into the CPU memory of the app's own process, where no GPU may be touched. A forked process
+shares it and moves it to its GPU at its first answer; it may or may not serve the next answer. Messages and TextDeltas
+are pickled between the two processes. So no cache is kept between answers, because a forgotten concept could not be
+removed from it, and the model cannot be switched, because running processes would not know the new one.
 """
 
 from __future__ import annotations
@@ -13,17 +12,17 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
-from personal.concepts import Piece
+from personal.concepts import TextDelta
 from personal.errors import ModelError
-from personal.generate.local import LocalGenerator
-from personal.generate.prompt import Message
+from personal.generate.local import Loaded, LocalGenerator
+from personal.messages import Message
 
 DEVICE = "cuda"
-"""Where a forked process carries the model."""
+"""The device to which a forked process moves the model."""
 BEFORE_S, TOKENS_PER_S, LONGEST_S = 20, 10, 120
-"""What is asked for: time to fork, carry over and read, then so many tokens a second; guessed low, not measured."""
+"""The seconds asked for: to fork, move and prefill, then decoding at this speed; guessed low, not measured."""
 
-Said = Generator[Piece | ModelError, None, None]
+Said = Generator[TextDelta | ModelError, None, None]
 
 _models: dict[str, LentGenerator] = {}
 
@@ -32,7 +31,7 @@ class LentGenerator(LocalGenerator):
     """A LocalGenerator whose answers are computed elsewhere, on a GPU lent for each; several may be at once."""
 
     concurrency = 8
-    """Answers that may be under way at once: ZeroGPU has a queue of its own."""
+    """Answers at once: ZeroGPU has a queue of its own."""
 
     def __init__(self, source: str, *, quantization: str = "4bit", **options: Any) -> None:
         if quantization == "8bit":
@@ -47,7 +46,7 @@ class LentGenerator(LocalGenerator):
     @property
     def description(self) -> str:
         """Say in words where and in which numbers the model computes."""
-        return f"{self._plan.bits} on a GPU that ZeroGPU lends for each answer"
+        return f"{self.checkpoint.plan.bits} on a GPU that ZeroGPU lends for each answer"
 
     def stream(
         self,
@@ -56,8 +55,8 @@ class LentGenerator(LocalGenerator):
         max_new_tokens: int,
         stop: threading.Event,
         temperature: float = 0.0,
-    ) -> Iterator[Piece]:
-        """Answer as a LocalGenerator does. Closing the iterator, or `stop`, is noticed with the next Piece.
+    ) -> Iterator[TextDelta]:
+        """Answer as a LocalGenerator does. Closing the iterator, or `stop`, is noticed with the next TextDelta.
 
         Raises ModelError, also where no GPU is lent or it is taken back.
         """
@@ -70,12 +69,12 @@ class LentGenerator(LocalGenerator):
         finally:
             said.close()
 
-    def _side_by_side(self, *_: Any) -> None:
-        """Nothing: questions are answered one by one, each on a GPU lent for it."""
+    def _batch(self, *_: Any) -> None:
+        """Return None: questions are answered one by one, each on a GPU lent for it."""
 
-    def _generate(self, *arguments: Any) -> None:
-        self._model.to(DEVICE)
-        super()._generate(*arguments)
+    def _prepare(self, loaded: Loaded) -> None:
+        """Move the model to the GPU that was lent."""
+        loaded.model.to(DEVICE)
 
 
 def announce() -> Callable[[str, list[Message], int, float], Said]:
@@ -107,7 +106,7 @@ def _answer(source: str, messages: list[Message], max_new_tokens: int, temperatu
         model.clear()
 
 
-def _next(said: Said) -> Piece | None:
+def _next(said: Said) -> TextDelta | None:
     """Wait for what is said next, None at the end. Raises ModelError for whatever ZeroGPU raises."""
     try:
         piece = next(said, None)

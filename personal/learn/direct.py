@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from personal.data.pictures import Picture, open_picture
 from personal.data.rows import Row
@@ -100,7 +100,7 @@ class DirectModel:
         try:
             whole = self._processor.apply_chat_template([*chat, said], tokenize=False)
         except TemplateError:  # a template without a system role
-            whole = self._processor.apply_chat_template([*without_system(chat), said], tokenize=False)
+            whole = self._processor.apply_chat_template([*without_system(cast(Any, chat)), said], tokenize=False)
         asked, _, end = whole.rpartition(ANSWER)
         return asked, answer + end.rstrip("\n")
 

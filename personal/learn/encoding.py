@@ -77,7 +77,7 @@ def row_messages(
     photos = (_photo(row["image"]),) if row["image"] else ()
     question = row["conversations"][0]["value"].removeprefix("<image>\n")
     turn = Turn(question, photos, matches)
-    built = prompt.lay_out([turn], avatars=lambda concept: _photo(concept.avatar), sees=True)
+    built = prompt.build_messages([turn], avatars=lambda concept: _photo(concept.avatar), sees=True)
     if labels:
         built = prompt.with_labels(built, lambda photo: labels.get(photo.sha256, ""))
     chat, pictures = [], []
@@ -86,7 +86,7 @@ def row_messages(
         for part in message["content"]:
             if part["type"] != "image":
                 parts.append({"type": "text", "text": part["text"]})
-            elif avatars or "concept" not in part:
+            elif avatars or not part["avatar"]:
                 pictures.append(parse_picture(part["image"].sha256))
                 parts.append({"type": "image"})
         chat.append({"role": message["role"], "content": parts})

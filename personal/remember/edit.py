@@ -5,49 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from personal.concepts import Concept, Photo, View
+from personal.concepts import Concept, ConceptEdit, Photo, View
 from personal.errors import ConceptError
 from personal.remember.names import clean_attributes, clean_category, clean_info, clean_name
 from personal.remember.record import MAX_NEGATIVES, MAX_VIEWS
 
 
-def edited(
-    old: Concept,
-    *,
-    name: str | None = None,
-    category: str | None = None,
-    info: str | None = None,
-    add: Sequence[Photo] = (),
-    remove: Sequence[str] = (),
-    avatar: str | None = None,
-    add_negatives: Sequence[Photo] = (),
-    remove_negatives: Sequence[str] = (),
-    attributes: Sequence[str] | None = None,
-    by_face: bool | None = None,
-) -> Concept:
+def edited(old: Concept, edit: ConceptEdit) -> Concept:
     """Return a concept with what is given changed, and the rest as it was. Views are removed before others are added.
 
     A negative that becomes a view is a negative no more; a view does not become a negative. Of more than MAX_NEGATIVES
     negatives the oldest are dropped.
     """
-    views = _changed(old.views, add, remove)
+    views = _changed(old.views, edit.add, edit.remove)
     check_count(views)
     hashes = [view.sha256 for view in views]
-    if not set(hashes).isdisjoint(photo.sha256 for photo in add_negatives):
+    if not set(hashes).isdisjoint(photo.sha256 for photo in edit.add_negatives):
         raise ConceptError(f"This is one of the photos of {old.tag} itself. Remove it there first.")
-    negatives = _changed(old.negatives, add_negatives, remove_negatives)
-    if avatar is not None and avatar not in hashes:
+    negatives = _changed(old.negatives, edit.add_negatives, edit.remove_negatives)
+    if edit.avatar is not None and edit.avatar not in hashes:
         raise ConceptError("The avatar must be one of the concept's photos. Choose another.")
     return replace(
         old,
-        name=old.name if name is None else clean_name(name),
-        category=old.category if category is None else clean_category(category),
-        info=old.info if info is None else clean_info(info),
+        name=old.name if edit.name is None else clean_name(edit.name),
+        category=old.category if edit.category is None else clean_category(edit.category),
+        info=old.info if edit.info is None else clean_info(edit.info),
         views=views,
-        avatar=avatar or (old.avatar if old.avatar in hashes else hashes[0]),
+        avatar=edit.avatar or (old.avatar if old.avatar in hashes else hashes[0]),
         negatives=tuple(view for view in negatives if view.sha256 not in hashes)[-MAX_NEGATIVES:],
-        attributes=old.attributes if attributes is None else clean_attributes(attributes),
-        by_face=old.by_face if by_face is None else by_face,
+        attributes=old.attributes if edit.attributes is None else clean_attributes(edit.attributes),
+        by_face=old.by_face if edit.by_face is None else edit.by_face,
     )
 
 

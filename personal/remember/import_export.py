@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from personal.concepts import Concept, Photo, Progress
+from personal.concepts import Concept, ConceptEdit, Photo, Progress
 from personal.errors import ImportExportError, StoreError
 from personal.folding import folded
 from personal.remember import disk
@@ -43,16 +43,7 @@ class ImportTarget(Protocol):
     def remember(
         self, owner: str, name: str, photos: Sequence[Photo], category: str = "", info: str = ""
     ) -> Concept: ...
-    def revise(
-        self,
-        owner: str,
-        concept_id: str,
-        *,
-        avatar: str | None = None,
-        add_negatives: Sequence[Photo] = (),
-        attributes: Sequence[str] | None = None,
-        by_face: bool | None = None,
-    ) -> Concept: ...
+    def revise(self, owner: str, concept_id: str, edit: ConceptEdit) -> Concept: ...
 
 
 # -- out -------------------------------------------------------------------------------------------------------------
@@ -183,10 +174,12 @@ def apply(keeper: ImportTarget, owner: str, incoming: Sequence[ImportedConcept])
         keeper.revise(
             owner,
             new.id,
-            avatar=avatar,
-            add_negatives=_against(concept, new),
-            attributes=new.attributes or concept.attributes,
-            by_face=True if concept.by_face and old is None else None,
+            ConceptEdit(
+                avatar=avatar,
+                add_negatives=_against(concept, new),
+                attributes=new.attributes or concept.attributes,
+                by_face=True if concept.by_face and old is None else None,
+            ),
         )
     yield Progress("Imported", len(todo), len(todo))
 

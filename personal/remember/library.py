@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from personal.concepts import Concept, Photo, Preferences
+from personal.concepts import Concept, ConceptEdit, Photo, Preferences
 from personal.errors import ConceptError, StoreError
 from personal.folding import folded
 from personal.remember import disk, record
@@ -112,42 +112,15 @@ class Library(LibraryReader):
             catalogue.put(concept)
         return concept
 
-    def revise(
-        self,
-        owner: str,
-        concept_id: str,
-        *,
-        name: str | None = None,
-        category: str | None = None,
-        info: str | None = None,
-        add: Sequence[Photo] = (),
-        remove: Sequence[str] = (),
-        avatar: str | None = None,
-        add_negatives: Sequence[Photo] = (),
-        remove_negatives: Sequence[str] = (),
-        attributes: Sequence[str] | None = None,
-        by_face: bool | None = None,
-    ) -> Concept:
-        """Change what is given and leave the rest. Views are removed before others are added; one must remain.
+    def revise(self, owner: str, concept_id: str, edit: ConceptEdit) -> Concept:
+        """Apply an edit. Views are removed before others are added; one must remain.
 
         A negative that becomes a view is one no more; a view does not become a negative. Of negatives beyond 24 the
         oldest go.
         """
         with self._writing(owner) as catalogue:
             old = self.get(owner, concept_id)
-            new = edited(
-                old,
-                name=name,
-                category=category,
-                info=info,
-                add=add,
-                remove=remove,
-                avatar=avatar,
-                add_negatives=add_negatives,
-                remove_negatives=remove_negatives,
-                attributes=attributes,
-                by_face=by_face,
-            )
+            new = edited(old, edit)
             self._check_free(catalogue, new.name, concept_id)
             if new == old:
                 return old
@@ -155,7 +128,7 @@ class Library(LibraryReader):
             folder = self._folder(owner, concept_id)
             before, after = (set(record.files(folder, concept)) for concept in (old, new))
             try:
-                self._write(folder, new, (*add, *add_negatives), present=before)
+                self._write(folder, new, (*edit.add, *edit.add_negatives), present=before)
             except OSError:
                 disk.remove_all(after - before)
                 raise

@@ -15,7 +15,7 @@ from typing import Any
 
 import gradio as gr
 
-from personal.assistant import KNOWN
+from personal.assistant import FROM_FINDINGS
 from personal.concepts import Answer, Concept, Look, Match, Photo, Turn, Waiting
 from personal.errors import PersonalError
 from personal.findings import gather
@@ -128,8 +128,13 @@ class Chat:
         return {concept.id: concept for concept in self._desk.assistant.concepts(session.owner)}
 
     def _doing(self, talk: Conversation) -> Any:
-        names = [m.concept.name for m in render.kept(talk.looks.get(talk.active or "", ()))]
+        names = [match.concept.name for match in self._seen(talk)]
         return gr.Button(f"What is {names[0][:24]} doing?" if names else "What is happening?")
+
+    def _seen(self, talk: Conversation) -> tuple[Match, ...]:
+        """The matches in the panel's photo that are called by their names."""
+        found = talk.findings.get(talk.active or "")
+        return found.seen if found else ()
 
     # -- photos ------------------------------------------------------------------------------------------------------
 
@@ -244,18 +249,18 @@ class Chat:
         entry.answer, entry.error = None, ""
         turns = [e.turn for e in talk.entries if e is not entry and e.answer] + [entry.turn]
         concepts = self._concepts(session)
-        turned_down: tuple[Match, ...] = ()
+        look = Look()
         text, drawn_at, began = "", 0.0, time.perf_counter()
         try:
             looking = {**self.draw(session), self.live: render.live("", "Looking …", {}, {}), self.notice: ""}
             yield {**looking, **(more or {})}
             for event in self._desk.assistant.answer(
-                session.owner, turns, stop=stop, rejected=talk.rejected, temperature=temperature
+                session.owner, turns, stop=stop, findings=dict(talk.findings), temperature=temperature
             ):
                 screen: Screen = {}
                 if isinstance(event, Look):
-                    turned_down = event.turned_down
-                    self._looked(talk, entry, event)
+                    look = event
+                    self._looked(talk, look)
                     screen = {**self.draw(session), self.live: render.live("", "Thinking …", {}, {})}
                 elif isinstance(event, Waiting):
                     screen = {self.live: render.live("", render.place(event), {}, {})}
@@ -275,21 +280,16 @@ class Chat:
             talk.answering = None
             if entry.answer is None and text:
                 seconds = time.perf_counter() - began
-                entry.answer = Answer(text, entry.turn.matches, "", 0, 0.0, None, seconds, stopped=True)
-            if entry.answer:
-                entry.answer = replace(entry.answer, matches=(*entry.answer.matches, *turned_down))
+                entry.answer = Answer(text, look, "", 0, None, seconds, stopped=True)
             entry.turn = replace(entry.turn, answer=entry.answer.text if entry.answer else "")
             session.visitor.asked += 1  # a tab that is being drawn meanwhile knows nothing of this
         yield self.draw(session)
 
-    def _looked(self, talk: Conversation, entry: Entry, look: Look) -> None:
-        entry.turn = replace(entry.turn, matches=look.said)
+    def _looked(self, talk: Conversation, look: Look) -> None:
         for match in look.matches:
             talk.colour(match.concept.id)
-        for photo in entry.turn.photos:
-            here = [m for m in (*look.matches, *look.turned_down) if m.photo in (photo.sha256, None)]
-            rejected = talk.rejected.get(photo.sha256, set())  # since it was looked at, too
-            talk.looks[photo.sha256] = tuple(m for m in here if m.concept.id not in rejected)
+        for found in look.photos:
+            talk.found(found)
 
     def stop(self, request: gr.Request) -> Screen:
         """End the running answer at its next token."""
@@ -317,14 +317,11 @@ class Chat:
         except PersonalError as error:
             entry.error = str(error)
             return
-        every, seconds = tuple(match for look in looks for match in look.matches), sum(look.seconds for look in looks)
-        matches = render.kept(every)
-        shown = [(photo, look.matches) for photo, look in zip(photos, looks, strict=True)]
-        said = gather(WHO, shown, ()).answer() or ""
-        entry.answer = Answer(said, every, KNOWN, 0, seconds, None, seconds)
-        entry.turn = replace(entry.turn, matches=matches, answer=said)
-        for match in matches:
-            talk.colour(match.concept.id)
+        look = Look(tuple(found for look in looks for found in look.photos), (), sum(look.seconds for look in looks))
+        said = gather(WHO, look.photos, ()).answer() or ""
+        entry.answer = Answer(said, look, FROM_FINDINGS, 0, None, look.seconds)
+        entry.turn = replace(entry.turn, answer=said)
+        self._looked(talk, look)
 
     def _seen_with(self, talk: Conversation, entry: Entry) -> tuple[Photo, ...]:
         """List the photos that a question is about: its own, or else the one before it."""
@@ -338,7 +335,7 @@ class Chat:
     def ask_doing(self, request: gr.Request) -> Iterator[Screen]:
         """Ask what the first concept of the photo does."""
         talk = self._desk.session(request).conversation
-        matches = render.kept(talk.looks.get(talk.active or "", ()))
+        matches = self._seen(talk)
         question = f"What is {matches[0].concept.tag} doing?" if matches else "What is happening in this photo?"
         yield from self.ask(question, request)
 

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from personal.assistant import UNDO_S
-from personal.concepts import Concept, Photo, Progress, View
+from personal.concepts import Concept, ConceptEdit, Photo, Progress, View
 from personal.errors import ConceptError, PersonalError
 from personal.folding import folded, unaccented
 from personal.remember import import_export
@@ -472,17 +472,19 @@ class Concepts:
         session, view = self._desk.session(request), str(event._data.get("photo"))
         concept = self._open(session)
         if event._data.get("act") == "avatar":
-            self._desk.assistant.revise(session.owner, concept.id, avatar=view)
+            self._desk.assistant.revise(session.owner, concept.id, ConceptEdit(avatar=view))
             return self.draw(session)
         photo = self._desk.picture(session, concept.id, view)
-        self._desk.assistant.revise(session.owner, concept.id, remove=[view])
+        self._desk.assistant.revise(session.owner, concept.id, ConceptEdit(remove=[view]))
 
         def undo() -> str:
             self._desk.assistant.revise(
                 session.owner,
                 concept.id,
-                add=[photo] if photo else [],
-                avatar=view if concept.avatar == view else None,
+                ConceptEdit(
+                    add=[photo] if photo else [],
+                    avatar=view if concept.avatar == view else None,
+                ),
             )
             return f"The photo is back with {concept.name}."
 
@@ -496,13 +498,13 @@ class Concepts:
         session, view = self._desk.session(request), str(event._data.get("photo"))
         concept = self._open(session)
         photo = self._desk.picture(session, concept.id, view)
-        self._desk.assistant.revise(session.owner, concept.id, remove_negatives=[view])
+        self._desk.assistant.revise(session.owner, concept.id, ConceptEdit(remove_negatives=[view]))
         for talk in session.conversations:
-            for rejected in talk.rejected.values():
-                rejected.discard(concept.id)
+            for found in list(talk.findings.values()):
+                talk.accept(found.photo, concept.id)
 
         def undo() -> str:
-            self._desk.assistant.revise(session.owner, concept.id, add_negatives=[photo] if photo else [])
+            self._desk.assistant.revise(session.owner, concept.id, ConceptEdit(add_negatives=[photo] if photo else []))
             return f"I will remember again that this is not {concept.name}."
 
         session.undo = undo if photo else None
@@ -519,7 +521,7 @@ class Concepts:
         if len(fresh) < len(photos):
             problems.append("The same photo twice counts once.")
         if fresh:
-            self._desk.assistant.revise(session.owner, concept.id, add=fresh)
+            self._desk.assistant.revise(session.owner, concept.id, ConceptEdit(add=fresh))
         return {**self.draw(session), self.more: None, self.notice: render.problem(" ".join(problems))}
 
     @streaming_words
@@ -532,22 +534,26 @@ class Concepts:
         after = self._desk.assistant.revise(
             session.owner,
             before.id,
-            name=name,
-            category=category or "",
-            info=info,
-            attributes=marks.splitlines(),
-            by_face=self._ticked(by_face),
+            ConceptEdit(
+                name=name,
+                category=category or "",
+                info=info,
+                attributes=marks.splitlines(),
+                by_face=self._ticked(by_face),
+            ),
         )
 
         def undo() -> str:
             self._desk.assistant.revise(
                 session.owner,
                 before.id,
-                name=before.name,
-                category=before.category,
-                info=before.info,
-                attributes=before.attributes,
-                by_face=before.by_face,
+                ConceptEdit(
+                    name=before.name,
+                    category=before.category,
+                    info=before.info,
+                    attributes=before.attributes,
+                    by_face=before.by_face,
+                ),
             )
             return f"{before.name} is as it was."
 

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from personal.assistant import Assistant
-from personal.concepts import Answer, Fingerprint, Photo, Piece, Waiting
+from personal.concepts import Answer, Fingerprint, Photo, TextDelta, Waiting
 from personal.errors import PersonalError
 from personal.ui import render
 from personal.ui.desk import Desk, Screen, html, streaming_words
@@ -19,7 +19,7 @@ from personal.ui.sessions import Session, Writing
 DRAW_EVERY_S = 0.08
 SETTLE_S = 1.0
 
-Steps = Iterator[Waiting | Piece | Answer | Fingerprint]
+Steps = Iterator[Waiting | TextDelta | Answer | Fingerprint]
 Ask = Callable[[Assistant, str, list[Photo], str, threading.Event], Steps]
 """Assistant, owner, photos, category, stop → what is written, piece by piece, the whole of it last."""
 
@@ -106,7 +106,7 @@ class Describe:
             screen: Screen = {}
             if isinstance(event, Waiting):
                 screen = {self.status: render.busy(render.place(event))}
-            elif isinstance(event, Piece):
+            elif isinstance(event, TextDelta):
                 said = (event.text if event.retracts else said + event.text).lstrip()
                 if said and time.perf_counter() - drawn_at > DRAW_EVERY_S:
                     drawn_at = time.perf_counter()

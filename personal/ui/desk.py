@@ -7,7 +7,6 @@ import functools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 import gradio as gr
 
@@ -16,6 +15,7 @@ from personal.compose import Opening
 from personal.concepts import Photo
 from personal.errors import PersonalError
 from personal.images import read_photo
+from personal.logs import report
 from personal.remember.library import Library
 from personal.ui import render
 from personal.ui.sessions import Session, Sessions
@@ -58,9 +58,8 @@ class Desk:
 
     @property
     def server(self) -> str:
-        """The server that answers, by its host's name; nothing where a model on this machine does."""
-        model = getattr(self.assistant.generator, "model", None)
-        return urlsplit(getattr(model, "url", "")).netloc
+        """The host of the server that answers; empty if a model on this machine does."""
+        return self.assistant.generator.server
 
     @property
     def library(self) -> Library:
@@ -114,6 +113,7 @@ def words(handler: F) -> F:
         try:
             return cast(Screen, handler(tab, *arguments)) or {tab.notice: gr.skip()}
         except PersonalError as error:
+            report(error)
             return {tab.notice: render.problem(str(error))}
 
     return cast(F, wrapped)
@@ -127,6 +127,7 @@ def streaming_words(handler: F) -> F:
         try:
             yield from handler(tab, *arguments)
         except PersonalError as error:
+            report(error)
             yield {tab.notice: render.problem(str(error))}
 
     return cast(F, wrapped)

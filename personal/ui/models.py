@@ -10,11 +10,10 @@ from typing import Any, cast
 
 import gradio as gr
 
-from personal.compose import LOCAL, SERVER, exchange
+from personal.compose import LOCAL, SERVER
 from personal.errors import PersonalError
 from personal.generate.hardware import Hardware, choose, detect_hardware, fits
 from personal.generate.models import MODELS, ModelSpec, find_model
-from personal.generate.switching import Stage
 from personal.threads import in_thread
 from personal.ui import render
 from personal.ui.desk import Desk, Screen, html
@@ -140,10 +139,10 @@ class Models:
         try:
             self._stop.clear()
             yield {self.use: gr.Button(interactive=False), self.halt: gr.Button(visible=True)}
-            steps = exchange(self._desk.settings, cast(Stage, self._desk.assistant.generator), source)
+            steps = self._desk.opening.switch(source)
             for step in steps:
                 if self._stop.is_set():
-                    cast(Any, steps).close()
+                    steps.close()
                     raise PersonalError("Stopped. The model that was here goes on answering.")
                 yield {self.progress: render.busy(step.text, step)}
             said = render.toast(f"{self._desk.assistant.generator.name} answers from now on.")
@@ -174,9 +173,8 @@ class Models:
         """Ask the server that answers how it is."""
         if self._desk.session(request).owner != LOCAL or not self._desk.server:
             return
-        model = cast(Any, cast(Stage, self._desk.assistant.generator).model)
         yield {self.said: render.busy("Asking the server …")}
-        yield {self.said: f'<p class="note">{escape(model.health())}</p>'}
+        yield {self.said: f'<p class="note">{escape(self._desk.assistant.generator.health())}</p>'}
 
     def stop(self, request: gr.Request) -> Screen:
         """Stop fetching; what is being loaded is loaded to its end."""

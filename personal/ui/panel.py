@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
-from personal.concepts import WHOLE, Box, Concept, Look, Photo, View
+from personal.concepts import WHOLE, Box, Concept, ConceptEdit, Look, Photo, View
 from personal.crops import crop
 from personal.errors import PersonalError
 from personal.ui import render
@@ -66,10 +65,10 @@ class Panel:
     def draw(self, session: Session, talk: Conversation, concepts: dict[str, Concept]) -> Screen:
         """The photo with its boxes and matches, and whether a part of it is being named."""
         assistant = self._desk.assistant
-        held = talk.looks.get(talk.active or "", ())
-        matches = tuple(replace(m, concept=concepts[m.concept.id]) for m in held if m.concept.id in concepts)
-        if talk.active and talk.looks.get(talk.active) is held:
-            talk.looks[talk.active] = matches
+        found = talk.findings.get(talk.active or "")
+        if found:
+            talk.found(found.up_to_date(concepts))
+        matches = talk.findings[found.photo.sha256].matches if found else ()
         shown = render.panel(
             talk,
             {m.concept.id: self._desk.picture(session, m.concept.id, m.concept.avatar) for m in matches},
@@ -86,15 +85,9 @@ class Panel:
 
     def look(self, session: Session, talk: Conversation, photo: Photo) -> Look:
         """Recognise; what the language model made of the same match before still counts."""
-        look = session.newest(
-            lambda: self._desk.assistant.look(
-                session.owner, photo, rejected=frozenset(talk.rejected.get(photo.sha256, set()))
-            )
-        )
-        judged = {(m.concept.id, m.box, m.similarity): m.confirmed for m in talk.looks.get(photo.sha256, ())}
-        matches = [replace(m, confirmed=judged.get((m.concept.id, m.box, m.similarity))) for m in look.matches]
-        talk.looks[photo.sha256] = tuple(matches)
-        return replace(look, matches=tuple(matches))
+        look = session.newest(lambda: self._desk.assistant.look(session.owner, photo, before=talk.of(photo)))
+        talk.found(look.photos[0])
+        return look
 
     @streaming_words
     def on_click(self, event: gr.EventData, request: gr.Request) -> Iterator[Screen]:
@@ -125,9 +118,9 @@ class Panel:
 
     def _disown(self, session: Session, talk: Conversation, photo: Photo, concept: Concept) -> Screen:
         """Turn a concept down in this photo, and remember that what its box shows is something else."""
-        match = next((m for m in talk.looks.get(photo.sha256, ()) if m.concept.id == concept.id), None)
-        talk.rejected.setdefault(photo.sha256, set()).add(concept.id)
-        if match is None or match.box is None:  # it was only named
+        match = next((m for m in talk.of(photo).matches if m.concept.id == concept.id), None)
+        talk.reject(photo, concept.id)
+        if match is None or match.box is None:
             return {}
         if match.by_face:  # nothing is learnt of faces that are not one's own
             session.undo = lambda: self._own(session, talk, photo, concept, concept)
@@ -152,14 +145,16 @@ class Panel:
         held: Sequence[Photo] = (),
     ) -> str:
         """Take "Not …" back: the negative goes, and one that made room for it is there again."""
-        talk.rejected.get(photo.sha256, set()).discard(before.id)
+        talk.accept(photo, before.id)
         fresh = [view.sha256 for view in after.negatives if view not in before.negatives]
         kept = {view.sha256 for view in after.negatives}
         self._desk.assistant.revise(
             session.owner,
             before.id,
-            remove_negatives=fresh,
-            add_negatives=[picture for picture in held if picture.sha256 not in kept],
+            ConceptEdit(
+                remove_negatives=fresh,
+                add_negatives=[picture for picture in held if picture.sha256 not in kept],
+            ),
         )
         self.look_again(session)
         return f"Taken back: this may be {before.name}."
@@ -197,9 +192,9 @@ class Panel:
             self.show(session, session.conversation, photo)
             return {**self._draw(session), self._desk.toast: render.toast(f"{concept.name} has this photo already.")}
         was_not = self._held(session, concept, [one for one in concept.negatives if one.sha256 == view.sha256])
-        was_rejected = concept.id in session.conversation.rejected.get(photo.sha256, set())
-        session.conversation.rejected.get(photo.sha256, set()).discard(concept.id)
-        self._desk.assistant.revise(session.owner, concept.id, add=[view])
+        was_rejected = concept.id in session.conversation.of(photo).rejected
+        session.conversation.accept(photo, concept.id)
+        self._desk.assistant.revise(session.owner, concept.id, ConceptEdit(add=[view]))
         session.undo = lambda: self._unview(session, photo, concept, view, was_not, rejected=was_rejected)
         self.show(session, session.conversation, photo)
         return {
@@ -216,9 +211,9 @@ class Panel:
     def _unview(
         self, session: Session, photo: Photo, concept: Concept, view: Photo, was_not: Sequence[Photo], *, rejected: bool
     ) -> str:
-        self._desk.assistant.revise(session.owner, concept.id, remove=[view.sha256], add_negatives=was_not)
+        self._desk.assistant.revise(session.owner, concept.id, ConceptEdit(remove=[view.sha256], add_negatives=was_not))
         if rejected:
-            session.conversation.rejected.setdefault(photo.sha256, set()).add(concept.id)
+            session.conversation.reject(photo, concept.id)
         self.look_again(session)
         return f"The view was taken from {concept.name} again."
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
-from personal.assistant import DOUBT
-from personal.concepts import Answer, Box, Concept, Match, Photo, Preferences, Progress, Waiting
+from personal.assistant import VERIFIED_BETWEEN
+from personal.concepts import Answer, Box, Concept, Match, Photo, PhotoFindings, Preferences, Progress, Waiting
 from personal.crops import data_url
 from personal.folding import folded
 from personal.quality import quality_hints
@@ -34,7 +34,7 @@ _HELD, _HOLDS = "\ue000{}\ue001", re.compile("\ue000(\\d*)\ue001")
 PAGE = 60
 """Cards shown before "show all"."""
 
-SURE = ((0.95, "very sure"), (0.8, "quite sure"), (DOUBT[1], "fairly sure"), (DOUBT[0], "unsure"))
+SURE = ((0.95, "very sure"), (0.8, "quite sure"), (VERIFIED_BETWEEN[1], "fairly sure"), (VERIFIED_BETWEEN[0], "unsure"))
 """Probabilities from which a match is called that."""
 
 
@@ -102,9 +102,9 @@ def prose(
     return _HOLDS.sub(lambda found: chips[int(found[1])], html)
 
 
-def describe(matches: Sequence[Match]) -> str:
+def describe(found: PhotoFindings) -> str:
     """Alternative text of a photo, made of what was recognised in it."""
-    names = [match.concept.name for match in kept(matches) if match.box]
+    names = [match.concept.name for match in found.seen if match.box]
     return f"Photo with {', '.join(names)}" if names else "Photo in which nothing of yours was recognised"
 
 
@@ -118,7 +118,7 @@ def log(conversation: Conversation, concepts: Mapping[str, Concept]) -> str:
 
 
 def _shot(conversation: Conversation, photo: Photo, url: str) -> str:
-    words = escape(describe(conversation.looks.get(photo.sha256, ())))
+    words = escape(describe(conversation.of(photo)))
     return (
         f'<button class="shot" {act("photo", photo=photo.sha256)} aria-label="Show this photo beside">'
         f'<img src="{url}" alt="{words}"></button>'
@@ -165,7 +165,7 @@ def answer_html(conversation: Conversation, number: int, entry: Entry, concepts:
         words = entry.error or "This was stopped before an answer came."
         return f'<article class="said it failed" role="alert"><p>{escape(words)}</p><footer>{again}</footer></article>'
     answer = entry.answer
-    spoken = [match.concept for match in answer.matches]
+    spoken = [match.concept for match in answer.look.matches]
     text = prose(answer.text, concepts, conversation.colours, spoken) or "<p><em>Nothing was said.</em></p>"
     stopped = '<p class="note">Stopped.</p>' if answer.stopped else ""
     failed = f'<p class="note" role="alert">{escape(entry.error)}</p>' if entry.error else ""
@@ -176,30 +176,25 @@ def answer_html(conversation: Conversation, number: int, entry: Entry, concepts:
     )
 
 
-def kept(matches: Sequence[Match]) -> tuple[Match, ...]:
-    """The matches that are called by their names: sure ones that the language model did not turn down."""
-    return tuple(match for match in matches if match.said)
-
-
 def used(answer: Answer, conversation: Conversation) -> str:
     """What an answer rests on, folded: each match with its card, what was turned down, and how long it took."""
-    names = ", ".join(match.concept.name for match in kept(answer.matches)) or "no memories"
-    denied = ", ".join(match.concept.name for match in answer.matches if match.confirmed is False)
+    names = ", ".join(match.concept.name for match in answer.matches) or "no memories"
+    denied = ", ".join(match.concept.name for match in answer.look.denied)
     turned_down = f"turned down {escape(denied)}" if denied else ""
-    spoke = answer.total_s - answer.retrieve_s
-    time = f"{answer.retrieve_s:.1f} s + {spoke:.1f} s" if answer.tokens else f"{answer.retrieve_s:.1f} s"
+    retrieve_s = answer.look.seconds
+    time = f"{retrieve_s:.1f} s" + (f" + {answer.total_s - retrieve_s:.1f} s" if answer.tokens else "")
     rows = "".join(
         f'<li><i class="dot c{conversation.colour(match.concept.id)}"></i>'
         f'<b dir="auto">{escape(match.concept.name)}</b>'
         f"<span>{how(match)}</span><p dir='auto'>{escape(match.concept.info)}</p></li>"
-        for match in answer.matches
+        for match in (*(answer.matches if answer.tokens else answer.look.matches), *answer.look.denied)
     )
     model = escape(answer.model) if answer.tokens else "Recognised without asking the language model."
-    left_out = f"{plural(answer.forgotten, 'exchange')} left out" if answer.forgotten else ""
+    left_out = f"{plural(answer.dropped_turns, 'exchange')} left out" if answer.dropped_turns else ""
     why = (
-        f"<p>The conversation is longer than the model can hold: its first {plural(answer.forgotten, 'exchange')} "
+        f"<p>The conversation is longer than the model can hold: its first {plural(answer.dropped_turns, 'exchange')} "
         "did not reach it. The concepts did.</p>"
-        if answer.forgotten
+        if answer.dropped_turns
         else ""
     )
     said = " · ".join(part for part in (f"used {escape(names)}", turned_down, time, left_out) if part)
@@ -275,7 +270,8 @@ def panel(
     photo = conversation.photo(conversation.active)
     if photo is None:
         return EMPTY_PANEL
-    matches = conversation.looks.get(photo.sha256, ())
+    found = conversation.of(photo)
+    matches = found.matches
     boxes = "".join(
         _box(match, conversation.colour(match.concept.id))
         for match in matches
@@ -293,7 +289,7 @@ def panel(
     shape = f"aspect-ratio:{photo.width}/{photo.height}"
     return (
         f'<section class="panel"><h2>In this photo</h2><div class="stage" data-stage="{photo.sha256}" style="{shape}">'
-        f'<img src="{data_url(photo, 900)}" alt="{escape(describe(matches))}">{boxes}{mark}</div>'
+        f'<img src="{data_url(photo, 900)}" alt="{escape(describe(found))}">{boxes}{mark}</div>'
         f'<p class="note">Click a box, or draw one (by mouse, or by its two corners), to say who or what it is.</p>'
         f'<ul class="matches">{rows}</ul>'
         f'<button class="this" {act("mark", box="[0,0,1,1]")}>{icon("plus")}This is …</button></section>'

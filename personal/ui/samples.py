@@ -51,7 +51,8 @@ def remember(assistant: Assistant, session: Session) -> str:
         assistant.remember(session.owner, sample.name, sample.photos, sample.category, sample.info)
     for photo in reversed(samples.photos):
         look = assistant.look(session.owner, photo)
-        talk = Conversation(draft=[photo], looks={photo.sha256: look.matches}, active=photo.sha256)
+        talk = Conversation(draft=[photo], active=photo.sha256)
+        talk.found(look.photos[0])
         session.conversations.append(talk)
         session.current = talk.id
     return f"{', '.join(sample.name for sample in samples.concepts)} are remembered; their photos wait in the Chat tab."

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from personal.errors import PersonalError
 from personal.memory import limit_arenas
-from personal.settings import Settings
+from personal.settings import Settings, prepare_gradio
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """What tells a program to end: Ctrl+C, a supervisor, a closed terminal."""
@@ -29,8 +29,7 @@ def _serve(settings: Settings) -> int:
     limit_arenas()
     end = threading.Event()
     _listen(end)
-    if not os.environ.get("GRADIO_SERVER_PORT", "").strip():
-        os.environ.pop("GRADIO_SERVER_PORT", None)  # empty means the default: Gradio would take it for a number
+    prepare_gradio()
     from personal.ui.app import Server
 
     if settings.zero_gpu:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from personal.compose import LOCAL
-from personal.concepts import Answer, Box, Concept, Match, Photo, Turn
+from personal.concepts import Answer, Box, Concept, Photo, PhotoFindings, Turn
 from personal.errors import PersonalError
 
 COOKIE = "personal"
@@ -48,15 +48,15 @@ class Entry:
 class Conversation:
     """What one conversation holds, for as long as the browser session lasts.
 
-    `active` is the photo in the panel, `marked` the part of it being named, `editing` the number of the entry whose
-    question is being edited; `answering` is the entry whose answer is being written, which `stop` ends.
+    `findings` are what is known about its photos, by their sha256; nothing else keeps that. `active` is the photo in
+    the panel, `marked` the part of it being named, `editing` the number of the entry whose question is being edited;
+    `answering` is the entry whose answer is being written, which `stop` ends.
     """
 
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     entries: list[Entry] = field(default_factory=list)
     draft: list[Photo] = field(default_factory=list)
-    looks: dict[str, tuple[Match, ...]] = field(default_factory=dict)
-    rejected: dict[str, set[str]] = field(default_factory=dict)
+    findings: dict[str, PhotoFindings] = field(default_factory=dict)
     colours: dict[str, int] = field(default_factory=dict)
     active: str | None = None
     marked: Box | None = None
@@ -76,6 +76,22 @@ class Conversation:
 
     def photo(self, sha256: str | None) -> Photo | None:
         return next((photo for photo in self.photos if photo.sha256 == sha256), None)
+
+    def of(self, photo: Photo) -> PhotoFindings:
+        """What is known about a photo."""
+        return self.findings.get(photo.sha256) or PhotoFindings(photo)
+
+    def found(self, found: PhotoFindings) -> None:
+        """Keep what was found in a photo; what was rejected while it was searched counts."""
+        self.findings[found.photo.sha256] = found.rejecting(self.of(found.photo).rejected)
+
+    def reject(self, photo: Photo, concept_id: str) -> None:
+        """Note that a concept is not in a photo."""
+        self.findings[photo.sha256] = self.of(photo).rejecting(self.of(photo).rejected | {concept_id})
+
+    def accept(self, photo: Photo, concept_id: str) -> None:
+        """Take a rejection back."""
+        self.findings[photo.sha256] = self.of(photo).rejecting(self.of(photo).rejected - {concept_id})
 
     def colour(self, concept_id: str) -> int:
         """The concept's colour in this conversation: 0..7, in order of appearance."""

@@ -1,0 +1,92 @@
+"""What the commands of the shell are, and the arguments that they take."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import personal
+from personal import settings, terminal
+from personal.cli import archives, concepts, questions
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; it loads nothing heavy."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--data-dir", metavar="DIR", default=argparse.SUPPRESS, help="where your concepts are kept")
+    parser = argparse.ArgumentParser(prog="personal", description=personal.__doc__)
+    parser.add_argument("--data-dir", metavar="DIR", default=None, help="where your concepts are kept")
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def verb(name: str, run: Callable[..., int], summary: str, *, as_json: bool = True) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, parents=[shared], help=summary, description=summary)
+        sub.set_defaults(run=run, command=name)
+        if as_json:
+            sub.add_argument("--json", action="store_true", help="print JSON and nothing else")
+        return sub
+
+    verb("serve", serve, "start the app in the browser", as_json=False)
+    add = verb("add", concepts.add, "remember a concept, or give an existing one more views")
+    add.add_argument("name", type=terminal.as_text)
+    add.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    add.add_argument("--category", default="", type=terminal.as_text)
+    add.add_argument("--info", default="", type=terminal.as_text)
+    add.add_argument(
+        "--attribute", action="append", type=terminal.as_text, default=[], metavar="TEXT", help="a mark to know it by"
+    )
+    add.add_argument(
+        "--by-face",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="recognise this person by the face; only with their consent (a child's: the parents')",
+    )
+    verb("list", concepts.list_all, "list your concepts")
+    verb("show", concepts.show, "show one concept").add_argument("name", type=terminal.as_text)
+    verb("forget", concepts.forget, "forget a concept for good").add_argument("name", type=terminal.as_text)
+    verb("reindex", concepts.reindex, "build the index again from the photos on disk")
+    verb("doctor", concepts.doctor, "check the installation and the library")
+    for name, run, summary in (
+        ("look", questions.look, "which of your concepts are in a photo"),
+        ("ask", questions.ask, "ask about a photo, or with a question alone about your concepts"),
+    ):
+        sub = verb(name, run, summary)
+        sub.add_argument("image", nargs="?")
+        if name == "ask":
+            sub.add_argument(
+                "question", nargs="?", type=terminal.as_text, help="without an image: a question about your concepts"
+            )
+            sub.add_argument("--no-memory", action="store_true", help="answer without your concepts")
+        else:
+            sub.add_argument("--question", default="", type=terminal.as_text)
+        sub.add_argument("--stdin", action="store_true", help='answer lines of {"image": PATH, "question": TEXT}')
+        sub.add_argument("--top-k", type=_top_k, metavar="K", help="at most K concepts a photo, 1 to 20")
+        sub.add_argument("--threshold", type=_threshold, metavar="T", help="similarity from which a name is said")
+        sub.add_argument("--no-names", action="store_true", help="do not look up names in the question")
+        sub.set_defaults(usage=sub.error)
+    verb("export", archives.export, "write everything to a zip").add_argument("file", type=Path, metavar="FILE.zip")
+    verb("import", archives.import_, "read a zip, RAP's database folder, or a folder of folders").add_argument(
+        "source", type=Path, metavar="FILE.zip|FOLDER"
+    )
+    return parser
+
+
+def _top_k(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 20:
+        raise argparse.ArgumentTypeError("takes a whole number from 1 to 20")
+    return value
+
+
+def _threshold(text: str) -> float:
+    value = float(text)
+    if not -1 <= value <= 1:
+        raise argparse.ArgumentTypeError("takes a number from -1 to 1")
+    return value
+
+
+def serve(_: argparse.Namespace, knobs: settings.Settings) -> int:
+    """Serve the app until the process is told to end."""
+    from personal.ui.serving import serve as serve_app
+
+    serve_app(knobs)
