@@ -17,7 +17,7 @@ from personal import cli, compose, settings
 from personal.concepts import WHOLE, ConceptEdit, Preferences, Progress
 from personal.crops import crop
 from personal.ui.app import Page
-from personal.ui.desk import Desk
+from personal.ui.context import AppContext
 from personal.ui.sessions import COOKIE, Sessions
 from tests.conftest import BLUE, RED, open_assistant, picture
 
@@ -258,15 +258,15 @@ class Browser:
         knobs = settings.load({"PERSONAL_DATA_DIR": str(data_dir), "PERSONAL_MAX_BYTES": "2000000"})
         sessions = Sessions(shared=False, grace_s=60, erase=assistant.erase)
         self.request = SimpleNamespace(cookies={COOKIE: sessions.new()}, session_hash="page")
-        self.desk = Desk(Ready(assistant, knobs), sessions)
-        self.page = Page(self.desk)
+        self.context = AppContext(Ready(assistant, knobs), sessions)
+        self.page = Page(self.context)
         self.blocks = self.page.build()
         self.chat, self.concepts, self.settings = self.page._chat, self.page._concepts, self.page._settings
         self.folder = data_dir
 
     @property
     def session(self):
-        return self.desk.session(self.request)
+        return self.context.session(self.request)
 
     def fails(self, tab, handler, *arguments, where="notice"):
         before = state(self.folder)
@@ -292,9 +292,9 @@ def event(**data):
 @pytest.mark.parametrize("name", FILES)
 def test_the_page_refuses_a_bad_picture_and_deletes_the_upload(browser, file, name):
     for tab, handler, wrap in (
-        (browser.chat, browser.chat.receive, lambda path: [path]),
-        (browser.concepts, browser.concepts.receive, lambda path: [path]),
-        (browser.chat, browser.chat.shoot, str),
+        (browser.chat, browser.chat.composer.receive, lambda path: [path]),
+        (browser.concepts, browser.concepts.new.receive, lambda path: [path]),
+        (browser.chat, browser.chat.composer.shoot, str),
     ):
         path = file(name, FILES[name])
         browser.fails(tab, handler, wrap(str(path)))
@@ -305,21 +305,21 @@ def test_the_page_refuses_a_bad_picture_and_deletes_the_upload(browser, file, na
 
 def test_a_bad_picture_among_good_ones_loses_none_of_the_good_ones(browser, file):
     good, bad = file("good.png", png(colour=BLUE)), file("bad.jpg", FILES["text.jpg"])
-    browser.fails(browser.chat, browser.chat.receive, [str(bad), str(good)])
+    browser.fails(browser.chat, browser.chat.composer.receive, [str(bad), str(good)])
     assert len(browser.session.conversation.draft) == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_page_refuses_a_bad_name(browser, name):
     browser.session.new_photos = [picture(BLUE)]
-    browser.fails(browser.concepts, browser.concepts.remember, name, "", "", "", False)
+    browser.fails(browser.concepts, browser.concepts.new.remember, name, "", "", "", False)
     assert len(browser.session.new_photos) == 1
     if name.strip():
-        browser.fails(browser.concepts, browser.concepts.validate, name, where="check")
+        browser.fails(browser.concepts.new, browser.concepts.new.validate, name, where="check")
 
 
 def test_a_concept_needs_a_photo(browser):
-    assert "photo" in browser.fails(browser.concepts, browser.concepts.remember, "new", "", "", "", False)
+    assert "photo" in browser.fails(browser.concepts, browser.concepts.new.remember, "new", "", "", "", False)
 
 
 WORDS = [
@@ -336,29 +336,29 @@ WORDS = [
 @pytest.mark.parametrize(("category", "info", "marks"), WORDS)
 def test_the_page_refuses_bad_words_about_a_concept(browser, category, info, marks):
     browser.session.new_photos = [picture(BLUE)]
-    browser.fails(browser.concepts, browser.concepts.remember, "new", category, info, marks, False)
-    browser.session.open_concept = browser.desk.assistant.concepts(ME)[0].id
-    browser.fails(browser.concepts, browser.concepts.revise, "bo", category, info, marks, False)
+    browser.fails(browser.concepts, browser.concepts.new.remember, "new", category, info, marks, False)
+    browser.session.open_concept = browser.context.assistant.concepts(ME)[0].id
+    browser.fails(browser.concepts, browser.concepts.editor.revise, "bo", category, info, marks, False)
 
 
 @pytest.mark.parametrize("name", ["", "a<b", "x" * 65])
 def test_a_bad_edit_keeps_the_record(browser, name):
-    browser.session.open_concept = browser.desk.assistant.concepts(ME)[0].id
-    browser.fails(browser.concepts, browser.concepts.revise, name, "dog", "A dog.", "", False)
+    browser.session.open_concept = browser.context.assistant.concepts(ME)[0].id
+    browser.fails(browser.concepts, browser.concepts.editor.revise, name, "dog", "A dog.", "", False)
 
 
 def test_the_last_photo_cannot_be_removed(browser):
-    concept = browser.desk.assistant.concepts(ME)[0]
+    concept = browser.context.assistant.concepts(ME)[0]
     browser.session.open_concept = concept.id
-    browser.fails(browser.concepts, browser.concepts.on_views, event(act="remove", photo=concept.avatar))
+    browser.fails(browser.concepts, browser.concepts.editor.on_views, event(act="remove", photo=concept.avatar))
 
 
 def test_nothing_is_described_without_a_photo_or_by_a_model_that_does_not_see(browser, monkeypatch):
-    drafts = browser.concepts.describe_new, browser.concepts.mark_new
+    drafts = browser.concepts.new.describe, browser.concepts.new.mark
     for draft in drafts:
         assert "photo first" in browser.fails(browser.concepts, draft.write, "", None)
     browser.session.new_photos = [picture(BLUE)]
-    monkeypatch.setattr(browser.desk.assistant.generator, "sees", False)
+    monkeypatch.setattr(browser.context.assistant.generator, "sees", False)
     for draft in drafts:
         assert "cannot see" in browser.fails(browser.concepts, draft.write, "", None)
     assert browser.session.writing is None
@@ -366,72 +366,74 @@ def test_nothing_is_described_without_a_photo_or_by_a_model_that_does_not_see(br
 
 def test_one_thing_is_written_at_a_time(browser):
     browser.session.new_photos = [picture(BLUE)]
-    steps = browser.concepts.describe_new.write("", None, browser.request)
+    steps = browser.concepts.new.describe.write("", None, browser.request)
     next(steps)
-    assert "writing already" in browser.fails(browser.concepts, browser.concepts.mark_new.write, "", "dog")
+    assert "writing already" in browser.fails(browser.concepts, browser.concepts.new.mark.write, "", "dog")
     assert len(list(steps)) > 1
     assert browser.session.writing is None
 
 
 def test_what_tells_a_concept_apart_is_drafted_line_by_line_and_saves_nothing(browser, monkeypatch):
-    browser.session.open_concept = browser.desk.assistant.concepts(ME)[0].id
-    monkeypatch.setattr(browser.desk.assistant.generator, "words", ("1. white paws\n", "2. torn ear"))
+    browser.session.open_concept = browser.context.assistant.concepts(ME)[0].id
+    monkeypatch.setattr(browser.context.assistant.generator, "words", ("1. white paws\n", "2. torn ear"))
     before = state(browser.folder)
-    steps = list(browser.concepts.mark_open.write("red collar", "dog", browser.request))
-    written = [step[browser.concepts.edit_marks] for step in steps if browser.concepts.edit_marks in step]
+    steps = list(browser.concepts.editor.mark.write("red collar", "dog", browser.request))
+    written = [step[browser.concepts.editor.marks] for step in steps if browser.concepts.editor.marks in step]
     assert [text for text in written if isinstance(text, str)][-1] == "red collar\nwhite paws\ntorn ear"
-    assert "dog" in str(browser.desk.assistant.generator.asked[-1])
+    assert "dog" in str(browser.context.assistant.generator.asked[-1])
     assert state(browser.folder) == before
 
 
 def test_a_description_is_added_to_what_stands_there_and_saves_nothing(browser):
-    browser.session.open_concept = browser.desk.assistant.concepts(ME)[0].id
+    browser.session.open_concept = browser.context.assistant.concepts(ME)[0].id
     before = state(browser.folder)
-    steps = list(browser.concepts.describe_open.write("Fond of rain.\n", "dog", browser.request))
-    written = [step[browser.concepts.edit_info] for step in steps if browser.concepts.edit_info in step]
+    steps = list(browser.concepts.editor.describe.write("Fond of rain.\n", "dog", browser.request))
+    written = [step[browser.concepts.editor.info] for step in steps if browser.concepts.editor.info in step]
     assert [text for text in written if isinstance(text, str)][-1] == "Fond of rain.\nIt is <bo>."
     assert browser.session.writing is None
     assert state(browser.folder) == before
 
 
 def test_a_description_of_one_concept_never_lands_in_the_form_of_another(browser):
-    tab, assistant = browser.concepts, browser.desk.assistant
+    tab, assistant = browser.concepts, browser.context.assistant
     cup = assistant.remember(ME, "cup", [picture(BLUE)], info="From Lisbon.")
     browser.session.open_concept = assistant.concepts(ME)[0].id
-    steps = tab.describe_open.write("", "", browser.request)
-    while not isinstance(next(steps).get(tab.edit_info), str):
+    steps = tab.editor.describe.write("", "", browser.request)
+    while not isinstance(next(steps).get(tab.editor.info), str):
         pass
     browser.session.writing.settled.set()  # it was sent
     opened = list(tab.on_cards(event(act="open", concept=cup.id), browser.request))[-1]
-    assert opened[tab.edit_info].value == "From Lisbon."
-    assert not any(isinstance(step.get(tab.edit_info), str) for step in steps)
+    assert opened[tab.editor.info].value == "From Lisbon."
+    assert not any(isinstance(step.get(tab.editor.info), str) for step in steps)
 
 
 @pytest.mark.parametrize("view", ["", "../../../etc/passwd", "0" * 64, None])
 def test_a_photo_that_is_not_the_concepts_does_nothing(browser, view):
-    browser.session.open_concept = browser.desk.assistant.concepts(ME)[0].id
+    browser.session.open_concept = browser.context.assistant.concepts(ME)[0].id
     for act in ("remove", "avatar"):
-        browser.fails(browser.concepts, browser.concepts.on_views, event(act=act, photo=view))
+        browser.fails(browser.concepts, browser.concepts.editor.on_views, event(act=act, photo=view))
 
 
 @pytest.mark.parametrize("view", ["", "../../../etc/passwd", "0" * 64, None])
 def test_a_picture_of_what_it_is_not_that_is_not_there_does_nothing(browser, view):
-    browser.session.open_concept = browser.desk.assistant.concepts(ME)[0].id
-    browser.fails(browser.concepts, browser.concepts.on_negatives, event(act="own", photo=view))
+    browser.session.open_concept = browser.context.assistant.concepts(ME)[0].id
+    browser.fails(browser.concepts, browser.concepts.editor.on_negatives, event(act="own", photo=view))
 
 
 def test_a_photo_of_the_concept_itself_cannot_be_what_it_is_not(browser, file):
-    browser.chat.receive([str(file("bo.png", png()))], browser.request)
-    concept = browser.desk.assistant.concepts(ME)[0]
-    browser.desk.assistant.revise(ME, concept.id, ConceptEdit(add=[crop(browser.session.conversation.draft[0], WHOLE)]))
-    browser.chat.panel.look_again(browser.session)
+    browser.chat.composer.receive([str(file("bo.png", png()))], browser.request)
+    concept = browser.context.assistant.concepts(ME)[0]
+    browser.context.assistant.revise(
+        ME, concept.id, ConceptEdit(add=[crop(browser.session.conversation.draft[0], WHOLE)])
+    )
+    browser.chat.photos.look_again(browser.session)
     browser.fails(browser.chat.panel, browser.chat.panel.on_click, event(act="not", concept=concept.id))
 
 
 @pytest.mark.parametrize("concept", ["", "../..", "0" * 32, "visitor-1"])
 def test_a_concept_that_is_not_there_is_not_forgotten(browser, concept):
     browser.session.open_concept = concept
-    browser.fails(browser.concepts, browser.concepts.forget_it)
+    browser.fails(browser.concepts, browser.concepts.editor.forget_it)
 
 
 @pytest.mark.parametrize("token", ["", "../..", "0" * 32, None])
@@ -442,36 +444,36 @@ def test_a_made_up_undo_does_nothing(browser, token):
 @pytest.mark.parametrize("name", ZIPS)
 def test_the_page_refuses_a_bad_archive_and_deletes_the_upload(browser, file, name):
     path = file(name, ZIPS[name])
-    browser.fails(browser.concepts, browser.concepts.inspect, str(path))
+    browser.fails(browser.concepts, browser.concepts.transfer.inspect, str(path))
     assert not path.exists()
     assert browser.session.incoming == []
 
 
 @pytest.mark.parametrize("text", ["", "   ", "x" * 4001])
 def test_the_page_refuses_a_question_that_is_none_and_keeps_it(browser, text):
-    browser.fails(browser.chat, browser.chat.submit, {"text": text, "files": []})
+    browser.fails(browser.chat, browser.chat.asking.submit, {"text": text, "files": []})
     assert browser.session.conversation.entries == []
 
 
 def test_who_is_here_wants_a_photo(browser):
-    browser.fails(browser.chat, browser.chat.ask_who)
+    browser.fails(browser.chat, browser.chat.asking.ask_who)
 
 
 @pytest.mark.parametrize("value", [None, {}, {"text": None, "files": None}])
 def test_a_submission_without_content_is_refused(browser, value):
-    browser.fails(browser.chat, browser.chat.submit, value)
+    browser.fails(browser.chat, browser.chat.asking.submit, value)
 
 
 @pytest.mark.parametrize("concept", ["", "0" * 32, "../../x", None])
 @pytest.mark.parametrize("act", ["not", "is", "open"])
 def test_a_click_on_a_concept_that_is_not_there_says_so(browser, act, concept, file):
-    browser.chat.receive([str(file("good.png", png()))], browser.request)
+    browser.chat.composer.receive([str(file("good.png", png()))], browser.request)
     browser.fails(browser.chat.panel, browser.chat.panel.on_click, event(act=act, concept=concept))
 
 
 @pytest.mark.parametrize("name", ["", None, "a<b", "x" * 65])
 def test_this_is_wants_a_name(browser, file, name):
-    browser.chat.receive([str(file("good.png", png()))], browser.request)
+    browser.chat.composer.receive([str(file("good.png", png()))], browser.request)
     list(browser.chat.panel.on_click(event(act="mark", box="[0,0,0.5,0.5]"), browser.request))
     browser.fails(browser.chat.panel, browser.chat.panel.remember, name)
     assert browser.session.conversation.marked
@@ -481,7 +483,7 @@ def test_this_is_wants_a_name(browser, file, name):
     "box", ["", "[1,2]", "null", "[NaN,0,1,1]", '["a",0,1,1]', "[0.5,0.5,0.5,0.5]", "[-9,-9,99,99]"]
 )
 def test_a_box_that_is_none_means_the_whole_photo(browser, file, box):
-    browser.chat.receive([str(file("good.png", png()))], browser.request)
+    browser.chat.composer.receive([str(file("good.png", png()))], browser.request)
     list(browser.chat.panel.on_click(event(act="mark", box=box), browser.request))
     assert browser.session.conversation.marked == (0.0, 0.0, 1.0, 1.0)
 
@@ -489,7 +491,7 @@ def test_a_box_that_is_none_means_the_whole_photo(browser, file, box):
 @pytest.mark.parametrize(("threshold", "top_k"), [(7, 4), (float("nan"), 4), (0.5, 0), (0.5, 99)])
 def test_preferences_out_of_range_are_refused(browser, threshold, top_k):
     browser.fails(browser.settings, browser.settings.prefer, threshold, top_k)
-    assert browser.desk.assistant.library.preferences(ME) == Preferences()
+    assert browser.context.assistant.library.preferences(ME) == Preferences()
 
 
 @pytest.mark.parametrize("word", ["", "no", "erase everything", None])
@@ -498,9 +500,9 @@ def test_erasing_without_the_word_erases_nothing(browser, word):
 
 
 def test_an_export_of_nothing_says_so(browser):
-    for concept in browser.desk.assistant.concepts(ME):
-        browser.desk.assistant.forget(ME, concept.id)
-    browser.fails(browser.concepts, browser.concepts.carry_out)
+    for concept in browser.context.assistant.concepts(ME):
+        browser.context.assistant.forget(ME, concept.id)
+    browser.fails(browser.concepts, browser.concepts.transfer.export)
 
 
 @pytest.mark.parametrize("entry", ["-1", "99", "x", "", None])
@@ -510,19 +512,19 @@ def test_an_edit_of_a_question_that_is_not_there_does_nothing(browser, entry):
 
 
 def test_before_the_app_is_ready_a_click_says_so(browser):
-    browser.desk.opening.assistant = None
-    message = browser.fails(browser.chat, browser.chat.submit, {"text": "Who?", "files": []})
+    browser.context.opening.assistant = None
+    message = browser.fails(browser.chat, browser.chat.asking.submit, {"text": "Who?", "files": []})
     assert "getting ready" in message
 
 
 def test_not_bo_taken_from_the_concept_is_taken_from_the_conversation_too(browser, file):
-    browser.chat.receive([str(file("bo.png", png(colour=(224, 36, 28))))], browser.request)
-    bo = browser.desk.assistant.concepts(ME)[0]
-    session, assistant = browser.session, browser.desk.assistant
+    browser.chat.composer.receive([str(file("bo.png", png(colour=(224, 36, 28))))], browser.request)
+    bo = browser.context.assistant.concepts(ME)[0]
+    session, assistant = browser.session, browser.context.assistant
     photo = session.conversation.draft[0]
 
     def found():
-        browser.chat.panel.look_again(session)
+        browser.chat.photos.look_again(session)
         return [match.concept.name for match in session.conversation.findings[photo.sha256].matches]
 
     def turn_down():
@@ -533,15 +535,15 @@ def test_not_bo_taken_from_the_concept_is_taken_from_the_conversation_too(browse
     turn_down()
     (negative,) = assistant.library.get(ME, bo.id).negatives
     session.open_concept = bo.id
-    browser.concepts.on_negatives(event(act="own", photo=negative.sha256), browser.request)
+    browser.concepts.editor.on_negatives(event(act="own", photo=negative.sha256), browser.request)
     assert found() == ["bo"]
     session.undo()
     assert found() == []
 
 
 def test_not_bo_said_while_the_photo_is_looked_at_again_is_not_forgotten(browser, file, monkeypatch):
-    browser.chat.receive([str(file("bo.png", png(colour=(224, 36, 28))))], browser.request)
-    session, assistant = browser.session, browser.desk.assistant
+    browser.chat.composer.receive([str(file("bo.png", png(colour=(224, 36, 28))))], browser.request)
+    session, assistant = browser.session, browser.context.assistant
     bo, photo = assistant.concepts(ME)[0], session.conversation.draft[0]
     look, looks = assistant.look, []
 
@@ -553,18 +555,18 @@ def test_not_bo_said_while_the_photo_is_looked_at_again_is_not_forgotten(browser
         return found
 
     monkeypatch.setattr(assistant, "look", slow)
-    browser.chat.panel.look_again(session)
+    browser.chat.photos.look_again(session)
     assert looks[0].matches
     assert session.conversation.findings[photo.sha256].matches == ()
 
 
 def test_an_undone_not_bo_brings_back_what_made_room_for_it(browser, file):
-    browser.chat.receive([str(file("red.png", png(colour=(224, 36, 28))))], browser.request)
-    session, assistant = browser.session, browser.desk.assistant
+    browser.chat.composer.receive([str(file("red.png", png(colour=(224, 36, 28))))], browser.request)
+    session, assistant = browser.session, browser.context.assistant
     bo = assistant.concepts(ME)[0]
     for i in range(24):
         bo = assistant.revise(ME, bo.id, ConceptEdit(add_negatives=[picture(BLUE, dot=i)]))
-    browser.chat.panel.look_again(session)
+    browser.chat.photos.look_again(session)
     list(browser.chat.panel.on_click(event(act="not", concept=bo.id), browser.request))
     after = assistant.library.get(ME, bo.id)
     assert len(after.negatives) == 24
@@ -574,17 +576,17 @@ def test_an_undone_not_bo_brings_back_what_made_room_for_it(browser, file):
 
 
 def test_a_damaged_photo_can_be_removed_in_the_page_and_is_told_where_an_export_leaves_it_out(browser):
-    assistant, session = browser.desk.assistant, browser.session
+    assistant, session = browser.context.assistant, browser.session
     bo = assistant.revise(ME, assistant.concepts(ME)[0].id, ConceptEdit(add=[picture(RED, dot=5)]))
     view = bo.views[1].sha256
     (file,) = browser.folder.rglob(f"{view}.jpg")
     file.write_bytes(b"not a picture")
-    assert "1 photo of &lt;bo&gt;" in browser.fails(browser.concepts, browser.concepts.carry_out)
+    assert "1 photo of &lt;bo&gt;" in browser.fails(browser.concepts, browser.concepts.transfer.export)
     session.open_concept = bo.id
-    shown = browser.concepts.draw(session)[browser.concepts.views]
+    shown = browser.concepts.draw(session)[browser.concepts.editor.views]
     assert "damaged" in shown
     assert f"data-photo='{view}'" in shown.replace('"', "'")
-    browser.concepts.on_views(event(act="remove", photo=view), browser.request)
+    browser.concepts.editor.on_views(event(act="remove", photo=view), browser.request)
     assert [one.sha256 for one in assistant.library.get(ME, bo.id).views] == [bo.avatar]
     assert session.undo is None
 
@@ -595,9 +597,9 @@ def test_a_tab_that_was_acted_in_while_it_was_drawn_is_drawn_again(browser, monk
     def slow(session):
         screen = draw(session)
         monkeypatch.setattr(browser.concepts, "draw", draw)
-        browser.concepts.begin(browser.request)
+        browser.concepts.new.begin(browser.request)
         return screen
 
     monkeypatch.setattr(browser.concepts, "draw", slow)
     shown = browser.page._redraw(browser.concepts)(browser.request)
-    assert shown[browser.concepts.creator].visible
+    assert shown[browser.concepts.new.column].visible

@@ -11,7 +11,8 @@ import pytest
 
 from personal.errors import ConceptError, ImportExportError
 from personal.remember import archive, import_export, names
-from personal.ui import chat, concepts
+from personal.ui.chat import photos
+from personal.ui.concepts import new, tab
 from tests.conftest import RED, open_assistant, picture
 from tests.test_bad_input import Browser, png
 
@@ -70,29 +71,29 @@ def test_white_space_around_a_text_and_marks_that_combine_do_not_count():
 def test_a_name_of_millions_of_letters_is_answered_in_words_at_once_by_every_handler(browser):
     name = "a" * MILLIONS
     began = time.process_time()
-    shown = browser.concepts.validate(name, browser.request)
-    assert "64 are the most" in shown[browser.concepts.check]
-    *_, screen = browser.concepts.remember(name, None, "", "", False, browser.request)
+    shown = browser.concepts.new.validate(name, browser.request)
+    assert "64 are the most" in shown[browser.concepts.new.check]
+    *_, screen = browser.concepts.new.remember(name, None, "", "", False, browser.request)
     assert "64 are the most" in screen[browser.concepts.notice]
     screen = browser.concepts.draw_found(name, browser.request)
-    assert len(browser.session.search) <= concepts.SEARCH_MAX
-    *_, screen = browser.chat.ask(name, browser.request)
+    assert len(browser.session.search) <= tab.SEARCH_MAX
+    *_, screen = browser.chat.asking.ask(name, browser.request)
     assert "4,000" in screen[browser.chat.notice]
     assert time.process_time() - began < 2
     assert browser.session.conversation.entries == []
 
 
 def test_so_many_photos_can_wait_for_one_question_and_the_others_are_not_kept(browser, dropped):
-    files = dropped(chat.DRAFT_PHOTOS + 3)
-    screen = browser.chat.receive(files, browser.request)
-    assert f"{chat.DRAFT_PHOTOS} photos are the most" in screen[browser.chat.notice]
-    assert len(browser.session.conversation.draft) == chat.DRAFT_PHOTOS
+    files = dropped(photos.DRAFT_PHOTOS + 3)
+    screen = browser.chat.composer.receive(files, browser.request)
+    assert f"{photos.DRAFT_PHOTOS} photos are the most" in screen[browser.chat.notice]
+    assert len(browser.session.conversation.draft) == photos.DRAFT_PHOTOS
     assert not [file for file in files if Path(file).exists()]
 
 
 def test_so_many_bytes_can_wait_for_one_question(browser, dropped, monkeypatch):
-    monkeypatch.setattr(chat, "DRAFT_BYTES", 1000)
-    screen = browser.chat.receive(dropped(4), browser.request)
+    monkeypatch.setattr(photos, "DRAFT_BYTES", 1000)
+    screen = browser.chat.composer.receive(dropped(4), browser.request)
     waiting = browser.session.conversation.draft
     assert 0 < sum(len(photo.jpeg) for photo in waiting[:-1]) < 1000 or len(waiting) == 1
     assert len(waiting) < 4
@@ -101,10 +102,10 @@ def test_so_many_bytes_can_wait_for_one_question(browser, dropped, monkeypatch):
 
 def test_so_many_photos_make_a_concept_and_the_others_are_not_even_opened(browser, dropped, monkeypatch):
     opened = []
-    take = browser.desk.take
-    monkeypatch.setattr(browser.desk, "take", lambda upload: opened.append(upload) or take(upload))
-    screen = browser.concepts.receive(dropped(concepts.PHOTOS_AT_ONCE + 5), browser.request)
-    assert len(opened) == len(browser.session.new_photos) == concepts.PHOTOS_AT_ONCE
+    take = browser.context.take
+    monkeypatch.setattr(browser.context, "take", lambda upload: opened.append(upload) or take(upload))
+    screen = browser.concepts.new.receive(dropped(new.PHOTOS_AT_ONCE + 5), browser.request)
+    assert len(opened) == len(browser.session.new_photos) == new.PHOTOS_AT_ONCE
     assert "the most at once" in screen[browser.concepts.notice]
 
 

@@ -34,7 +34,7 @@ def drop(browser, tmp_path):
         for number, colour in enumerate(colours):
             files.append(tmp_path / f"{number}-{threading.get_ident()}.png")
             files[-1].write_bytes(png(colour=colour))
-        browser.chat.receive([str(file) for file in files], request or browser.request)
+        browser.chat.composer.receive([str(file) for file in files], request or browser.request)
 
     return dropped
 
@@ -44,7 +44,7 @@ def another_page(browser):
 
 
 def opened(browser, name, request=None):
-    concept = browser.desk.assistant.library.lookup(ME, name)
+    concept = browser.context.assistant.library.lookup(ME, name)
     *_, screen = browser.concepts.on_cards(event(act="open", concept=concept.id), request or browser.request)
     return concept, screen
 
@@ -57,46 +57,46 @@ def said(browser, entry=-1):
 
 
 def test_a_form_acts_on_the_concept_that_its_own_page_shows(browser):
-    library = browser.desk.assistant.library
+    library = browser.context.assistant.library
     bo, _ = opened(browser, "bo")
     opened(browser, "mia", another_page(browser))
-    list(browser.concepts.revise("bobby", None, "", "", False, browser.request))
+    list(browser.concepts.editor.revise("bobby", None, "", "", False, browser.request))
     assert {concept.name for concept in library.concepts(ME)} == {"bobby", "mia"}
-    browser.concepts.forget_it(browser.request)
+    browser.concepts.editor.forget_it(browser.request)
     assert [concept.name for concept in library.concepts(ME)] == ["mia"]
     assert library.trash(ME)[0].concept.id == bo.id
 
 
 def test_what_was_put_into_a_form_stays_with_its_page(browser, tmp_path):
-    browser.concepts.begin(browser.request)
+    browser.concepts.new.begin(browser.request)
     (tmp_path / "a.png").write_bytes(png(colour=BLUE))
-    browser.concepts.receive([str(tmp_path / "a.png")], browser.request)
+    browser.concepts.new.receive([str(tmp_path / "a.png")], browser.request)
     reloaded = another_page(browser)
-    browser.concepts.begin(reloaded)
+    browser.concepts.new.begin(reloaded)
     (tmp_path / "b.png").write_bytes(png(colour=(9, 99, 199)))
-    browser.concepts.receive([str(tmp_path / "b.png")], reloaded)
-    list(browser.concepts.remember("sea", None, "", "", False, reloaded))
-    assert len(browser.desk.assistant.library.lookup(ME, "sea").views) == 1
+    browser.concepts.new.receive([str(tmp_path / "b.png")], reloaded)
+    list(browser.concepts.new.remember("sea", None, "", "", False, reloaded))
+    assert len(browser.context.assistant.library.lookup(ME, "sea").views) == 1
 
 
 def test_undo_takes_back_what_the_page_itself_did(browser):
-    library = browser.desk.assistant.library
+    library = browser.context.assistant.library
     opened(browser, "bo")
-    list(browser.concepts.revise("bobby", None, "", "", False, browser.request))
+    list(browser.concepts.editor.revise("bobby", None, "", "", False, browser.request))
     other = another_page(browser)
     opened(browser, "mia", other)
-    browser.concepts.forget_it(other)
+    browser.concepts.editor.forget_it(other)
     browser.page.undo(browser.request)
     assert [concept.name for concept in library.concepts(ME)] == ["bo"]
 
 
 def test_a_question_goes_to_the_conversation_that_its_page_shows(browser, drop):
     drop(RED)
-    list(browser.chat.ask("Who?", browser.request))
+    list(browser.chat.asking.ask("Who?", browser.request))
     other = another_page(browser)
-    browser.chat.begin(other)
+    browser.chat.conversations.begin(other)
     drop(GREEN, request=other)
-    list(browser.chat.ask("And now?", browser.request))
+    list(browser.chat.asking.ask("And now?", browser.request))
     first, second = browser.session.conversations
     assert [entry.turn.question for entry in first.entries] == ["Who?", "And now?"]
     assert second.entries == []
@@ -104,7 +104,7 @@ def test_a_question_goes_to_the_conversation_that_its_page_shows(browser, drop):
 
 def test_erasing_everything_empties_the_forms_of_all_pages(browser, tmp_path):
     (tmp_path / "a.png").write_bytes(png(colour=BLUE))
-    browser.concepts.receive([str(tmp_path / "a.png")], browser.request)
+    browser.concepts.new.receive([str(tmp_path / "a.png")], browser.request)
     browser.settings.erase_all("erase", another_page(browser))
     assert browser.session.new_photos == []
     assert browser.session.conversations[0].photos == []
@@ -114,28 +114,28 @@ def test_erasing_everything_empties_the_forms_of_all_pages(browser, tmp_path):
 
 
 def test_what_is_being_typed_stays_until_what_is_saved_changes(browser):
-    concepts, assistant = browser.concepts, browser.desk.assistant
+    concepts, assistant = browser.concepts, browser.context.assistant
     bo, screen = opened(browser, "bo")
-    assert screen[concepts.edit_name] == "bo"
+    assert screen[concepts.editor.name] == "bo"
     again = browser.page._redraw(concepts)(browser.request)
-    avatar = concepts.on_views(event(act="avatar", photo=bo.views[1].sha256), browser.request)
+    avatar = concepts.editor.on_views(event(act="avatar", photo=bo.views[1].sha256), browser.request)
     for shown in (again, avatar, concepts.draw(browser.session)):
-        assert concepts.views in shown
-        assert concepts.edit_name not in shown
+        assert concepts.editor.views in shown
+        assert concepts.editor.name not in shown
         assert all(
-            "value" not in shown[field]._constructor_args[0] for field in (concepts.edit_info, concepts.edit_marks)
+            "value" not in shown[field]._constructor_args[0] for field in (concepts.editor.info, concepts.editor.marks)
         )
     assistant.revise(ME, bo.id, ConceptEdit(info="A dog."))
     shown = concepts.draw(browser.session)
-    assert shown[concepts.edit_info]._constructor_args[0]["value"] == "A dog."
-    assert concepts.edit_name not in shown
-    assert opened(browser, "mia")[1][concepts.edit_name] == "mia"
-    assert opened(browser, "bo")[1][concepts.edit_name] == "bo"
+    assert shown[concepts.editor.info]._constructor_args[0]["value"] == "A dog."
+    assert concepts.editor.name not in shown
+    assert opened(browser, "mia")[1][concepts.editor.name] == "mia"
+    assert opened(browser, "bo")[1][concepts.editor.name] == "bo"
 
 
 def test_a_tab_that_is_drawn_twice_at_once_fills_the_form_all_the_same(browser, monkeypatch):
     concepts = browser.concepts
-    browser.session.open_concept = browser.desk.assistant.library.lookup(ME, "bo").id
+    browser.session.open_concept = browser.context.assistant.library.lookup(ME, "bo").id
     draw = concepts.draw
 
     def overtaken(session):
@@ -145,11 +145,11 @@ def test_a_tab_that_is_drawn_twice_at_once_fills_the_form_all_the_same(browser, 
         return screen
 
     monkeypatch.setattr(concepts, "draw", overtaken)
-    assert browser.page._redraw(concepts)(browser.request)[concepts.edit_name] == "bo"
+    assert browser.page._redraw(concepts)(browser.request)[concepts.editor.name] == "bo"
 
 
 def test_what_is_searched_and_all_that_is_shown_outlive_other_clicks(browser, monkeypatch):
-    monkeypatch.setattr("personal.ui.render.PAGE", 1)
+    monkeypatch.setattr("personal.ui.render.concepts.PAGE", 1)
     concepts = browser.concepts
     assert "mia" not in concepts.draw(browser.session)[concepts.cards]
     list(concepts.on_cards(event(act="all"), browser.request))
@@ -161,7 +161,7 @@ def test_what_is_searched_and_all_that_is_shown_outlive_other_clicks(browser, mo
 
 @pytest.mark.parametrize("typed", ["O’MALLEY", "o`malley", "zoe o", "Ｏ'Malley"])
 def test_a_search_finds_a_name_as_a_question_does(browser, typed):
-    browser.concepts._desk.assistant.remember(ME, "Zoë O'Malley", [picture(BLUE)])
+    browser.concepts._context.assistant.remember(ME, "Zoë O'Malley", [picture(BLUE)])
     browser.concepts.draw_found(typed, browser.request)
     assert "Malley" in browser.concepts.draw(browser.session)[browser.concepts.cards]
 
@@ -171,19 +171,19 @@ def test_a_search_finds_a_name_as_a_question_does(browser, typed):
 
 def test_who_is_here_tells_of_all_photos_of_a_question(browser, drop):
     drop(RED, GREEN)
-    browser.chat.ask_who(browser.request)
+    browser.chat.asking.ask_who(browser.request)
     assert said(browser) == "<bo> is in photo 1. <mia> is in photo 2."
     assert len(browser.session.conversation.entries[0].turn.photos) == 2
 
 
 def test_an_edited_question_is_about_its_own_photo(browser, drop):
     drop(RED)
-    browser.chat.ask_who(browser.request)
+    browser.chat.asking.ask_who(browser.request)
     drop(GREEN)
-    browser.chat.ask_who(browser.request)
+    browser.chat.asking.ask_who(browser.request)
     assert (said(browser, 0), said(browser, 1)) == ("<bo> is in this photo.", "<mia> is in this photo.")
     list(browser.chat.on_log(event(act="edit", entry="0"), browser.request))
-    list(browser.chat.ask("who is here", browser.request))
+    list(browser.chat.asking.ask("who is here", browser.request))
     talk = browser.session.conversation
     assert len(talk.entries) == 1
     assert said(browser) == "<bo> is in this photo."
@@ -192,11 +192,11 @@ def test_an_edited_question_is_about_its_own_photo(browser, drop):
 
 def test_an_edited_question_to_the_model_leaves_its_photo_in_the_panel(browser, drop):
     drop(RED)
-    list(browser.chat.ask("What is he doing?", browser.request))
+    list(browser.chat.asking.ask("What is he doing?", browser.request))
     drop(GREEN)
-    list(browser.chat.ask("And she?", browser.request))
+    list(browser.chat.asking.ask("And she?", browser.request))
     list(browser.chat.on_log(event(act="edit", entry="0"), browser.request))
-    *_, screen = browser.chat.ask("What does he do?", browser.request)
+    *_, screen = browser.chat.asking.ask("What does he do?", browser.request)
     talk = browser.session.conversation
     assert talk.active == talk.entries[0].turn.photos[0].sha256
     assert "data-stage" in screen[browser.chat.panel.photo]
@@ -204,31 +204,31 @@ def test_an_edited_question_to_the_model_leaves_its_photo_in_the_panel(browser, 
 
 def test_questions_about_an_earlier_photo_in_the_panel_come_with_it(browser, drop):
     drop(RED)
-    list(browser.chat.ask("What is this?", browser.request))
+    list(browser.chat.asking.ask("What is this?", browser.request))
     drop(BLUE)
-    list(browser.chat.ask("And this?", browser.request))
+    list(browser.chat.asking.ask("And this?", browser.request))
     talk = browser.session.conversation
     red, blue = talk.photos
     list(browser.chat.on_log(event(act="photo", photo=red.sha256), browser.request))
-    list(browser.chat.ask_doing(browser.request))
+    list(browser.chat.asking.ask_doing(browser.request))
     assert talk.entries[-1].turn.question == "What is <bo> doing?"
     assert talk.entries[-1].turn.photos == (red,)
     assert [match.concept.name for match in talk.entries[-1].answer.matches] == ["bo"]
-    list(browser.chat.ask("And what else?", browser.request))
+    list(browser.chat.asking.ask("And what else?", browser.request))
     assert talk.entries[-1].turn.photos == ()
     list(browser.chat.on_log(event(act="photo", photo=blue.sha256), browser.request))
-    browser.chat.ask_who(browser.request)
+    browser.chat.asking.ask_who(browser.request)
     assert talk.entries[-1].turn.photos == (blue,)
     assert said(browser).startswith("I don't recognise")
 
 
 def test_who_is_here_asked_again_or_after_not_bo_is_recognition_again(browser, drop):
     drop(RED)
-    browser.chat.ask_who(browser.request)
+    browser.chat.asking.ask_who(browser.request)
     list(browser.chat.on_log(event(act="again"), browser.request))
     answer = browser.session.conversation.entries[-1].answer
     assert (answer.text, answer.model) == ("<bo> is in this photo.", FROM_FINDINGS)
-    bo = browser.desk.assistant.library.lookup(ME, "bo")
+    bo = browser.context.assistant.library.lookup(ME, "bo")
     list(browser.chat.panel.on_click(event(act="not", concept=bo.id), browser.request))
     assert said(browser).startswith("I don't recognise")
 
@@ -236,8 +236,8 @@ def test_who_is_here_asked_again_or_after_not_bo_is_recognition_again(browser, d
 def test_who_is_here_that_failed_is_tried_again_by_recognition(browser, drop, monkeypatch):
     drop(RED)
     with monkeypatch.context() as patch:
-        patch.setattr(browser.desk.assistant, "look", lambda *_, **__: (_ for _ in ()).throw(StoreError("damaged")))
-        browser.chat.ask_who(browser.request)
+        patch.setattr(browser.context.assistant, "look", lambda *_, **__: (_ for _ in ()).throw(StoreError("damaged")))
+        browser.chat.asking.ask_who(browser.request)
     entry = browser.session.conversation.entries[-1]
     assert (entry.error, entry.answer) == ("damaged", None)
     list(browser.chat.on_log(event(act="again"), browser.request))
@@ -249,16 +249,16 @@ def test_who_is_here_that_failed_is_tried_again_by_recognition(browser, drop, mo
 
 def test_one_conversation_can_be_asked_while_another_is_answered(browser, drop):
     drop(RED)
-    generator = browser.desk.assistant.generator
+    generator = browser.context.assistant.generator
     generator.go.clear()
-    slow = browser.chat.ask("What is he doing?", browser.request)
+    slow = browser.chat.asking.ask("What is he doing?", browser.request)
     next(slow)
     chat, answered = browser.chat, browser.session.conversation
-    begun = chat.begin(browser.request)
-    assert begun[chat.box]._constructor_args[0] == {"submit_btn": True, "stop_btn": False}
+    begun = chat.conversations.begin(browser.request)
+    assert begun[chat.composer.box]._constructor_args[0] == {"submit_btn": True, "stop_btn": False}
     generator.go.set()
     drop(GREEN)
-    list(chat.ask("And she?", browser.request))
+    list(chat.asking.ask("And she?", browser.request))
     assert said(browser) == "It is <bo>."
     assert answered.answering is not None
     list(slow)
@@ -268,25 +268,25 @@ def test_one_conversation_can_be_asked_while_another_is_answered(browser, drop):
 
 def test_an_edit_is_given_up_with_the_conversation(browser, drop):
     drop(RED)
-    list(browser.chat.ask("Who?", browser.request))
+    list(browser.chat.asking.ask("Who?", browser.request))
     first = browser.session.conversation
-    browser.chat.begin(browser.request)
+    browser.chat.conversations.begin(browser.request)
     second = browser.session.conversation
-    browser.chat.choose(first.id, browser.request)
+    browser.chat.conversations.choose(first.id, browser.request)
     list(browser.chat.on_log(event(act="edit", entry="0"), browser.request))
-    shown = browser.chat.choose(second.id, browser.request)
-    assert shown[browser.chat.box]._constructor_args[0]["value"] == {"text": "", "files": []}
+    shown = browser.chat.conversations.choose(second.id, browser.request)
+    assert shown[browser.chat.composer.box]._constructor_args[0]["value"] == {"text": "", "files": []}
     assert first.editing is None
-    shown = browser.chat.choose(first.id, browser.request)
-    assert "value" not in shown[browser.chat.box]._constructor_args[0]  # what is typed goes along
+    shown = browser.chat.conversations.choose(first.id, browser.request)
+    assert "value" not in shown[browser.chat.composer.box]._constructor_args[0]  # what is typed goes along
 
 
 def test_a_double_click_deletes_one_conversation(browser, drop):
     for colour in (RED, GREEN, BLUE):
-        browser.chat.begin(browser.request)
+        browser.chat.conversations.begin(browser.request)
         drop(colour)
-    browser.chat.drop(browser.request)
-    browser.chat.drop(browser.request)
+    browser.chat.conversations.drop(browser.request)
+    browser.chat.conversations.drop(browser.request)
     assert len(browser.session.conversations) == 2
     browser.page.undo(browser.request)
     assert len(browser.session.conversations) == 3
@@ -299,15 +299,15 @@ def test_a_half_typed_name_outlives_a_look_at_another_tab(browser, drop):
     browser.page._redraw(browser.chat)(browser.request)
     assert browser.session.conversation.marked == (0.0, 0.0, 0.5, 0.5)
     browser.chat.panel.remember("sea", browser.request)
-    assert browser.desk.assistant.library.lookup(ME, "sea")
+    assert browser.context.assistant.library.lookup(ME, "sea")
 
 
 def test_one_of_yours_is_chosen_by_its_picture(browser, drop):
     drop(BLUE)
     list(browser.chat.panel.on_click(event(act="mark", box="[0,0,1,1]"), browser.request))
-    bo = browser.desk.assistant.library.lookup(ME, "bo")
+    bo = browser.context.assistant.library.lookup(ME, "bo")
     list(browser.chat.panel.on_click(event(act="is", concept=bo.id, box=json.dumps([0, 0, 1, 1])), browser.request))
-    assert len(browser.desk.assistant.library.lookup(ME, "bo").views) == 3
+    assert len(browser.context.assistant.library.lookup(ME, "bo").views) == 3
     assert browser.session.conversation.marked is None
 
 
@@ -357,5 +357,5 @@ def test_every_page_follows_a_check_and_gets_what_came_of_it(browser, monkeypatc
         assert shown[tab.progress] == ""
         assert shown[tab.begin]._constructor_args[0]["visible"] is True
         assert shown[tab.timer]._constructor_args[0]["active"] is False
-    stranger = SimpleNamespace(cookies={COOKIE: browser.desk.sessions.new()}, session_hash="another browser")
+    stranger = SimpleNamespace(cookies={COOKIE: browser.context.sessions.new()}, session_hash="another browser")
     assert tab.follow(stranger)[tab.result] == ""  # what was said goes with the visitor

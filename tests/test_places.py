@@ -59,16 +59,18 @@ def guest(tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "load", lambda given: load({**given, **ENVIRONMENT, "SPACE_ID": "x"}))
     with open_assistant(tmp_path / "data") as assistant:
         browser = Browser(assistant, tmp_path / "data")
-        browser.desk.sessions.shared = True
-        browser.request = SimpleNamespace(cookies={COOKIE: browser.desk.sessions.new()}, session_hash="a guest's page")
+        browser.context.sessions.shared = True
+        browser.request = SimpleNamespace(
+            cookies={COOKIE: browser.context.sessions.new()}, session_hash="a guest's page"
+        )
         assert browser.session.owner != "local"
         yield browser
 
 
 def test_an_error_that_names_a_folder_reaches_a_guest_without_it(guest, monkeypatch):
-    place = f"{guest.desk.settings.data_dir}/owners"
+    place = f"{guest.context.settings.data_dir}/owners"
     failing = StoreError(f"The disk that holds {place} is full. Free some space and try again.")
-    assistant = guest.desk.assistant
+    assistant = guest.context.assistant
     assistant.remember(guest.session.owner, "bo", [picture(RED)])
     monkeypatch.setattr(assistant.library, "prefer", lambda *_: (_ for _ in ()).throw(failing))
     (function,) = {f.fn.__name__: f for f in guest.blocks.fns.values() if f.fn and f.fn.__name__ == "defaults"}.values()

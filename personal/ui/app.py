@@ -25,7 +25,7 @@ from personal.settings import ASSETS, Settings
 from personal.ui import connections, preferences, render, theme, traces
 from personal.ui.chat import Chat
 from personal.ui.concepts import Concepts
-from personal.ui.desk import Desk, Screen, html
+from personal.ui.context import AppContext, Updates, html
 from personal.ui.doors import UPLOAD, outermost
 from personal.ui.evaluate import Evaluate
 from personal.ui.events import NONSENSE, SLOTS
@@ -46,21 +46,22 @@ CLOSE_S = 8.0
 class Page:
     """The whole page: header, banner, opening screen, tabs, toast."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._chat, self._concepts, self._settings = Chat(desk), Concepts(desk), preferences.Settings(desk)
-        self._evaluate = Evaluate(desk)
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._concepts = Concepts(context)
+        self._chat = Chat(context, self._concepts)
+        self._evaluate = Evaluate(context, self._concepts)
+        self._settings = preferences.Settings(context, draw_all=self.draw)
         self._parts: tuple[Any, ...] = (self._chat, self._concepts, self._evaluate, self._settings)
-        desk.draw_all = self.draw
 
     def build(self) -> gr.Blocks:
         with OrderedBlocks(title="Personal", analytics_enabled=False, delete_cache=(300, 600), fill_width=True) as page:
-            page.hide = hidden(self._desk.settings)
+            page.hide = hidden(self._context.settings)
             self.header = html(render.header("", ""), elem_id="header")
             self.banner = html(elem_id="banner")
-            self.opening = html(render.opening(self._desk.opening.progress), elem_id="opening")
+            self.opening = html(render.opening(self._context.opening.progress), elem_id="opening")
             self.timer = gr.Timer(0.4)
-            self._desk.toast = html(elem_id="toast")
+            self._context.toast.render()
             with (
                 gr.Column(visible=False, elem_id="main") as self.main,
                 gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as self.tabs,
@@ -74,32 +75,31 @@ class Page:
                 with gr.Tab("Settings", id="settings") as settings:
                     self._settings.build()
             self._concepts.wire()
-            self._desk.elsewhere.append(self.tabs)
             self._chat.wire(self.tabs)
             self._evaluate.wire(self.tabs)
             drawn = [self.main, self.opening, self.timer, self.header, self.banner, *self._drawn()]
             self._settings.wire(self._drawn())
-            self._settings.models.wire([self.header, self.banner, self._desk.toast], self._draw_top)
+            self._settings.models.wire([self.header, self.banner, self._context.toast], self._draw_top)
             quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
             page.load(self.refresh, None, drawn, **quiet)
             self.timer.tick(self.refresh, None, drawn, **quiet)
             for tab, part in zip((chat, concepts, evaluate, settings), self._parts, strict=True):
-                tab.select(self._redraw(part), None, [*part.drawn, self._desk.toast], **quiet)
+                tab.select(self._redraw(part), None, [*part.drawn, self._context.toast], **quiet)
             settings.select(self._settings.models.offer, None, self._settings.models.choice, **quiet)
             self.opening.select(self.retry, None, [self.opening, self.timer], **quiet)
-            self._desk.toast.select(self.undo, None, [*self._drawn(), self._desk.toast], **quiet)
+            self._context.toast.select(self.undo, None, [*self._drawn(), self._context.toast], **quiet)
         return cast(gr.Blocks, page)
 
     def _drawn(self) -> list[Any]:
         return [component for part in self._parts for component in part.drawn]
 
-    def draw(self, session: Session) -> Screen:
+    def draw(self, session: Session) -> Updates:
         """Every tab, from the session."""
         return {component: value for part in self._parts for component, value in part.draw(session).items()}
 
-    def refresh(self, request: gr.Request) -> Screen:
+    def refresh(self, request: gr.Request) -> Updates:
         """The page was loaded, or the opening screen asks how far things are."""
-        opening = self._desk.opening
+        opening = self._context.opening
         if opening.assistant is None:
             words = str(opening.error) if opening.error else ""
             return {
@@ -107,60 +107,60 @@ class Page:
                 self.timer: gr.Timer(active=opening.error is None),
                 self.main: gr.Column(visible=False),
             }
-        session = self._desk.session(request)
+        session = self._context.session(request)
         return {
             **self.draw(session),
             self.main: gr.Column(visible=True),
             self.opening: "",
             self.timer: gr.Timer(active=False),
-            **self._draw_top(self._desk.sessions.ended if session.returned else ""),
+            **self._draw_top(self._context.sessions.ended if session.returned else ""),
         }
 
-    def _draw_top(self, ended: str = "") -> Screen:
+    def _draw_top(self, ended: str = "") -> Updates:
         """What runs, and what a visitor must know of it; `ended` is what is said of an earlier visit."""
-        generator, shared = self._desk.assistant.generator, self._desk.sessions.shared
+        generator, shared = self._context.assistant.generator, self._context.sessions.shared
         return {
             self.header: render.header(generator.name, generator.description),
             self.banner: render.banner(
-                shared=shared, sees=generator.sees, model=generator.name, server=self._desk.server, ended=ended
+                shared=shared, sees=generator.sees, model=generator.name, server=self._context.server, ended=ended
             ),
         }
 
-    def _redraw(self, part: Any) -> Callable[[gr.Request], Screen]:
+    def _redraw(self, part: Any) -> Callable[[gr.Request], Updates]:
         """Return what draws a tab when it is opened: what was changed in another is seen here."""
 
-        def redraw(request: gr.Request) -> Screen:
-            session = self._desk.session(request)
+        def redraw(request: gr.Request) -> Updates:
+            session = self._context.session(request)
             try:
                 if part is self._chat:
-                    self._chat.panel.look_again(session)
-                screens: list[Screen] = []
-                session.newest(lambda: screens.append(part.draw(session)))
-                return {component: value for screen in screens for component, value in screen.items()}
+                    self._chat.photos.look_again(session)
+                drawn: list[Updates] = []
+                session.retry_if_stale(lambda: drawn.append(part.draw(session)))
+                return {component: value for updates in drawn for component, value in updates.items()}
             except PersonalError as error:
-                return {self._desk.toast: render.toast(str(error))}
+                return {self._context.toast: render.toast(str(error))}
 
         return redraw
 
-    def retry(self, request: gr.Request) -> Screen:
+    def retry(self, request: gr.Request) -> Updates:
         """Start again after a failed start."""
-        opening = self._desk.opening
+        opening = self._context.opening
         if opening.error:
             opening.start()
         return {self.opening: render.opening(opening.progress), self.timer: gr.Timer(active=True)}
 
-    def undo(self, request: gr.Request) -> Screen:
+    def undo(self, request: gr.Request) -> Updates:
         """Take the last change back."""
-        session = self._desk.session(request)
+        session = self._context.session(request)
         undo, session.undo = session.undo, None
         if undo is None:
-            return {self._desk.toast: render.toast("There is nothing to undo any more.")}
+            return {self._context.toast: render.toast("There is nothing to undo any more.")}
         try:
             said = undo()
-            self._chat.panel.look_again(session)
+            self._chat.photos.look_again(session)
         except PersonalError as error:
             said = str(error)
-        return {**self.draw(session), self._desk.toast: render.toast(said)}
+        return {**self.draw(session), self._context.toast: render.toast(said)}
 
 
 class Server:
@@ -176,8 +176,8 @@ class Server:
         self.sessions = Sessions(
             shared=settings.shared, grace_s=settings.session_grace_s, erase=self._erase, release=self._release
         )
-        self._desk = Desk(self.opening, self.sessions)
-        self.page = Page(self._desk).build()
+        self._context = AppContext(self.opening, self.sessions)
+        self.page = Page(self._context).build()
         self._closed = threading.Event()
 
     def start(self) -> str:
@@ -297,7 +297,7 @@ class Server:
             return PlainTextResponse("This link has been used or is over. Press Export again.", status_code=410)
         stream = io.BytesIO()
         try:
-            import_export.export(self._desk.library, owner, stream)
+            import_export.export(self._context.library, owner, stream)
         except PersonalError as error:
             return PlainTextResponse(hidden(self.settings)(str(error)), status_code=409)
         headers = {"content-disposition": 'attachment; filename="personal.zip"', "cache-control": "no-store"}

@@ -13,7 +13,7 @@ from personal.assistant import Assistant
 from personal.concepts import Answer, Fingerprint, Photo, TextDelta, Waiting
 from personal.errors import PersonalError
 from personal.ui import render
-from personal.ui.desk import Desk, Screen, html, streaming_words
+from personal.ui.context import AppContext, Updates, html, show_errors
 from personal.ui.sessions import Session, Writing
 
 DRAW_EVERY_S = 0.08
@@ -40,8 +40,8 @@ class Describe:
     `ask` has it written from the `photos` of a session, of which there may be none yet.
     """
 
-    def __init__(self, desk: Desk, ask: Ask, photos: Callable[[Session], Iterable[Photo]]) -> None:
-        self._desk = desk
+    def __init__(self, context: AppContext, ask: Ask, photos: Callable[[Session], Iterable[Photo]]) -> None:
+        self._context = context
         self._ask = ask
         self._photos = photos
 
@@ -59,35 +59,35 @@ class Describe:
         self.begin.click(self.write, [self.field, category], **quiet, trigger_mode="multiple")
         self.end.click(self.stop, None, **quiet)
 
-    def draw(self, session: Session) -> Screen:
+    def draw(self, session: Session) -> Updates:
         """The button as it is to be now; the field's text is left alone."""
         if session.writing:
             return {}
-        generator = self._desk.assistant.generator
+        generator = self._context.assistant.generator
         any_photo = any(True for _ in self._photos(session))
         hint = render.draft_hint(generator.name, sees=generator.sees, any_photo=any_photo)
         return {**self._looks(writing=False, possible=generator.sees and any_photo), self.status: hint}
 
-    def _looks(self, *, writing: bool, possible: bool = False) -> Screen:
+    def _looks(self, *, writing: bool, possible: bool = False) -> Updates:
         return {
             self.field: gr.Textbox(interactive=not writing),
             self.begin: gr.Button(visible=not writing, interactive=possible),
             self.end: gr.Button(visible=writing),
         }
 
-    @streaming_words
-    def write(self, text: str, category: str | None, request: gr.Request) -> Iterator[Screen]:
+    @show_errors
+    def write(self, text: str, category: str | None, request: gr.Request) -> Iterator[Updates]:
         """Write a draft into the field, after what stands there."""
-        session = self._desk.session(request)
+        session = self._context.session(request)
         if session.writing:
             raise PersonalError("The model is writing already: stop it first, or wait.")
         photos = list(self._photos(session))
         if not photos:
             raise PersonalError("Add a photo first: this is drafted from it.")
         writing = session.writing = Writing()
-        problem: Screen = {self.notice: ""}
+        problem: Updates = {self.notice: ""}
         try:
-            steps = self._ask(self._desk.assistant, session.owner, photos, category or "", writing.stop)
+            steps = self._ask(self._context.assistant, session.owner, photos, category or "", writing.stop)
             yield from self._write(session, writing, steps, text)
         except PersonalError as error:
             problem = {self.notice: render.problem(str(error))}
@@ -97,29 +97,29 @@ class Describe:
             session.writing = session.writing if superseded else None
         yield {self.notice: gr.skip(), **self.draw(session), **({} if superseded else problem)}
 
-    def _write(self, session: Session, writing: Writing, steps: Steps, text: str) -> Iterator[Screen]:
+    def _write(self, session: Session, writing: Writing, steps: Steps, text: str) -> Iterator[Updates]:
         before = f"{text.rstrip()}\n" if text.strip() else ""
         looking = {**self._looks(writing=True), self.status: render.busy("Looking …"), self.notice: ""}
         yield from _shown(session, writing, looking)
         said, drawn_at = "", 0.0
         for event in steps:
-            screen: Screen = {}
+            updates: Updates = {}
             if isinstance(event, Waiting):
-                screen = {self.status: render.busy(render.place(event))}
+                updates = {self.status: render.busy(render.place(event))}
             elif isinstance(event, TextDelta):
                 said = (event.text if event.retracts else said + event.text).lstrip()
                 if said and time.perf_counter() - drawn_at > DRAW_EVERY_S:
                     drawn_at = time.perf_counter()
-                    screen = {self.field: before + said, self.status: render.busy("Writing …")}
+                    updates = {self.field: before + said, self.status: render.busy("Writing …")}
             else:
                 whole = event.text if isinstance(event, Answer) else "\n".join(event.attributes)
-                screen = {self.field: before + whole if whole else text}
-            if screen:
-                yield from _shown(session, writing, screen)
+                updates = {self.field: before + whole if whole else text}
+            if updates:
+                yield from _shown(session, writing, updates)
 
-    def stop(self, request: gr.Request) -> Screen:
+    def stop(self, request: gr.Request) -> Updates:
         """End the draft at its next token; what came stays in the field."""
-        writing = self._desk.session(request).writing
+        writing = self._context.session(request).writing
         if writing:
             writing.stop.set()
         return {self.notice: gr.skip()}
@@ -133,11 +133,11 @@ def supersede(session: Session) -> None:
         writing.settled.wait(SETTLE_S)
 
 
-def _shown(session: Session, writing: Writing, screen: Screen) -> Iterator[Screen]:
+def _shown(session: Session, writing: Writing, updates: Updates) -> Iterator[Updates]:
     """Hand over a part of what is written, unless it was superseded. Gradio comes back when it has been sent."""
     writing.settled.clear()
     try:
         if session.writing is writing:
-            yield screen
+            yield updates
     finally:
         writing.settled.set()

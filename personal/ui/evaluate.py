@@ -16,7 +16,8 @@ from personal.crops import data_url
 from personal.errors import PersonalError
 from personal.evaluate.leave_one_out import OUTCOMES, CheckedView, CheckResult, check
 from personal.ui import render
-from personal.ui.desk import Desk, Screen, html, words
+from personal.ui.concepts import Concepts
+from personal.ui.context import AppContext, Updates, html, show_errors
 from personal.ui.sessions import Session
 
 PAIRS = 6
@@ -40,8 +41,9 @@ class Running:
 class Evaluate:
     """The tab's components and handlers. An owner has one check at a time, which all of their pages follow."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: AppContext, concepts: Concepts) -> None:
+        self._context = context
+        self._concepts = concepts
         self._running: dict[str, Running] = {}
 
     def build(self) -> None:
@@ -65,7 +67,7 @@ class Evaluate:
     def wire(self, tabs: gr.Tabs) -> None:
         """Connect the handlers; `tabs` is what "Open" switches."""
         self._tabs = tabs
-        outputs = [*self.drawn, self.notice, *self._desk.elsewhere]
+        outputs = [*self.drawn, self.notice, tabs, *self._concepts.drawn]
         quiet: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
         self.begin.click(self.run, None, **quiet)
         self.halt.click(self.stop, None, **quiet)
@@ -73,9 +75,9 @@ class Evaluate:
         self.hint.select(self.go, None, **quiet)
         self.result.select(self.go, None, **quiet)
 
-    def draw(self, session: Session) -> Screen:
+    def draw(self, session: Session) -> Updates:
         """The buttons as they are to be now, and what is missing; a verdict goes as soon as what it shows is gone."""
-        concepts = self._desk.assistant.concepts(session.owner)
+        concepts = self._context.assistant.concepts(session.owner)
         running = self._running.get(session.owner)
         if running and not concepts:
             running.stop.set()
@@ -91,10 +93,10 @@ class Evaluate:
             self.timer: gr.Timer(active=bool(running)),
         }
 
-    @words
-    def run(self, request: gr.Request) -> Screen:
+    @show_errors
+    def run(self, request: gr.Request) -> Updates:
         """Try every photo of this visitor's concepts; it goes on while pages come and go."""
-        session, begun = self._desk.session(request), Running(words=render.busy("Looking at your photos …"))
+        session, begun = self._context.session(request), Running(words=render.busy("Looking at your photos …"))
         if self._running.setdefault(session.owner, begun) is not begun:
             raise PersonalError("Your concepts are being checked already, in another window.")
         session.visitor.checked = (set(), "")
@@ -104,42 +106,42 @@ class Evaluate:
     def _check(self, session: Session, begun: Running) -> None:
         owner = session.owner
         try:
-            looked_at = _views(self._desk.assistant.concepts(owner))
-            for step in check(self._desk.assistant, owner, stop=begun.stop):
-                if not self._desk.sessions.has(owner):
+            looked_at = _views(self._context.assistant.concepts(owner))
+            for step in check(self._context.assistant, owner, stop=begun.stop):
+                if not self._context.sessions.has(owner):
                     begun.stop.set()
                 if isinstance(step, Progress):
                     begun.words = render.busy(f"{step.text}: {step.done + 1} of {step.total}", step)
                 else:
-                    found = verdict(step, lambda of, view: self._desk.picture(session, of.id, view))
+                    found = verdict(step, lambda of, view: self._context.picture(session, of.id, view))
                     session.visitor.checked = (looked_at, found)
         except PersonalError as error:
             session.visitor.checked = (set(), render.problem(str(error)))
         finally:
             del self._running[owner]
 
-    def follow(self, request: gr.Request) -> Screen:
+    def follow(self, request: gr.Request) -> Updates:
         """A page asks how far a check is, and what came of it."""
-        return self.draw(self._desk.session(request))
+        return self.draw(self._context.session(request))
 
-    def stop(self, request: gr.Request) -> Screen:
+    def stop(self, request: gr.Request) -> Updates:
         """End the check at its next photo; what was seen until then is told."""
-        running = self._running.get(self._desk.session(request).owner)
+        running = self._running.get(self._context.session(request).owner)
         if running:
             running.stop.set()
         return {self.halt: gr.Button(visible=False)}
 
-    @words
-    def go(self, event: gr.EventData, request: gr.Request) -> Screen:
+    @show_errors
+    def go(self, event: gr.EventData, request: gr.Request) -> Updates:
         """Open a concept, or the form for a new one, in the Concepts tab."""
-        session, data = self._desk.session(request), event._data
+        session, data = self._context.session(request), event._data
         there = {self._tabs: gr.Tabs(selected="concepts")}
         if data.get("act") == "first":
-            return {**there, **self._desk.begin_concept(session)}
+            return {**there, **self._concepts.new.open(session)}
         if data.get("act") != "open":
             return {}
         session.open(str(data.get("concept")))
-        return {**there, **self._desk.draw_concepts(session)}
+        return {**there, **self._concepts.draw(session)}
 
 
 def _views(concepts: Sequence[Concept]) -> set[tuple[str, str, str]]:

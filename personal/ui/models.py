@@ -16,7 +16,7 @@ from personal.generate.hardware import Hardware, choose, detect_hardware, fits
 from personal.generate.models import MODELS, ModelSpec, find_model
 from personal.threads import in_thread
 from personal.ui import render
-from personal.ui.desk import Desk, Screen, html
+from personal.ui.context import AppContext, Updates, html
 from personal.ui.sessions import Session
 
 ELSEWHERE = "On the server of PERSONAL_LLM_URL"
@@ -26,8 +26,8 @@ BUSY = "Another model is being fetched already; wait for it, or stop it."
 class Models:
     """The part of the Settings tab about language models, and its handlers."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
         self._changing = threading.Lock()
         self._stop = threading.Event()
 
@@ -51,7 +51,7 @@ class Models:
             self.progress = html(elem_id="model-progress")
         self.drawn = [self.running, self.health, self.offers]
 
-    def wire(self, top: list[Any], draw_top: Callable[[], Screen]) -> None:
+    def wire(self, top: list[Any], draw_top: Callable[[], Updates]) -> None:
         """Connect the handlers; a change of the model redraws `top` with `draw_top`."""
         self._draw_top = draw_top
         mine = [*self.drawn, self.choice, self.about, self.use, self.halt, self.progress]
@@ -63,12 +63,12 @@ class Models:
 
     @cached_property
     def _hardware(self) -> Hardware:
-        return in_thread(lambda: detect_hardware(self._desk.settings.device))
+        return in_thread(lambda: detect_hardware(self._context.settings.device))
 
     @cached_property
     def _titles(self) -> list[tuple[str, str]]:
         """Every model on offer with what it means here, the suggested one marked."""
-        knobs = self._desk.settings
+        knobs = self._context.settings
         suggested, _ = choose(self._hardware, knobs.offline)
         offers = [(f"{ELSEWHERE}", SERVER)] if knobs.llm_url else []
         for model in MODELS:
@@ -79,28 +79,28 @@ class Models:
             offers.append((" · ".join(part for part in (model.title, size, mark) if part), model.id))
         return offers
 
-    def draw(self, session: Session) -> Screen:
+    def draw(self, session: Session) -> Updates:
         mine = session.owner == LOCAL
         return {
             self.running: render.facts(self._facts()),
-            self.health: gr.Button(visible=mine and bool(self._desk.server)),
+            self.health: gr.Button(visible=mine and bool(self._context.server)),
             self.offers: gr.Column(visible=mine),
         }
 
-    def offer(self, request: gr.Request) -> Screen:
+    def offer(self, request: gr.Request) -> Updates:
         """List what is on offer: seconds of work the first time, so only once the tab is opened."""
-        if self._desk.session(request).owner != LOCAL:
+        if self._context.session(request).owner != LOCAL:
             return {self.choice: gr.skip()}
         return {self.choice: gr.Dropdown(choices=cast(Any, self._titles))}
 
     def _facts(self) -> list[tuple[str, str]]:
-        stage = self._desk.assistant.generator
+        stage = self._context.assistant.generator
         sight = "It looks at the photos." if stage.sees else "It is told what was recognised and where."
         return [("Answers", stage.name), ("How", f"{stage.description}. {sight}")]
 
-    def describe(self, source: str | None, request: gr.Request) -> Screen:
+    def describe(self, source: str | None, request: gr.Request) -> Updates:
         """Say what a model is, and whether it fits here."""
-        source = (source or "").strip() if self._desk.session(request).owner == LOCAL else ""
+        source = (source or "").strip() if self._context.session(request).owner == LOCAL else ""
         return {
             self.about: self._about(source) if source else "",
             self.use: gr.Button(interactive=bool(source)),
@@ -108,11 +108,11 @@ class Models:
 
     def _about(self, source: str) -> str:
         if source == SERVER:
-            return render.facts([("Where", self._desk.settings.llm_url), ("Photos", "are sent to that server")])
+            return render.facts([("Where", self._context.settings.llm_url), ("Photos", "are sent to that server")])
         found = find_model(source)
         if found is None:
             return '<p class="note">It is looked up when you press the button.</p>'
-        knobs = self._desk.settings
+        knobs = self._context.settings
         rows = [("Model", found.id), ("Licence", found.licence), ("Download", f"{found.download / 1e9:.1f} GB")]
         rows.append(("Here", self._verdict(found)))
         suggested, reason = choose(self._hardware, knobs.offline)
@@ -125,10 +125,10 @@ class Models:
         return render.facts(rows)
 
     def _verdict(self, found: ModelSpec) -> str:
-        said = fits(found, self._hardware, self._desk.settings.quantization).sentence
+        said = fits(found, self._hardware, self._context.settings.quantization).sentence
         return f"{said[:1].upper()}{said[1:]}."
 
-    def change(self, source: str | None, request: gr.Request) -> Iterator[Screen]:
+    def change(self, source: str | None, request: gr.Request) -> Iterator[Updates]:
         """Fetch and load a model, with progress; the present one answers until then."""
         source = (source or "").strip()
         try:
@@ -139,14 +139,14 @@ class Models:
         try:
             self._stop.clear()
             yield {self.use: gr.Button(interactive=False), self.halt: gr.Button(visible=True)}
-            steps = self._desk.opening.switch(source)
+            steps = self._context.opening.switch(source)
             for step in steps:
                 if self._stop.is_set():
                     steps.close()
                     raise PersonalError("Stopped. The model that was here goes on answering.")
                 yield {self.progress: render.busy(step.text, step)}
-            said = render.toast(f"{self._desk.assistant.generator.name} answers from now on.")
-            yield {**self._changed(request), self.progress: "", self._desk.toast: said}
+            said = render.toast(f"{self._context.assistant.generator.name} answers from now on.")
+            yield {**self._changed(request), self.progress: "", self._context.toast: said}
         except PersonalError as error:
             yield {**self._changed(request), self.progress: render.problem(str(error))}
         finally:
@@ -154,30 +154,30 @@ class Models:
 
     def _allowed(self, request: gr.Request, source: str) -> None:
         """Take the right to change the model, which is one for all visitors. Raises PersonalError."""
-        if self._desk.session(request).owner != LOCAL:
+        if self._context.session(request).owner != LOCAL:
             raise PersonalError("Only on one's own machine can the model be changed.")
         if not source:
             raise PersonalError("Choose a model first.")
         if not self._changing.acquire(blocking=False):
             raise PersonalError(BUSY)
 
-    def _changed(self, request: gr.Request) -> Screen:
+    def _changed(self, request: gr.Request) -> Updates:
         return {
-            **self.draw(self._desk.session(request)),
+            **self.draw(self._context.session(request)),
             **self._draw_top(),
             self.use: gr.Button(interactive=True),
             self.halt: gr.Button(visible=False),
         }
 
-    def ask(self, request: gr.Request) -> Iterator[Screen]:
+    def ask(self, request: gr.Request) -> Iterator[Updates]:
         """Ask the server that answers how it is."""
-        if self._desk.session(request).owner != LOCAL or not self._desk.server:
+        if self._context.session(request).owner != LOCAL or not self._context.server:
             return
         yield {self.said: render.busy("Asking the server …")}
-        yield {self.said: f'<p class="note">{escape(self._desk.assistant.generator.health())}</p>'}
+        yield {self.said: f'<p class="note">{escape(self._context.assistant.generator.health())}</p>'}
 
-    def stop(self, request: gr.Request) -> Screen:
+    def stop(self, request: gr.Request) -> Updates:
         """Stop fetching; what is being loaded is loaded to its end."""
-        if self._desk.session(request).owner == LOCAL:
+        if self._context.session(request).owner == LOCAL:
             self._stop.set()
         return {self.halt: gr.Button(visible=False)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from personal.compose import LOCAL
 from personal.concepts import Preferences
 from personal.errors import PersonalError
 from personal.ui import render
-from personal.ui.desk import Desk, Screen, html, streaming_words, words
+from personal.ui.context import AppContext, Updates, html, show_errors
 from personal.ui.models import Models
 from personal.ui.sessions import Conversation, Session
 
@@ -28,9 +28,10 @@ WITHIN = """(confidence, top_k) =>
 class Settings:
     """The tab's components and handlers."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self.models = Models(desk)
+    def __init__(self, context: AppContext, draw_all: Callable[[Session], Updates]) -> None:
+        self._context = context
+        self._draw_all = draw_all
+        self.models = Models(context)
 
     def build(self) -> None:
         with gr.Column(elem_classes="settings"):
@@ -68,7 +69,7 @@ class Settings:
 
     def wire(self, whole_screen: list[Any]) -> None:
         """Connect the handlers; erasing redraws `whole_screen`."""
-        desk = self._desk
+        context = self._context
         mine = [
             self.confidence,
             self.top_k,
@@ -79,7 +80,7 @@ class Settings:
             self.word,
             self.erase,
         ]
-        mine += [desk.toast, *self.models.drawn]
+        mine += [context.toast, *self.models.drawn]
         quiet: dict[str, Any] = {"outputs": mine, "show_progress": "hidden", "api_visibility": "private"}
         for slider in (self.confidence, self.top_k):
             for change in (slider.release, slider.input):
@@ -90,9 +91,9 @@ class Settings:
         whole: dict[str, Any] = {**quiet, "outputs": list(dict.fromkeys([*mine, *whole_screen]))}
         self.erase.click(self.erase_all, self.word, **whole)
 
-    def draw(self, session: Session) -> Screen:
+    def draw(self, session: Session) -> Updates:
         """Everything the tab shows."""
-        assistant = self._desk.assistant
+        assistant = self._context.assistant
         wishes = assistant.preferences(session.owner)
         said = f"Default: {assistant.default_confidence:.2f}. {CONFIDENCE}"
         if wishes.threshold is not None:
@@ -105,21 +106,21 @@ class Settings:
             )
         return {
             self.confidence: gr.Slider(value=wishes.confidence, info=said),
-            self.top_k: gr.Slider(value=wishes.top_k, info=f"Default: {self._desk.settings.top_k}. (top-k)"),
+            self.top_k: gr.Slider(value=wishes.top_k, info=f"Default: {self._context.settings.top_k}. (top-k)"),
             self.running: render.facts(self._running()),
             self.stored: render.facts(self._stored(session)),
             **self.models.draw(session),
         }
 
     def _running(self) -> list[tuple[str, str]]:
-        knobs = self._desk.settings
+        knobs = self._context.settings
         return [
             ("Recognition", f"{knobs.encoder}. Another one: PERSONAL_ENCODER."),
             ("Index", knobs.chroma_url or "in the data folder"),
         ]
 
     def _stored(self, session: Session) -> list[tuple[str, str]]:
-        assistant, knobs = self._desk.assistant, self._desk.settings
+        assistant, knobs = self._context.assistant, self._context.settings
         concepts = assistant.concepts(session.owner)
         views = sum(len(concept.views) for concept in concepts)
         rows = [
@@ -130,54 +131,54 @@ class Settings:
             rows.append(("Data folder", str(knobs.data_dir)))
         return rows
 
-    @words
-    def prefer(self, confidence: float, top_k: float, request: gr.Request) -> Screen:
-        session = self._desk.session(request)
+    @show_errors
+    def prefer(self, confidence: float, top_k: float, request: gr.Request) -> Updates:
+        session = self._context.session(request)
         if not 0 < confidence < 1 or not 1 <= top_k <= 20:
             raise PersonalError("That is outside what the sliders offer; nothing was changed.")
-        self._desk.assistant.library.prefer(session.owner, Preferences(None, int(top_k), round(confidence, 4)))
+        self._context.assistant.library.prefer(session.owner, Preferences(None, int(top_k), round(confidence, 4)))
         return {self.notice: ""}
 
-    @words
-    def defaults(self, request: gr.Request) -> Screen:
-        session = self._desk.session(request)
-        self._desk.assistant.library.prefer(session.owner, Preferences())
+    @show_errors
+    def defaults(self, request: gr.Request) -> Updates:
+        session = self._context.session(request)
+        self._context.assistant.library.prefer(session.owner, Preferences())
         return self.draw(session)
 
-    @streaming_words
-    def learn_again(self, request: gr.Request) -> Iterator[Screen]:
+    @show_errors
+    def learn_again(self, request: gr.Request) -> Iterator[Updates]:
         """Build the index again from the photos, with progress."""
-        session = self._desk.session(request)
+        session = self._context.session(request)
         yield {self.progress: render.busy("Learning your photos again …")}
-        for step in self._desk.assistant.reindex(session.owner, afresh=True):
+        for step in self._context.assistant.reindex(session.owner, afresh=True):
             yield {self.progress: render.busy(step.text, step)}
         yield {
             **self.draw(session),
             self.progress: "",
-            self._desk.toast: render.toast("All photos were learned again."),
+            self._context.toast: render.toast("All photos were learned again."),
         }
 
-    def arm(self, word: str) -> Screen:
+    def arm(self, word: str) -> Updates:
         return {self.erase: gr.Button(interactive=word.strip().casefold() == WORD)}
 
-    @words
-    def erase_all(self, word: str, request: gr.Request) -> Screen:
+    @show_errors
+    def erase_all(self, word: str, request: gr.Request) -> Updates:
         """Erase everything of this visitor, behind the typed word."""
-        session = self._desk.session(request)
+        session = self._context.session(request)
         if (word or "").strip().casefold() != WORD:
             raise PersonalError(f"Type {WORD} into the field to confirm. Nothing was erased.")
         for conversation in session.conversations:
             conversation.stop.set()
-        self._desk.assistant.erase(session.owner)
+        self._context.assistant.erase(session.owner)
         session.conversations[:] = [Conversation()]
         for tab in session.visitor.tabs.values():
             tab.close()
             tab.undo = None
-        self._desk.sessions.clear(session.visitor)
+        self._context.sessions.clear(session.visitor)
         return {
-            **self._desk.draw_all(session),
+            **self._draw_all(session),
             self.word: "",
-            self._desk.toast: render.toast("Everything of yours is erased."),
+            self._context.toast: render.toast("Everything of yours is erased."),
         }
 
 

@@ -78,7 +78,7 @@ class Conversation:
         return next((photo for photo in self.photos if photo.sha256 == sha256), None)
 
     def of(self, photo: Photo) -> PhotoFindings:
-        """What is known about a photo."""
+        """Return what is known about a photo."""
         return self.findings.get(photo.sha256) or PhotoFindings(photo)
 
     def found(self, found: PhotoFindings) -> None:
@@ -92,6 +92,11 @@ class Conversation:
     def accept(self, photo: Photo, concept_id: str) -> None:
         """Take a rejection back."""
         self.findings[photo.sha256] = self.of(photo).rejecting(self.of(photo).rejected - {concept_id})
+
+    def activate(self, sha256: str) -> None:
+        """Put a photo of the conversation into the panel; anything else changes nothing."""
+        if self.photo(sha256):
+            self.active, self.marked = sha256, None
 
     def colour(self, concept_id: str) -> int:
         """The concept's colour in this conversation: 0..7, in order of appearance."""
@@ -116,7 +121,7 @@ class Visitor:
     `key` is the secret that their pages send, `folder` what the names of their uploads' folders begin with. `returned`
     tells that an earlier visit of the same browser has ended. `checked` is what the last check of their concepts said,
     and of which views; it shows photos, and goes with the visitor. `connections` counts the requests that are not over,
-    `asked` what the browser has asked for.
+    `revision` what the browser has asked for.
     """
 
     owner: str
@@ -128,7 +133,7 @@ class Visitor:
     downloads: dict[str, float] = field(default_factory=dict)
     checked: tuple[set[tuple[str, str, str]], str] = field(default_factory=lambda: (set(), ""))
     connections: int = 0
-    asked: int = 0
+    revision: int = 0
     seen_at: float = field(default_factory=time.monotonic)
 
     def tab(self, page: str) -> Session:
@@ -198,12 +203,12 @@ class Session:
         """Close whatever form is open, and drop what was put into it."""
         self.side, self.open_concept, self.drawn, self.new_photos, self.incoming = "", None, None, [], []
 
-    def newest(self, work: Callable[[], T]) -> T:
-        """Do something, and again where the browser asked for more meanwhile: what was made is of before that."""
+    def retry_if_stale(self, work: Callable[[], T]) -> T:
+        """Return what `work` makes, made again (AGAIN times at most) if the browser asked for more meanwhile."""
         for _ in range(AGAIN):
-            asked = self.visitor.asked
+            revision = self.visitor.revision
             made = work()
-            if self.visitor.asked == asked:
+            if self.visitor.revision == revision:
                 return made
         return made
 

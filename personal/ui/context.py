@@ -1,14 +1,16 @@
-"""What the tabs share: the Assistant once it is there, the visitor behind a request, uploads, the toast."""
+"""What the tabs share: the Assistant once it is ready, the visitor behind a request, uploads, the toast."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import gradio as gr
+from gradio.blocks import Block
 
 from personal.assistant import Assistant
 from personal.compose import Opening
@@ -20,60 +22,56 @@ from personal.remember.library import Library
 from personal.ui import render
 from personal.ui.sessions import Session, Sessions
 
-Screen = dict[Any, Any]
-"""Component → its new value."""
+Updates = dict[Block, Any]
+"""Component → its new value, as Gradio's handlers return them."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 CLICKS = "(function wait() { window.personal ? personal.clicks(element, trigger) : setTimeout(wait, 30); })()"
-"""Hands clicks on `data-act` to the component's `select` event (`assets/app.js`)."""
+"""Passes clicks on `data-act` to the component's `select` event (`assets/app.js`)."""
 
 
 def html(value: str = "", **more: Any) -> gr.HTML:
-    """A piece of the page of our own making, whose clicks arrive as `select` events."""
+    """Return an HTML component whose clicks arrive as `select` events."""
     return gr.HTML(value, apply_default_css=False, padding=False, **{"js_on_load": CLICKS, **more})
 
 
-class Desk:
-    """The parts that every tab's handlers work with."""
+class AppContext:
+    """What every tab's handlers work with. `toast` is made here and placed by the page."""
 
     def __init__(self, opening: Opening, sessions: Sessions) -> None:
         self.opening = opening
         self.settings = opening.settings
         self.sessions = sessions
-        self.toast: gr.HTML
-        self.elsewhere: list[Any] = []
-        self.draw_concepts: Callable[[Session], Screen] = lambda session: {}
-        self.begin_concept: Callable[[Session], Screen] = lambda session: {}
-        self.draw_all: Callable[[Session], Screen] = lambda session: {}
+        self.toast = html(elem_id="toast", render=False)
 
     @property
     def assistant(self) -> Assistant:
-        """The Assistant. Raises PersonalError while it is still being made."""
+        """Return the Assistant. Raises PersonalError while it is still being made."""
         assistant = self.opening.assistant
         if assistant is None:
-            raise self.opening.error or PersonalError("The app is still getting ready: a moment, please.")
+            raise self.opening.error or PersonalError("The app is still getting ready. Just a moment, please.")
         return assistant
 
     @property
     def server(self) -> str:
-        """The host of the server that answers; empty if a model on this machine does."""
+        """Return the host of the server that answers; empty if a model on this machine does."""
         return self.assistant.generator.server
 
     @property
     def library(self) -> Library:
-        """The concepts on disk, as exports and imports want them."""
+        """Return the concepts on disk, with the methods that exports and imports need."""
         return cast(Library, self.assistant.library)
 
     def session(self, request: gr.Request) -> Session:
-        """What is held of the visitor's page, from the server's own table."""
+        """Return the state of the visitor's page, from the server's own table."""
         session = self.sessions.of(cast(Any, request))
-        session.visitor.asked += 1
+        session.visitor.revision += 1
         return session
 
     def picture(self, session: Session, concept_id: str, view: str) -> Photo | None:
-        """A view of a concept, or None where its file is damaged or gone."""
+        """Return a view of a concept, or None if its file is damaged or gone."""
         try:
             return self.assistant.library.photo(session.owner, concept_id, view)
         except PersonalError:
@@ -83,13 +81,13 @@ class Desk:
         """Read an uploaded picture and delete the upload: the web server keeps no copy. Raises ImageError."""
         path = _path(upload)
         try:
-            knobs = self.settings
-            return read_photo(path, max_bytes=knobs.max_bytes, max_pixels=knobs.max_pixels, max_side=knobs.max_side)
+            limits = self.settings
+            return read_photo(path, max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, max_side=limits.max_side)
         finally:
             discard(path)
 
     def drop(self, uploads: Iterable[Any]) -> None:
-        """Delete uploads unread: there were more than can be taken."""
+        """Delete uploads unread."""
         for upload in uploads:
             discard(_path(upload))
 
@@ -99,35 +97,32 @@ def _path(upload: Any) -> Path:
 
 
 def discard(path: Path) -> None:
-    """Delete an uploaded file, and the folder the web server made for it."""
+    """Delete an uploaded file, and the folder that the web server made for it."""
     path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         path.parent.rmdir()
 
 
-def words(handler: F) -> F:
-    """Show a PersonalError of a handler as words in the tab's `notice`, and change nothing else."""
+def show_errors(handler: F) -> F:
+    """Show a PersonalError of a tab's handler in the tab's `notice`, and change nothing else.
+
+    The handler is a method that returns or yields Updates.
+    """
 
     @functools.wraps(handler)
-    def wrapped(tab: Any, *arguments: Any) -> Screen:
+    def returning(tab: Any, *arguments: Any) -> Updates:
         try:
-            return cast(Screen, handler(tab, *arguments)) or {tab.notice: gr.skip()}
+            return cast(Updates, handler(tab, *arguments)) or {tab.notice: gr.skip()}
         except PersonalError as error:
             report(error)
             return {tab.notice: render.problem(str(error))}
 
-    return cast(F, wrapped)
-
-
-def streaming_words(handler: F) -> F:
-    """The same for a handler that yields."""
-
     @functools.wraps(handler)
-    def wrapped(tab: Any, *arguments: Any) -> Iterator[Screen]:
+    def yielding(tab: Any, *arguments: Any) -> Iterator[Updates]:
         try:
             yield from handler(tab, *arguments)
         except PersonalError as error:
             report(error)
             yield {tab.notice: render.problem(str(error))}
 
-    return cast(F, wrapped)
+    return cast(F, yielding if inspect.isgeneratorfunction(handler) else returning)

@@ -11,11 +11,13 @@ from typing import Any
 
 import gradio as gr
 
-from personal.concepts import WHOLE, Box, Concept, ConceptEdit, Look, Photo, View
+from personal.concepts import WHOLE, Box, Concept, ConceptEdit, Photo, View
 from personal.crops import crop
 from personal.errors import PersonalError
 from personal.ui import render
-from personal.ui.desk import Desk, Screen, html, streaming_words, words
+from personal.ui.chat.photos import Photos
+from personal.ui.concepts import Concepts
+from personal.ui.context import AppContext, Updates, html, show_errors
 from personal.ui.sessions import Conversation, Session
 
 CROP_MARGIN = 0.06
@@ -31,11 +33,15 @@ class Panel:
 
     def __init__(
         self,
-        desk: Desk,
-        draw: Callable[[Session], Screen],
-        again: Callable[[Session, Conversation, Photo], Iterator[Screen]],
+        context: AppContext,
+        concepts: Concepts,
+        photos: Photos,
+        draw: Callable[[Session], Updates],
+        again: Callable[[Session, Conversation, Photo], Iterator[Updates]],
     ) -> None:
-        self._desk = desk
+        self._context = context
+        self._concepts = concepts
+        self._photos = photos
         self._draw = draw
         self._again = again
 
@@ -62,37 +68,26 @@ class Panel:
         self.name.submit(self.remember, self.name, **quiet)
         self.cancel.click(self.unmark, None, **quiet)
 
-    def draw(self, session: Session, talk: Conversation, concepts: dict[str, Concept]) -> Screen:
+    def draw(self, session: Session, talk: Conversation, concepts: dict[str, Concept]) -> Updates:
         """The photo with its boxes and matches, and whether a part of it is being named."""
-        assistant = self._desk.assistant
+        assistant = self._context.assistant
         found = talk.findings.get(talk.active or "")
         if found:
             talk.found(found.up_to_date(concepts))
         matches = talk.findings[found.photo.sha256].matches if found else ()
         shown = render.panel(
             talk,
-            {m.concept.id: self._desk.picture(session, m.concept.id, m.concept.avatar) for m in matches},
-            {m.view: self._desk.picture(session, m.concept.id, m.view) for m in matches if m.view},
+            {m.concept.id: self._context.picture(session, m.concept.id, m.concept.avatar) for m in matches},
+            {m.view: self._context.picture(session, m.concept.id, m.view) for m in matches if m.view},
             wishes=assistant.preferences(session.owner),
             any_concepts=bool(concepts),
         )
         return {self.photo: shown, self.namer: gr.Column(visible=talk.marked is not None)}
 
-    def show(self, session: Session, talk: Conversation, photo: Photo) -> None:
-        """Put a photo into the panel, looked at anew."""
-        talk.active, talk.marked = photo.sha256, None
-        self.look(session, talk, photo)
-
-    def look(self, session: Session, talk: Conversation, photo: Photo) -> Look:
-        """Recognise; what the language model made of the same match before still counts."""
-        look = session.newest(lambda: self._desk.assistant.look(session.owner, photo, before=talk.of(photo)))
-        talk.found(look.photos[0])
-        return look
-
-    @streaming_words
-    def on_click(self, event: gr.EventData, request: gr.Request) -> Iterator[Screen]:
+    @show_errors
+    def on_click(self, event: gr.EventData, request: gr.Request) -> Iterator[Updates]:
         """A box, a corner or a match's menu was clicked."""
-        session = self._desk.session(request)
+        session = self._context.session(request)
         talk, data = session.conversation, event._data
         photo = talk.photo(talk.active)
         name, concept_id = data.get("act"), str(data.get("concept") or "")
@@ -100,23 +95,23 @@ class Panel:
             return
         if name == "mark":
             talk.marked = _box_of(data.get("box"))
-            ranked = self._desk.assistant.rank(session.owner, photo, talk.marked)[:NEAREST]
-            known = [(m.concept, self._desk.picture(session, m.concept.id, m.concept.avatar)) for m in ranked]
+            ranked = self._context.assistant.rank(session.owner, photo, talk.marked)[:NEAREST]
+            known = [(m.concept, self._context.picture(session, m.concept.id, m.concept.avatar)) for m in ranked]
             yield {**self._draw(session), self.name: "", self.nearest: render.nearest(known, talk.marked)}
             return
-        concept = self._desk.assistant.library.get(session.owner, concept_id)
+        concept = self._context.assistant.library.get(session.owner, concept_id)
         if name == "open":
             session.open(concept.id)
-            yield {self._tabs: gr.Tabs(selected="concepts"), **self._desk.draw_concepts(session)}
+            yield {self._tabs: gr.Tabs(selected="concepts"), **self._concepts.draw(session)}
         elif name == "is":
             yield self._add_view(session, photo, concept, _box_of(data.get("box")))
         elif name == "not":
             said = self._disown(session, talk, photo, concept)
-            self.show(session, talk, photo)
+            self._photos.show(session, talk, photo)
             yield {**self._draw(session), self.notice: "", **said}
             yield from self._again(session, talk, photo)
 
-    def _disown(self, session: Session, talk: Conversation, photo: Photo, concept: Concept) -> Screen:
+    def _disown(self, session: Session, talk: Conversation, photo: Photo, concept: Concept) -> Updates:
         """Turn a concept down in this photo, and remember that what its box shows is something else."""
         match = next((m for m in talk.of(photo).matches if m.concept.id == concept.id), None)
         talk.reject(photo, concept.id)
@@ -125,15 +120,15 @@ class Panel:
         if match.by_face:  # nothing is learnt of faces that are not one's own
             session.undo = lambda: self._own(session, talk, photo, concept, concept)
             said = f"In this conversation, this is not {concept.name}."
-            return {self._desk.toast: render.toast(said, undo=True)}
+            return {self._context.toast: render.toast(said, undo=True)}
         held = self._held(session, concept, concept.negatives)
         try:
-            after = self._desk.assistant.disown(session.owner, concept.id, photo, match.evidence_box or match.box)
+            after = self._context.assistant.disown(session.owner, concept.id, photo, match.evidence_box or match.box)
         except PersonalError as error:
             return {self.notice: render.problem(str(error))}
         session.undo = lambda: self._own(session, talk, photo, concept, after, held)
         said = f"I will remember that this is not {concept.name}."
-        return {self._desk.toast: render.toast(said, undo=True)}
+        return {self._context.toast: render.toast(said, undo=True)}
 
     def _own(
         self,
@@ -148,7 +143,7 @@ class Panel:
         talk.accept(photo, before.id)
         fresh = [view.sha256 for view in after.negatives if view not in before.negatives]
         kept = {view.sha256 for view in after.negatives}
-        self._desk.assistant.revise(
+        self._context.assistant.revise(
             session.owner,
             before.id,
             ConceptEdit(
@@ -156,21 +151,21 @@ class Panel:
                 add_negatives=[picture for picture in held if picture.sha256 not in kept],
             ),
         )
-        self.look_again(session)
+        self._photos.look_again(session)
         return f"Taken back: this may be {before.name}."
 
     def _held(self, session: Session, concept: Concept, views: Iterable[View]) -> list[Photo]:
         """Read views or negatives that an undo may bring back; those that are damaged cannot come back."""
-        found = (self._desk.picture(session, concept.id, view.sha256) for view in views)
+        found = (self._context.picture(session, concept.id, view.sha256) for view in views)
         return [photo for photo in found if photo]
 
     # -- "This is …" -------------------------------------------------------------------------------------------------
 
-    @words
-    def remember(self, name: str | None, request: gr.Request) -> Screen:
+    @show_errors
+    def remember(self, name: str | None, request: gr.Request) -> Updates:
         """Give the marked part of the photo a name: a new concept, or one view more of a known one."""
-        session = self._desk.session(request)
-        talk, assistant = session.conversation, self._desk.assistant
+        session = self._context.session(request)
+        talk, assistant = session.conversation, self._context.assistant
         photo = talk.photo(talk.active)
         if photo is None or talk.marked is None:
             return {}
@@ -179,55 +174,49 @@ class Panel:
             return self._add_view(session, photo, known, talk.marked)
         concept = assistant.remember(session.owner, name or "", [_cut(photo, talk.marked)])
         session.undo = lambda: self._unremember(session, concept)
-        self.show(session, talk, photo)
+        self._photos.show(session, talk, photo)
         return {
             **self._draw(session),
             self.notice: "",
-            self._desk.toast: render.toast(f"{concept.name} is remembered.", undo=True),
+            self._context.toast: render.toast(f"{concept.name} is remembered.", undo=True),
         }
 
-    def _add_view(self, session: Session, photo: Photo, concept: Concept, box: Box) -> Screen:
+    def _add_view(self, session: Session, photo: Photo, concept: Concept, box: Box) -> Updates:
         view = _cut(photo, box)
         if view.sha256 in {known.sha256 for known in concept.views}:
-            self.show(session, session.conversation, photo)
-            return {**self._draw(session), self._desk.toast: render.toast(f"{concept.name} has this photo already.")}
+            self._photos.show(session, session.conversation, photo)
+            return {**self._draw(session), self._context.toast: render.toast(f"{concept.name} has this photo already.")}
         was_not = self._held(session, concept, [one for one in concept.negatives if one.sha256 == view.sha256])
         was_rejected = concept.id in session.conversation.of(photo).rejected
         session.conversation.accept(photo, concept.id)
-        self._desk.assistant.revise(session.owner, concept.id, ConceptEdit(add=[view]))
+        self._context.assistant.revise(session.owner, concept.id, ConceptEdit(add=[view]))
         session.undo = lambda: self._unview(session, photo, concept, view, was_not, rejected=was_rejected)
-        self.show(session, session.conversation, photo)
+        self._photos.show(session, session.conversation, photo)
         return {
             **self._draw(session),
             self.notice: "",
-            self._desk.toast: render.toast(f"This view was added to {concept.name}.", undo=True),
+            self._context.toast: render.toast(f"This view was added to {concept.name}.", undo=True),
         }
 
     def _unremember(self, session: Session, concept: Concept) -> str:
-        self._desk.assistant.forget(session.owner, concept.id)
-        self.look_again(session)
+        self._context.assistant.forget(session.owner, concept.id)
+        self._photos.look_again(session)
         return f"{concept.name} is forgotten again."
 
     def _unview(
         self, session: Session, photo: Photo, concept: Concept, view: Photo, was_not: Sequence[Photo], *, rejected: bool
     ) -> str:
-        self._desk.assistant.revise(session.owner, concept.id, ConceptEdit(remove=[view.sha256], add_negatives=was_not))
+        edit = ConceptEdit(remove=[view.sha256], add_negatives=was_not)
+        self._context.assistant.revise(session.owner, concept.id, edit)
         if rejected:
             session.conversation.reject(photo, concept.id)
-        self.look_again(session)
+        self._photos.look_again(session)
         return f"The view was taken from {concept.name} again."
 
-    def look_again(self, session: Session) -> None:
-        """Recognise the photo in the panel anew: concepts may have changed."""
-        talk = session.conversation
-        photo = talk.photo(talk.active)
-        if photo:
-            self.look(session, talk, photo)
-
-    @words
-    def unmark(self, request: gr.Request) -> Screen:
+    @show_errors
+    def unmark(self, request: gr.Request) -> Updates:
         """Give up naming."""
-        session = self._desk.session(request)
+        session = self._context.session(request)
         session.conversation.marked = None
         return self._draw(session)
 

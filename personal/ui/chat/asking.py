@@ -1,0 +1,266 @@
+"""Asking: a question becomes an entry, and its answer is streamed into the thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from personal.assistant import FROM_FINDINGS
+from personal.concepts import Answer, Concept, Look, Match, Photo, Turn, Waiting
+from personal.errors import PersonalError
+from personal.findings import gather
+from personal.generate.fair_queue import PENDING_MAX
+from personal.ui import render
+from personal.ui.chat.composer import Composer
+from personal.ui.chat.photos import Photos
+from personal.ui.context import AppContext, Updates, html, show_errors
+from personal.ui.sessions import Conversation, Entry, Session
+
+DRAW_EVERY_S = 0.08
+"""Shortest time between two drawings of a growing answer, seconds."""
+QUESTION_MAX = 4000
+"""Characters of a question."""
+WHO = "Who is here?"
+STILL_ANSWERING = "The last answer is still being written: stop it first, or wait."
+
+
+class Asking:
+    """The components and handlers; `draw_all` draws the whole tab."""
+
+    def __init__(
+        self, context: AppContext, photos: Photos, composer: Composer, draw_all: Callable[[Session], Updates]
+    ) -> None:
+        self._context = context
+        self._photos = photos
+        self._composer = composer
+        self._draw_all = draw_all
+
+    def build(self) -> None:
+        """Make the components."""
+        self.live = html(elem_id="live")
+        with gr.Row(elem_classes="quick"):
+            self.who = gr.Button(WHO, size="sm")
+            self.caption = gr.Button("Describe the photo", size="sm")
+            self.doing = gr.Button("What is happening?", size="sm")
+        self.drawn = [self.live, self.doing]
+        """What `draw` may return."""
+
+    def wire(self, quiet: dict[str, Any], asking: dict[str, Any]) -> None:
+        """Connect the handlers; one conversation can be asked while another is answered."""
+        self.notice = self._composer.notice
+        self._composer.box.submit(self.submit, self._composer.box, **asking)
+        self._composer.box.stop(self.stop, None, **quiet)
+        self.who.click(self.ask_who, None, **quiet)
+        self.caption.click(self.ask_caption, None, **asking)
+        self.doing.click(self.ask_doing, None, **asking)
+
+    def draw(self, talk: Conversation) -> Updates:
+        """Return the buttons for questions, and no growing answer where none is being written."""
+        names = [match.concept.name for match in _seen(talk)]
+        updates: Updates = {self.doing: gr.Button(f"What is {names[0][:24]} doing?" if names else "What is happening?")}
+        if talk.answering is None:
+            updates[self.live] = ""
+        return updates
+
+    # -- questions ---------------------------------------------------------------------------------------------------
+
+    def submit(self, value: dict[str, Any], request: gr.Request) -> Iterator[Updates]:
+        """Ask what was typed."""
+        text, files = (value or {}).get("text") or "", (value or {}).get("files") or []
+        yield from self.ask(text, request, files)
+
+    @show_errors
+    def ask(self, text: str, request: gr.Request, files: list[Any] | None = None) -> Iterator[Updates]:
+        """Answer a question about the photos that wait, or go on about the earlier ones."""
+        session = self._context.session(request)
+        talk, text, box = session.conversation, text.strip(), self._composer.box
+        problems = self._photos.take(session, files or [])
+        keep = {box: self._composer.field(talk, text)}
+        problems += self._refusal(session, talk, text)
+        if problems:
+            yield {**self._draw_all(session), **keep, self.notice: render.problem(" ".join(problems))}
+            return
+        if _plain(text) == _plain(WHO) and talk.photos:  # typed or pressed, it is the same question
+            self._say_who(session, talk, self._entry(talk, WHO))
+            yield {**self._draw_all(session), box: self._composer.field(talk, ""), self.notice: ""}
+            return
+        yield from self._answer(session, talk, self._entry(talk, text), {box: self._composer.field(talk, "")})
+
+    def _refusal(self, session: Session, talk: Conversation, text: str) -> list[str]:
+        """Return why a question cannot be asked now; nothing where it can."""
+        if talk.answering is not None:
+            return [STILL_ANSWERING]
+        if sum(one.answering is not None for one in session.conversations) >= PENDING_MAX:
+            return [f"You have {PENDING_MAX} questions waiting. Wait for an answer, or stop one."]
+        if len(text) > QUESTION_MAX:
+            return [f"That is {len(text):,} characters; a question can have {QUESTION_MAX:,}. Please shorten it."]
+        return [] if text else [f"Type a question, or press “{WHO}”."]
+
+    def _about(self, talk: Conversation) -> tuple[Photo, ...]:
+        """List the photos that the next question comes with: new ones, or that in the panel if it is an earlier one."""
+        before = talk.entries if talk.editing is None else talk.entries[: talk.editing]
+        photos = tuple(talk.draft)
+        if talk.editing is not None:
+            photos = (*talk.entries[talk.editing].turn.photos, *photos)
+        last = [photo for entry in before for photo in entry.turn.photos][-1:]
+        active = talk.photo(talk.active)
+        if not photos and active and talk.editing is None and active not in last:
+            return (active,)
+        return photos
+
+    def _entry(self, talk: Conversation, question: str) -> Entry:
+        photos = self._about(talk)
+        if talk.editing is not None:
+            del talk.entries[talk.editing :]
+            talk.editing = None
+        talk.draft = []
+        entry = Entry(Turn(question, photos))
+        talk.entries.append(entry)
+        if talk.photo(talk.active) is None:  # it was of a question that the edited one replaced
+            talk.active = talk.photos[-1].sha256 if talk.photos else None
+        return entry
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def _answer(
+        self,
+        session: Session,
+        talk: Conversation,
+        entry: Entry,
+        more: Updates | None = None,
+        *,
+        temperature: float = 0.0,
+    ) -> Iterator[Updates]:
+        """Write the answer of an entry; the first updates show `more`, too."""
+        talk.answering, talk.stop = entry, threading.Event()
+        stop = talk.stop
+        entry.answer, entry.error = None, ""
+        turns = [e.turn for e in talk.entries if e is not entry and e.answer] + [entry.turn]
+        concepts = self._known(session)
+        look = Look()
+        text, drawn_at, began = "", 0.0, time.perf_counter()
+        try:
+            looking = {**self._draw_all(session), self.live: render.live("", "Looking …", {}, {}), self.notice: ""}
+            yield {**looking, **(more or {})}
+            for event in self._context.assistant.answer(
+                session.owner, turns, stop=stop, findings=dict(talk.findings), temperature=temperature
+            ):
+                updates: Updates = {}
+                if isinstance(event, Look):
+                    look = event
+                    self._looked(talk, look)
+                    updates = {**self._draw_all(session), self.live: render.live("", "Thinking …", {}, {})}
+                elif isinstance(event, Waiting):
+                    updates = {self.live: render.live("", render.place(event), {}, {})}
+                elif isinstance(event, Answer):
+                    entry.answer = event
+                else:
+                    text = event.text if event.retracts else text + event.text
+                    if time.perf_counter() - drawn_at > DRAW_EVERY_S:
+                        drawn_at = time.perf_counter()
+                        updates = {self.live: render.live(text, "", concepts, talk.colours)}
+                if updates:  # what another conversation shows stays, but a page that left is noticed
+                    yield updates if session.conversation is talk else {self.notice: gr.skip()}
+        except PersonalError as error:
+            entry.error = str(error)
+        finally:
+            stop.set()
+            talk.answering = None
+            if entry.answer is None and text:
+                seconds = time.perf_counter() - began
+                entry.answer = Answer(text, look, "", 0, None, seconds, stopped=True)
+            entry.turn = replace(entry.turn, answer=entry.answer.text if entry.answer else "")
+            session.visitor.revision += 1  # a tab that is being drawn meanwhile knows nothing of this
+        yield self._draw_all(session)
+
+    def _known(self, session: Session) -> dict[str, Concept]:
+        return {concept.id: concept for concept in self._context.assistant.concepts(session.owner)}
+
+    def _looked(self, talk: Conversation, look: Look) -> None:
+        for match in look.matches:
+            talk.colour(match.concept.id)
+        for found in look.photos:
+            talk.found(found)
+
+    def stop(self, request: gr.Request) -> Updates:
+        """End the running answer at its next token."""
+        self._context.session(request).conversation.stop.set()
+        return {self.notice: gr.skip()}
+
+    # -- questions that have a button --------------------------------------------------------------------------------
+
+    @show_errors
+    def ask_who(self, request: gr.Request) -> Updates:
+        """Say who is in the photo, from recognition alone: no language model is asked."""
+        session = self._context.session(request)
+        talk = session.conversation
+        if talk.answering is not None:
+            return {self.notice: render.problem(STILL_ANSWERING)}
+        if not talk.photos:
+            return {self.notice: render.problem("Drop a photo first.")}
+        self._say_who(session, talk, self._entry(talk, WHO))
+        return {**self._draw_all(session), self.notice: ""}
+
+    def _say_who(self, session: Session, talk: Conversation, entry: Entry) -> None:
+        """Answer an entry by what is recognised in its photos."""
+        entry.error = ""
+        try:
+            photos = self._seen_with(talk, entry)
+            looks = [self._photos.look(session, talk, photo) for photo in photos]
+        except PersonalError as error:
+            entry.error = str(error)
+            return
+        look = Look(tuple(found for look in looks for found in look.photos), (), sum(look.seconds for look in looks))
+        said = gather(WHO, look.photos, ()).answer() or ""
+        entry.answer = Answer(said, look, FROM_FINDINGS, 0, None, look.seconds)
+        entry.turn = replace(entry.turn, answer=said)
+        self._looked(talk, look)
+
+    def _seen_with(self, talk: Conversation, entry: Entry) -> tuple[Photo, ...]:
+        """List the photos that a question is about: its own, or else the one before it."""
+        before = talk.entries[: talk.entries.index(entry)]
+        return entry.turn.photos or tuple([photo for one in before for photo in one.turn.photos][-1:])
+
+    def ask_caption(self, request: gr.Request) -> Iterator[Updates]:
+        """Ask for a description."""
+        yield from self.ask("Describe the photo.", request)
+
+    def ask_doing(self, request: gr.Request) -> Iterator[Updates]:
+        """Ask what the first concept of the photo does."""
+        talk = self._context.session(request).conversation
+        matches = _seen(talk)
+        question = f"What is {matches[0].concept.tag} doing?" if matches else "What is happening in this photo?"
+        yield from self.ask(question, request)
+
+    # -- once more ---------------------------------------------------------------------------------------------------
+
+    def again(
+        self, session: Session, talk: Conversation, entry: Entry, *, temperature: float = 0.0
+    ) -> Iterator[Updates]:
+        """Answer a question again, by whom it was answered before."""
+        if _plain(entry.turn.question) == _plain(WHO):
+            self._say_who(session, talk, entry)
+            yield self._draw_all(session)
+        else:
+            yield from self._answer(session, talk, entry, temperature=temperature)
+
+    def again_about(self, session: Session, talk: Conversation, photo: Photo) -> Iterator[Updates]:
+        """Answer the last question again if it is about a photo of which something was corrected just now."""
+        last = talk.entries[-1] if talk.entries else None
+        if last and last.answer and talk.answering is None and photo in self._seen_with(talk, last):
+            yield from self.again(session, talk, last)
+
+
+def _seen(talk: Conversation) -> tuple[Match, ...]:
+    """Return the matches in the panel's photo that are called by their names."""
+    found = talk.findings.get(talk.active or "")
+    return found.seen if found else ()
+
+
+def _plain(question: str) -> str:
+    return question.strip(" ?!.").casefold()

@@ -1,0 +1,237 @@
+"""An open concept: its photos and what it is not, its fields, and forgetting it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from personal.concepts import Concept, ConceptEdit, Photo, View
+from personal.remember.record import MAX_VIEWS
+from personal.ui import render
+from personal.ui.concepts.confusable_pairs import ConfusablePairs
+from personal.ui.concepts.fields import CATEGORIES, MARKS, MARKS_INFO, face_checkbox, read_uploads, wanted_face
+from personal.ui.context import AppContext, Updates, html, show_errors
+from personal.ui.describe import Describe, description, fingerprint
+from personal.ui.sessions import Session
+
+
+class ConceptEditor:
+    """The components and handlers; `draw` draws the whole tab."""
+
+    def __init__(self, context: AppContext, pairs: ConfusablePairs, draw: Callable[[Session], Updates]) -> None:
+        self._context = context
+        self._pairs = pairs
+        self._draw = draw
+        self.describe = Describe(context, description, self._pictures)
+        self.mark = Describe(context, fingerprint, self._pictures)
+
+    def build(self, notice: gr.HTML) -> None:
+        """Make the components; problems are shown in `notice`."""
+        self.notice = notice
+        with gr.Column(scale=2, min_width=320, visible=False, elem_id="editor", elem_classes="side") as self.column:
+            self.heading = html()
+            self.look_alike = html(elem_id="look-alike")
+            self.views = html(elem_id="views")
+            self.more = gr.File(label="Add photos", file_count="multiple", height=150, elem_id="more-files")
+            self.negatives = html(elem_id="negatives")
+            self.name = gr.Textbox(label="Name", max_length=80, elem_id="edit-name")
+            self.category = gr.Dropdown(CATEGORIES, label="Kind", allow_custom_value=True)
+            self.info = gr.Textbox(label="What to know", lines=4, elem_id="edit-info")
+            self.describe.build(self.info, "Describe it for me", "edit-describe")
+            self.marks = gr.Textbox(
+                label="What tells it apart", lines=3, placeholder=MARKS, info=MARKS_INFO, elem_id="edit-marks"
+            )
+            self.mark.build(self.marks, "Write it for me", "edit-mark")
+            self.by_face = face_checkbox(self._context, "edit-by-face")
+            with gr.Row():
+                self.keep = gr.Button("Save", variant="primary", elem_id="keep")
+                self.close = gr.Button("Close")
+            self.forget = gr.Button("Forget", variant="stop", size="sm", elem_id="forget")
+        self.drawn = [self.column, self.heading, self.look_alike, self.views, self.negatives, self.name, self.category]
+        self.drawn += [self.forget, self.by_face, *self.describe.drawn, *self.mark.drawn]
+        """What `draw` may return."""
+        self.fields = [self.more]
+        """What handlers may return besides."""
+
+    def wire(self, quiet: dict[str, Any]) -> None:
+        """Connect the handlers."""
+        self.views.select(self.on_views, None, **quiet)
+        self.negatives.select(self.on_negatives, None, **quiet)
+        self.more.upload(self.add_views, self.more, **quiet)
+        edited = [self.name, self.category, self.info, self.marks, self.by_face]
+        self.keep.click(self.revise, edited, **quiet)
+        self.describe.wire(self.notice, self.category, quiet)
+        self.mark.wire(self.notice, self.category, quiet)
+        self.forget.click(self.forget_it, None, **quiet)
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    def draw(self, session: Session, concepts: Iterable[Concept]) -> Updates:
+        """Return the open concept, or that none is open."""
+        concept = next((c for c in concepts if c.id == session.open_concept), None)
+        session.open_concept = concept.id if concept and not session.side else None
+        updates: Updates = {
+            self.column: gr.Column(visible=bool(session.open_concept)),
+            **self.describe.draw(session),
+            **self.mark.draw(session),
+        }
+        if session.open_concept and concept:
+            updates |= self._draw_open(session, concept)
+            session.drawn = concept
+        else:
+            session.drawn = None
+        return updates
+
+    def _draw_open(self, session: Session, concept: Concept) -> Updates:
+        photos = list(self._photos(session, concept, concept.views))
+        return {
+            self.heading: f"<h2 dir='auto'>{escape(concept.name)}</h2>",
+            self.look_alike: self._pairs.draw(session, concept),
+            self.views: render.views_strip(concept, photos),
+            self.negatives: render.negatives(concept, list(self._photos(session, concept, concept.negatives))),
+            **self._draw_fields(session, concept),
+            self.forget: gr.Button(f"Forget {concept.name} and {render.plural(len(concept.views), 'photo')}"),
+        }
+
+    def _draw_fields(self, session: Session, concept: Concept) -> Updates:
+        """Return the fields whose saved values have changed: what is being typed stays."""
+        before = session.drawn if session.drawn and session.drawn.id == concept.id else None
+        fields: Updates = {
+            self.marks: gr.Textbox(label=f"What tells {concept.name} apart", interactive=True),
+            self.info: gr.Textbox(interactive=True),
+        }
+        if before is None or before.name != concept.name:
+            fields[self.name] = concept.name
+        if before is None or before.category != concept.category:
+            fields[self.category] = gr.Dropdown(value=concept.category or None, allow_custom_value=True)
+        if before is None or before.info != concept.info:
+            fields[self.info] = gr.Textbox(value=concept.info, interactive=True)
+        if before is None or before.attributes != concept.attributes:
+            fields[self.marks] = gr.Textbox(
+                value="\n".join(concept.attributes), label=f"What tells {concept.name} apart", interactive=True
+            )
+        if before is None or before.by_face != concept.by_face:
+            fields[self.by_face] = concept.by_face
+        return fields
+
+    def _photos(self, session: Session, concept: Concept, views: Iterable[View]) -> Iterator[Photo]:
+        """Read views or negatives of a concept; those that are damaged are left out."""
+        found = (self._context.picture(session, concept.id, view.sha256) for view in views)
+        return (photo for photo in found if photo)
+
+    def _open(self, session: Session) -> Concept:
+        return self._context.assistant.library.get(session.owner, session.open_concept or "")
+
+    def _pictures(self, session: Session) -> Iterator[Photo]:
+        """Read the photos of the open concept, its cover first."""
+        if session.open_concept:
+            concept = self._open(session)
+            views = sorted(concept.views, key=lambda view: view.sha256 != concept.avatar)
+            yield from self._photos(session, concept, views)
+
+    # -- its photos --------------------------------------------------------------------------------------------------
+
+    @show_errors
+    def on_views(self, event: gr.EventData, request: gr.Request) -> Updates:
+        """Make a photo the cover, or remove it."""
+        session, view = self._context.session(request), str(event._data.get("photo"))
+        concept = self._open(session)
+        if event._data.get("act") == "avatar":
+            self._context.assistant.revise(session.owner, concept.id, ConceptEdit(avatar=view))
+            return self._draw(session)
+        photo = self._context.picture(session, concept.id, view)
+        self._context.assistant.revise(session.owner, concept.id, ConceptEdit(remove=[view]))
+
+        def undo() -> str:
+            self._context.assistant.revise(
+                session.owner,
+                concept.id,
+                ConceptEdit(add=[photo] if photo else [], avatar=view if concept.avatar == view else None),
+            )
+            return f"The photo is back with {concept.name}."
+
+        session.undo = undo if photo else None
+        said = f"A photo of {concept.name} was removed."
+        return {**self._draw(session), self._context.toast: render.toast(said, undo=photo is not None)}
+
+    @show_errors
+    def on_negatives(self, event: gr.EventData, request: gr.Request) -> Updates:
+        """Remove a picture of what the concept is not."""
+        session, view = self._context.session(request), str(event._data.get("photo"))
+        concept = self._open(session)
+        photo = self._context.picture(session, concept.id, view)
+        self._context.assistant.revise(session.owner, concept.id, ConceptEdit(remove_negatives=[view]))
+        for talk in session.conversations:
+            for found in list(talk.findings.values()):
+                talk.accept(found.photo, concept.id)
+
+        def undo() -> str:
+            edit = ConceptEdit(add_negatives=[photo] if photo else [])
+            self._context.assistant.revise(session.owner, concept.id, edit)
+            return f"I will remember again that this is not {concept.name}."
+
+        session.undo = undo if photo else None
+        said = f"This may be {concept.name} from now on."
+        return {**self._draw(session), self._context.toast: render.toast(said, undo=photo is not None)}
+
+    @show_errors
+    def add_views(self, files: list[str] | None, request: gr.Request) -> Updates:
+        """Add the photos that were dropped."""
+        session = self._context.session(request)
+        concept = self._open(session)
+        photos, problems = read_uploads(self._context, files or [], MAX_VIEWS)
+        known = {view.sha256 for view in concept.views}
+        fresh = [p for p in {p.sha256: p for p in photos}.values() if p.sha256 not in known]
+        if len(fresh) < len(photos):
+            problems.append("The same photo twice counts once.")
+        if fresh:
+            self._context.assistant.revise(session.owner, concept.id, ConceptEdit(add=fresh))
+        return {**self._draw(session), self.more: None, self.notice: render.problem(" ".join(problems))}
+
+    # -- its fields --------------------------------------------------------------------------------------------------
+
+    @show_errors
+    def revise(
+        self, name: str, category: str | None, info: str, marks: str, by_face: bool, request: gr.Request
+    ) -> Iterator[Updates]:
+        """Save the fields."""
+        session, assistant = self._context.session(request), self._context.assistant
+        before, face = self._open(session), wanted_face(self._context, by_face)
+        for step in assistant.open_faces() if face else ():
+            yield {self.notice: render.busy(step.text, step)}
+        after = assistant.revise(
+            session.owner,
+            before.id,
+            ConceptEdit(name=name, category=category or "", info=info, attributes=marks.splitlines(), by_face=face),
+        )
+
+        def undo() -> str:
+            self._context.assistant.revise(
+                session.owner,
+                before.id,
+                ConceptEdit(
+                    name=before.name,
+                    category=before.category,
+                    info=before.info,
+                    attributes=before.attributes,
+                    by_face=before.by_face,
+                ),
+            )
+            return f"{before.name} is as it was."
+
+        session.undo = undo
+        yield {**self._draw(session), self._context.toast: render.toast(f"{after.name} is saved.", undo=True)}
+
+    @show_errors
+    def forget_it(self, request: gr.Request) -> Updates:
+        """Forget the open concept; it can be brought back for ten minutes."""
+        session = self._context.session(request)
+        concept = self._open(session)
+        token = self._context.assistant.forget(session.owner, concept.id)
+        session.undo = lambda: f"{self._context.assistant.restore(session.owner, token).name} is back."
+        session.open_concept = None
+        said = f"{concept.name} and {render.plural(len(concept.views), 'photo')} are forgotten."
+        return {**self._draw(session), self._context.toast: render.toast(said, undo=True)}

@@ -1,0 +1,172 @@
+"""The tab: cards that can be searched, what was forgotten lately, and the form that is open beside them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from personal.assistant import UNDO_S
+from personal.folding import folded, unaccented
+from personal.ui import render, samples
+from personal.ui.concepts.confusable_pairs import ConfusablePairs
+from personal.ui.concepts.edit import ConceptEditor
+from personal.ui.concepts.import_export import ImportExport
+from personal.ui.concepts.new import NewConcept
+from personal.ui.context import CLICKS, AppContext, Updates, html, show_errors
+from personal.ui.describe import supersede
+from personal.ui.sessions import Session
+
+SEARCH_MAX = 200
+"""Characters of a search that count."""
+
+
+class Concepts:
+    """The tab's components and handlers."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._pairs = ConfusablePairs(context)
+        self.new = NewConcept(context, self.draw)
+        self.transfer = ImportExport(context, self.draw)
+        self.editor = ConceptEditor(context, self._pairs, self.draw)
+
+    def build(self) -> None:
+        """Make the components."""
+        with gr.Row(elem_classes="bar"):
+            self.search = gr.Textbox(
+                placeholder="Search", show_label=False, label="Search", container=False, scale=3, elem_id="search"
+            )
+            self.add = gr.Button("Add", variant="primary", size="sm", scale=0, min_width=90, elem_id="new")
+            self.export = gr.Button("Export", size="sm", scale=0, min_width=90, elem_id="export")
+            self.bring = gr.Button("Import", size="sm", scale=0, min_width=90, elem_id="import")
+        self.notice = html(elem_id="concepts-notice")
+        self.damage = html(elem_id="damage")
+        with gr.Row(elem_classes="library", equal_height=False):
+            with gr.Column(scale=3, min_width=320):
+                self.cards = html(elem_id="cards", js_on_load=f"{CLICKS}; trigger('change');")
+                self.forgotten = html(elem_id="forgotten")
+            for form in (self.new, self.transfer, self.editor):
+                form.build(self.notice)
+        self.drawn = [self.cards, self.damage, self.forgotten, self.notice]
+        self.drawn += [*self.new.drawn, *self.transfer.drawn, *self.editor.drawn]
+        """What `draw` may return."""
+
+    def wire(self) -> None:
+        """Connect the handlers."""
+        outputs = [*self.drawn, *self.new.fields, *self.transfer.fields, *self.editor.fields, self._context.toast]
+        quiet: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
+        loud: dict[str, Any] = {**quiet, "show_progress": "full", "show_progress_on": [self.cards]}
+        self.search.change(self.draw_found, self.search, **quiet)
+        self.add.click(self.new.begin, None, **quiet)
+        self.cards.select(self.on_cards, None, **loud).then(None, js=SHOW_SIDE)
+        self.cards.change(self.warn, None, **quiet, trigger_mode="always_last")
+        self.forgotten.select(self.on_forgotten, None, **quiet)
+        self.new.wire(quiet)
+        self.transfer.wire(self.export, self.bring, quiet, loud)
+        self.editor.wire(quiet)
+        for button in (self.new.close, self.transfer.close, self.editor.close):
+            button.click(self.close, None, **quiet)
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    def draw(self, session: Session) -> Updates:
+        """Return everything the tab shows; a draft that is being written ends."""
+        supersede(session)
+        concepts = self._context.assistant.concepts(session.owner)
+        opened = self.editor.draw(session, concepts)
+        return {
+            self.cards: self._draw_cards(session),
+            self.damage: render.problem(" ".join(self._context.library.damaged(session.owner))),
+            self.forgotten: render.forgotten(self._forgotten(session.owner)),
+            self.notice: "",
+            **self.new.draw(session),
+            **self.transfer.draw(session),
+            **opened,
+        }
+
+    def _draw_cards(self, session: Session) -> str:
+        concepts = self._context.assistant.concepts(session.owner)
+        wanted = unaccented(folded(session.search))
+        found = [c for c in concepts if not wanted or wanted in unaccented(folded(f"{c.name}\0{c.category}\0{c.info}"))]
+        shown = found if session.everything else found[: render.PAGE]
+        pictures = {c.id: session.faces.get(c.avatar) or self._context.picture(session, c.id, c.avatar) for c in shown}
+        session.faces = {picture.sha256: picture for picture in pictures.values() if picture}
+        return render.cards(
+            found,
+            pictures,
+            {c.id: [other.name for other, _, _ in self._pairs.of(session.owner, c)] for c in shown},
+            total=len(concepts),
+            chosen=session.open_concept,
+            everything=session.everything,
+        )
+
+    def _forgotten(self, owner: str) -> list[tuple[str, str, int]]:
+        now = time.time()
+        rows = []
+        for item in self._context.assistant.library.trash(owner):
+            left = UNDO_S - (now - item.forgotten_at)
+            if left > 0:
+                rows.append((item.token, item.concept.name, max(1, round(left / 60))))
+        return rows
+
+    # -- clicks ------------------------------------------------------------------------------------------------------
+
+    @show_errors
+    def draw_found(self, search: str, request: gr.Request) -> Updates:
+        """Show the concepts that are searched for."""
+        session = self._context.session(request)
+        session.search, session.everything = (search or "")[:SEARCH_MAX], False
+        return {self.cards: self._draw_cards(session)}
+
+    @show_errors
+    def warn(self, request: gr.Request) -> Updates:
+        """Mark the cards of concepts that are hard to tell apart, once the cards are in sight or have changed."""
+        session = self._context.session(request)
+        if not self._pairs.update(session):
+            return {}
+        concepts = self._context.assistant.concepts(session.owner)
+        opened = next((c for c in concepts if c.id == session.open_concept), None)
+        more = {self.editor.look_alike: self._pairs.draw(session, opened)} if opened else {}
+        return {self.cards: self._draw_cards(session), **more}
+
+    @show_errors
+    def close(self, request: gr.Request) -> Updates:
+        """Close whatever form is open."""
+        session = self._context.session(request)
+        session.close()
+        return {**self.draw(session), **self.new.blank(), **self.transfer.blank()}
+
+    @show_errors
+    def on_cards(self, event: gr.EventData, request: gr.Request) -> Iterator[Updates]:
+        """Open a card, show all of them, or take a first step."""
+        session, data = self._context.session(request), event._data
+        if data.get("act") == "open":
+            session.open(str(data.get("concept")))
+            yield self.draw(session)
+        elif data.get("act") == "all":
+            session.everything = True
+            yield {self.cards: self._draw_cards(session)}
+        elif data.get("act") == "first":
+            yield self.new.open(session)
+        elif data.get("act") == "samples":
+            yield {self.cards: render.busy("Remembering the samples …")}
+            said = samples.remember(self._context.assistant, session)
+            yield {**self.draw(session), self._context.toast: render.toast(said)}
+
+    @show_errors
+    def on_forgotten(self, event: gr.EventData, request: gr.Request) -> Updates:
+        """Bring a forgotten concept back."""
+        session = self._context.session(request)
+        concept = self._context.assistant.restore(session.owner, str(event._data.get("token")))
+        return {**self.draw(session), self._context.toast: render.toast(f"{concept.name} is back.")}
+
+
+SHOW_SIDE = """() => requestAnimationFrame(() => {
+  const side = [...document.querySelectorAll('.library > .side')].find((e) => e.offsetParent);
+  const top = side?.getBoundingClientRect().top ?? 0;
+  if (top < 0 || top > innerHeight * 0.7) side.scrollIntoView({ behavior: 'smooth' });
+})"""
+"""Scrolls to the form that a click opened: on a narrow screen it stands above the cards."""

@@ -1,0 +1,59 @@
+"""From values to HTML: pure functions, tested without a browser.
+
+Everything that a person or a model wrote is escaped here, and nowhere else. What can be clicked carries `data-act`,
+which `assets/app.js` passes to the tab's handler.
+"""
+
+from personal.ui.render.certainty import describe, how, sure
+from personal.ui.render.concepts import (
+    PAGE,
+    cards,
+    draft_hint,
+    forgotten,
+    import_preview,
+    look_alikes,
+    negatives,
+    new_photos,
+    views_strip,
+)
+from personal.ui.render.elements import act, busy, facts, icon, plural, problem, strip, toast
+from personal.ui.render.page import banner, header, opening
+from personal.ui.render.panel import nearest, panel
+from personal.ui.render.thread import answer_html, chip, drafts, entry_html, live, log, place, prose, used
+
+__all__ = [
+    "PAGE",
+    "act",
+    "answer_html",
+    "banner",
+    "busy",
+    "cards",
+    "chip",
+    "describe",
+    "draft_hint",
+    "drafts",
+    "entry_html",
+    "facts",
+    "forgotten",
+    "header",
+    "how",
+    "icon",
+    "import_preview",
+    "live",
+    "log",
+    "look_alikes",
+    "nearest",
+    "negatives",
+    "new_photos",
+    "opening",
+    "panel",
+    "place",
+    "plural",
+    "problem",
+    "prose",
+    "strip",
+    "sure",
+    "toast",
+    "used",
+    "views_strip",
+]

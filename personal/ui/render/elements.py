@@ -1,0 +1,83 @@
+"""Small pieces that every part of the page is made of: clickable elements, icons, notices, tables of facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from itertools import count
+from typing import Any
+
+from personal.concepts import Progress
+from personal.crops import data_url
+from personal.quality import quality_hints
+
+
+def act(name: str, **data: Any) -> str:
+    """The attributes of something that can be clicked."""
+    more = "".join(f" data-{key}='{escape(str(value))}'" for key, value in data.items() if value is not None)
+    return f'data-act="{name}"{more}'
+
+
+_ICONS = {
+    "moon": "M20 14.5A8 8 0 0 1 9.5 4a8 8 0 1 0 10.5 10.5z",
+    "plus": "M12 5v14M5 12h14",
+    "edit": "M4 20h4L19 9l-4-4L4 16z",
+    "again": "M4 12a8 8 0 1 0 2.5-5.8M4 4v4.5h4.5",
+    "copy": "M9 9h11v11H9zM5 15H4V4h11v1",
+}
+
+
+def icon(name: str) -> str:
+    """A line icon."""
+    return f'<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="{_ICONS[name]}"/></svg>'
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def problem(words: str) -> str:
+    """Something went wrong, said where it happened."""
+    return f'<p class="problem" role="alert">{escape(words)}</p>' if words else ""
+
+
+def busy(words: str, step: Progress | None = None) -> str:
+    """Something long is going on."""
+    bar = (
+        f'<progress max="{step.total}" value="{step.done}"></progress>'
+        if step and step.total
+        else "<progress></progress>"
+    )
+    return f'<div class="busy" role="status"><p>{escape(words)}</p>{bar}</div>'
+
+
+def facts(rows: Sequence[tuple[str, str]]) -> str:
+    """A short table of facts."""
+    html = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
+    return f'<dl class="facts">{html}</dl>'
+
+
+def strip(rows: Any) -> str:
+    """A row of thumbnails: (photo, what lies on it, what stands under it)."""
+    html = ""
+    for photo, over, under in rows:
+        image = f'<img src="{data_url(photo, 200, square=True)}" alt="">' if photo else '<div class="noimage"></div>'
+        hints = "".join(f"<em>{escape(hint)}</em>" for hint in quality_hints(photo)) if photo else ""
+        html += f"<figure><div>{image}{over}</div><figcaption>{under}{hints}</figcaption></figure>"
+    return f'<div class="strip">{html}</div>' if html else ""
+
+
+_TOASTS = count()
+
+
+def toast(words: str, *, undo: bool = False) -> str:
+    """A short notice at the bottom of the screen, with a way back where there is one.
+
+    Each is an element of another name: Gradio mends the one that stands there, whose time is over, instead of drawing
+    a new one.
+    """
+    if not words:
+        return ""
+    button = f"<button {act('undo')}>Undo</button>" if undo else ""
+    tag = f"toast-{next(_TOASTS)}"
+    return f'<{tag} class="toast" role="status"><span dir="auto">{escape(words)}</span>{button}</{tag}>'

@@ -1,0 +1,57 @@
+"""What frames the tabs: the header, what visitors are told first, and the screen shown while the app starts."""
+
+from __future__ import annotations
+
+from html import escape
+
+from personal.concepts import Progress
+from personal.settings import TINY
+from personal.ui.render.elements import act, icon
+
+
+def opening(progress: Progress, error: str = "") -> str:
+    """The first page: what is being made ready, and how far it is."""
+    if error:
+        return (
+            f'<section class="opening"><h2>This did not start</h2><p role="alert">{escape(error)}</p>'
+            f'<button class="primary" {act("retry")}>Try again</button></section>'
+        )
+    share = 100 * progress.done / progress.total if progress.total else None
+    bar = f'<progress max="100" {"" if share is None else f"value={share:.0f}"}></progress>'
+    return (
+        '<section class="opening"><h2>Getting ready</h2><p>The first time, the built-in model is put together on this '
+        f'machine; that takes about a minute.</p>{bar}<p role="status">{escape(progress.text)}</p></section>'
+    )
+
+
+def header(model: str, note: str) -> str:
+    """The line at the top: whose app this is, what runs, and the switch between light and dark."""
+    return (
+        f'<header class="top"><a class="brand" href="/"><span class="mark" aria-hidden="true"></span>Personal</a>'
+        f'<span class="running" title="{escape(note)}">{escape(model)}</span>'
+        f'<button {act("theme")} aria-label="Light or dark">{icon("moon")}</button></header>'
+    )
+
+
+def banner(*, shared: bool, sees: bool, model: str, server: str = "", ended: str = "") -> str:
+    """What a visitor must know before the first photo: that an earlier visit `ended`, where it goes, what the model
+    can do."""
+    lines = [ended] if ended else []
+    if shared:
+        lines.append(
+            "You are a guest here: your photos and concepts are visible to you alone and are erased when you leave. "
+            "Export what you want to keep."
+        )
+    if server:
+        lines.append(
+            f"Answers come from {server}: your questions, the photos in them and what you wrote about your concepts "
+            "are sent there."
+        )
+    if not sees:
+        lines.append(
+            f"{model} does not look at photos: it is told which of your concepts are there, where, and what you wrote "
+            "about them. Recognition does look."
+        )
+    if not sees and model == TINY:
+        lines[-1] += " What it has learnt is missing from this installation: python -m personal doctor says more."
+    return "".join(f'<p class="banner">{escape(line)}</p>' for line in lines)
