@@ -143,6 +143,30 @@
     return new Response(new ReadableStream(), { headers: { "Content-Type": "text/event-stream" } });
   };
 
+  /* A photo is fetched once a page, with the page's key, and held in this page's memory alone: what is drawn again
+     shows it at once. The photos shown longest ago are let go of first. */
+  const fetching = new Map(), pictures = new Map();
+  const fetchPicture = async (name) => {
+    const response = await ask(`personal/picture/${name}`);
+    if (!response.ok) throw response.status;
+    pictures.set(name, URL.createObjectURL(await response.blob()));
+    if (pictures.size <= 400) return;
+    const shown = new Set([...document.querySelectorAll("img[data-picture]")].map((image) => image.dataset.picture));
+    const old = [...pictures.keys()].find((one) => !shown.has(one));
+    if (!old) return;
+    URL.revokeObjectURL(pictures.get(old));
+    pictures.delete(old);
+  };
+  const showPictures = () => document.querySelectorAll("img[data-picture]").forEach((image) => {
+    const name = image.dataset.picture, known = pictures.get(name);
+    if (known) {
+      if (image.getAttribute("src") !== known) image.src = known;
+    } else if (!fetching.has(name) && !gone) {
+      fetching.set(name, fetchPicture(name).then(showPictures, () => setTimeout(showPictures, 3000))
+        .finally(() => fetching.delete(name)));
+    }
+  });
+
   /* What is typed but not sent outlives a page that is loaded anew. */
   const remember = () => {
     const typed = document.querySelector("#ask textarea");
@@ -337,6 +361,9 @@
       document.querySelectorAll("details.menu[open]").forEach((e) => {
         if (!e.contains(event.target)) e.removeAttribute("open");
       });
+    });
+    new MutationObserver(showPictures).observe(document.body, {
+      childList: true, subtree: true, attributeFilter: ["src", "data-picture"],
     });
     addEventListener("pagehide", remember);
     recall();

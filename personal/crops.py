@@ -1,4 +1,4 @@
-"""Cut parts out of photos and draw on them: crops, labelled boxes, thumbnails as data URLs.
+"""Cut parts out of photos and draw on them: crops, labelled boxes, thumbnails.
 
 Knows nothing of where photos come from or go.
 """
@@ -20,7 +20,7 @@ from personal.images import MIN_SIDE, encode, open_photo
 LABELS = ("#c2410c", "#0369a1", "#15803d", "#7e22ce", "#b91c1c", "#0f766e")
 """Colours of boxes drawn on a photo."""
 
-_drawn: WeakKeyDictionary[Photo, dict[tuple[int, Box | None, bool], str]] = WeakKeyDictionary()
+_drawn: WeakKeyDictionary[Photo, dict[tuple[int, Box | None, bool], bytes]] = WeakKeyDictionary()
 """Thumbnails by photo, then by side in pixels, box and shape; kept as long as the photo is."""
 
 
@@ -49,8 +49,8 @@ def labelled(photo: Photo, boxes: Sequence[tuple[Box, str]]) -> Photo:
     return encode(image)
 
 
-def data_url(photo: Photo, side: int, box: Box | None = None, square: bool = False) -> str:
-    """Return a thumbnail as `data:image/jpeg;base64,…`, longest side at most `side` pixels, of `box` if given.
+def thumbnail(photo: Photo, side: int, box: Box | None = None, square: bool = False) -> bytes:
+    """Return a thumbnail as a JPEG, longest side at most `side` pixels, of `box` if given.
 
     With `square` a box is widened to a square as far as the photo allows, and the rest is cut off. A thumbnail is
     computed once and kept as long as its photo.
@@ -61,7 +61,12 @@ def data_url(photo: Photo, side: int, box: Box | None = None, square: bool = Fal
     return drawn[side, box, square]
 
 
-def _thumbnail(photo: Photo, side: int, box: Box | None, square: bool) -> str:
+def data_url(photo: Photo, side: int) -> str:
+    """Return a thumbnail as `data:image/jpeg;base64,…`, longest side at most `side` pixels."""
+    return "data:image/jpeg;base64," + base64.b64encode(thumbnail(photo, side)).decode("ascii")
+
+
+def _thumbnail(photo: Photo, side: int, box: Box | None, square: bool) -> bytes:
     x0, y0, x1, y1 = _pixels(photo, box or WHOLE, square=square and box is not None)
     with Image.open(BytesIO(photo.jpeg), formats=("JPEG",)) as image:
         enough = 2 * side / max(x1 - x0, y1 - y0)
@@ -72,7 +77,7 @@ def _thumbnail(photo: Photo, side: int, box: Box | None, square: bool) -> str:
         shortest = min(side, *cut.size)
         cut = ImageOps.fit(cut, (shortest, shortest), Image.Resampling.LANCZOS)
     cut.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return "data:image/jpeg;base64," + base64.b64encode(encode(cut, quality=85).jpeg).decode("ascii")
+    return encode(cut, quality=85).jpeg
 
 
 def _pixels(photo: Photo, box: Box, margin: float = 0.0, square: bool = False) -> tuple[int, int, int, int]:

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw, ImageFilter
 
 from personal.concepts import WHOLE, Photo
-from personal.crops import crop, data_url, labelled
+from personal.crops import crop, data_url, labelled, thumbnail
 from personal.errors import ImageError
 from personal.images import open_photo, read_photo
 from personal.quality import quality_hints
@@ -473,28 +473,33 @@ def test_corners_may_come_in_any_order_but_must_be_numbers() -> None:
         crop(photo, (0.0, float("nan"), 1.0, 1.0))
 
 
-def thumbnail(url: str) -> Image.Image:
-    head, _, body = url.partition(",")
-    assert head == "data:image/jpeg;base64"
-    return Image.open(BytesIO(base64.b64decode(body)))
+def opened(jpeg: bytes) -> Image.Image:
+    return Image.open(BytesIO(jpeg))
 
 
-def test_a_data_url_holds_a_thumbnail() -> None:
+def test_a_thumbnail_is_within_its_size_and_may_be_of_a_part() -> None:
     photo = read_photo(saved(corners((1200, 800))))
-    assert thumbnail(data_url(photo, 90)).size == (90, 60)
-    assert thumbnail(data_url(photo, 90, square=True)).size == (90, 90)
-    assert thumbnail(data_url(photo, 4000)).size == (1200, 800)
-    part = thumbnail(data_url(photo, 90, box=(0.0, 0.5, 0.5, 1.0)))
+    assert opened(thumbnail(photo, 90)).size == (90, 60)
+    assert opened(thumbnail(photo, 90, square=True)).size == (90, 90)
+    assert opened(thumbnail(photo, 4000)).size == (1200, 800)
+    part = opened(thumbnail(photo, 90, box=(0.0, 0.5, 0.5, 1.0)))
     assert part.size == (90, 60)
     assert close(part.getpixel((45, 30)), (0, 0, 255), by=20)
 
 
 def test_a_square_thumbnail_widens_its_box_to_a_square() -> None:
     photo = read_photo(saved(corners((1200, 800))))
-    square = thumbnail(data_url(photo, 100, box=(0.45, 0.2, 0.55, 0.8), square=True))
+    square = opened(thumbnail(photo, 100, box=(0.45, 0.2, 0.55, 0.8), square=True))
     assert square.size == (100, 100)
     assert close(square.getpixel((10, 10)), (255, 0, 0), by=20)
     assert close(square.getpixel((90, 90)), (255, 255, 0), by=20)
+
+
+def test_a_data_url_holds_a_thumbnail() -> None:
+    photo = read_photo(saved(corners((1200, 800))))
+    head, _, body = data_url(photo, 90).partition(",")
+    assert head == "data:image/jpeg;base64"
+    assert base64.b64decode(body) == thumbnail(photo, 90)
 
 
 def test_hints_name_what_makes_a_poor_reference() -> None:
@@ -531,9 +536,9 @@ def test_what_was_recognised_is_drawn_on_a_photo_and_nothing_else_changes():
 
 def test_a_thumbnail_is_drawn_once_and_held_no_longer_than_its_photo():
     photo = read_photo(saved(corners()))
-    first = data_url(photo, 96)
-    assert data_url(photo, 96) is first
-    assert data_url(photo, 96, square=True) != first
+    first = thumbnail(photo, 96)
+    assert thumbnail(photo, 96) is first
+    assert thumbnail(photo, 96, square=True) != first
     held = weakref.ref(photo)
     del photo
     gc.collect()

@@ -30,6 +30,7 @@ from personal.ui.doors import UPLOAD, outermost
 from personal.ui.evaluate import Evaluate
 from personal.ui.events import NONSENSE, SLOTS
 from personal.ui.ordered import OrderedBlocks
+from personal.ui.pictures import PICTURES, Pictures
 from personal.ui.places import hidden
 from personal.ui.policy import PagePolicy
 from personal.ui.sessions import Session, Sessions
@@ -215,6 +216,7 @@ class Server:
                         methods=["POST"],
                     ),
                     Route("/personal/export/{token}", self._export),
+                    Route(PICTURES + "{sha256}", Pictures(self._context).send),
                 ],
             },
             ssr_mode=False,

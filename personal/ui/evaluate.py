@@ -12,7 +12,6 @@ from typing import Any
 import gradio as gr
 
 from personal.concepts import Concept, Photo, Progress
-from personal.crops import data_url
 from personal.errors import PersonalError
 from personal.evaluate.leave_one_out import OUTCOMES, CheckedView, CheckResult, check
 from personal.ui import render
@@ -249,7 +248,7 @@ def _mistake(one: CheckedView, times: int, colours: dict[str, int], picture: Pic
 
 def _figure(photo: Photo, words: str) -> str:
     words = escape(words)
-    return f'<figure><img src="{data_url(photo, 360)}" alt=""><figcaption dir="auto">{words}</figcaption></figure>'
+    return f'<figure>{render.picture(photo, 360)}<figcaption dir="auto">{words}</figcaption></figure>'
 
 
 def _table(found: CheckResult, every: dict[str, Concept], picture: Picture) -> str:
@@ -308,5 +307,4 @@ def _single(concepts: Sequence[Concept], picture: Picture) -> str:
 
 def _face(concept: Concept, picture: Picture) -> str:
     avatar = picture(concept, concept.avatar)
-    url = data_url(avatar, 72, square=True) if avatar else ""
-    return f'<img class="face" src="{url}" alt="">' if url else '<i class="face"></i>'
+    return render.picture(avatar, 72, square=True, classes="face") if avatar else '<i class="face"></i>'

@@ -145,6 +145,12 @@ class Visitor:
         self.tabs[page] = found
         return found
 
+    def photo(self, sha256: str) -> Photo | None:
+        """Return a photo that one of their pages holds, with a question or in a form."""
+        found = (conversation.photo(sha256) for conversation in list(self.conversations))
+        held = (photo for tab in list(self.tabs.values()) for photo in (*tab.new_photos, *tab.faces.values()))
+        return next((p for p in (*found, *held) if p and p.sha256 == sha256), None)
+
     def stop(self) -> None:
         """End all that is being written for them."""
         for conversation in self.conversations:

@@ -16,7 +16,7 @@ from personal.ui.render.concepts import (
     new_photos,
     views_strip,
 )
-from personal.ui.render.elements import act, busy, facts, icon, plural, problem, strip, toast
+from personal.ui.render.elements import act, busy, facts, icon, picture, plural, problem, strip, toast
 from personal.ui.render.page import banner, header, opening
 from personal.ui.render.panel import nearest, panel
 from personal.ui.render.thread import answer_html, chip, drafts, entry_html, live, log, place, prose, used
@@ -47,6 +47,7 @@ __all__ = [
     "new_photos",
     "opening",
     "panel",
+    "picture",
     "place",
     "plural",
     "problem",

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from personal.concepts import Concept, Photo
-from personal.crops import data_url
-from personal.ui.render.elements import act, plural, strip
+from personal.ui.render.elements import act, picture, plural, strip
 
 PAGE = 60
 """Cards shown before "show all"."""
@@ -48,10 +47,10 @@ EMPTY_CONCEPTS = (
 )
 
 
-def _card(concept: Concept, picture: Photo | None, alike: Sequence[str], chosen: bool) -> str:
-    image = f'<img src="{data_url(picture, 240, square=True)}" alt="">' if picture else '<div class="noimage"></div>'
+def _card(concept: Concept, cover: Photo | None, alike: Sequence[str], chosen: bool) -> str:
+    image = picture(cover, 240, square=True) if cover else '<div class="noimage"></div>'
     hint = "one photo only: add another angle" if len(concept.views) == 1 else ""
-    if picture is None:
+    if cover is None:
         hint = "its photo is damaged: open it to remove that"
     elif alike:
         more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
@@ -111,7 +110,7 @@ def negatives(concept: Concept, photos: Sequence[Photo]) -> str:
     if not photos:
         return ""
     pictures = "".join(
-        f'<figure><div><img src="{data_url(photo, 120, square=True)}" alt=""><button class="cross" '
+        f'<figure><div>{picture(photo, 120, square=True)}<button class="cross" '
         f'{act("own", photo=photo.sha256)} aria-label="Remove this picture">×</button></div></figure>'
         for photo in photos
     )
@@ -130,9 +129,9 @@ def look_alikes(concept: Concept, pairs: Sequence[tuple[Concept, Photo | None, P
     for other, mine, theirs in pairs:
         others = escape(other.name)
         shown = "".join(
-            f'<figure><img src="{data_url(photo, 240, square=True)}" alt="Photo of {whose}">'
+            f"<figure>{picture(photo, 240, square=True, alt=f'Photo of {owner.name}')}"
             f'<figcaption dir="auto">{whose}</figcaption></figure>'
-            for photo, whose in ((mine, name), (theirs, others))
+            for photo, whose, owner in ((mine, name, concept), (theirs, others, other))
             if photo
         )
         if mine and theirs and mine.sha256 == theirs.sha256:

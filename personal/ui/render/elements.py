@@ -7,8 +7,7 @@ from html import escape
 from itertools import count
 from typing import Any
 
-from personal.concepts import Progress
-from personal.crops import data_url
+from personal.concepts import Box, Photo, Progress
 from personal.quality import quality_hints
 
 
@@ -16,6 +15,18 @@ def act(name: str, **data: Any) -> str:
     """The attributes of something that can be clicked."""
     more = "".join(f" data-{key}='{escape(str(value))}'" for key, value in data.items() if value is not None)
     return f'data-act="{name}"{more}'
+
+
+def picture(
+    photo: Photo, side: int, *, box: Box | None = None, square: bool = False, alt: str = "", classes: str = ""
+) -> str:
+    """Return an image of a photo, longest side at most `side` pixels, of `box` if given.
+
+    The page's script fetches it where it is shown (`personal.ui.pictures`): what is drawn again is not sent again.
+    """
+    part = f"&box={','.join(f'{edge:.4f}' for edge in box)}" if box else ""
+    name = f"{photo.sha256}?side={side}{'&square=1' if square else ''}{part}"
+    return f'<img class="{classes}" data-picture="{escape(name)}" alt="{escape(alt)}">'
 
 
 _ICONS = {
@@ -61,7 +72,7 @@ def strip(rows: Any) -> str:
     """A row of thumbnails: (photo, what lies on it, what stands under it)."""
     html = ""
     for photo, over, under in rows:
-        image = f'<img src="{data_url(photo, 200, square=True)}" alt="">' if photo else '<div class="noimage"></div>'
+        image = picture(photo, 200, square=True) if photo else '<div class="noimage"></div>'
         hints = "".join(f"<em>{escape(hint)}</em>" for hint in quality_hints(photo)) if photo else ""
         html += f"<figure><div>{image}{over}</div><figcaption>{under}{hints}</figcaption></figure>"
     return f'<div class="strip">{html}</div>' if html else ""

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from personal.concepts import Box, Concept, Match, Photo, Preferences
-from personal.crops import data_url
 from personal.ui.render.certainty import describe, sure
-from personal.ui.render.elements import act, icon
+from personal.ui.render.elements import act, icon, picture
 from personal.ui.sessions import Conversation
 
 
@@ -47,7 +46,7 @@ def panel(
     shape = f"aspect-ratio:{photo.width}/{photo.height}"
     return (
         f'<section class="panel"><h2>In this photo</h2><div class="stage" data-stage="{photo.sha256}" style="{shape}">'
-        f'<img src="{data_url(photo, 900)}" alt="{escape(describe(found))}">{boxes}{mark}</div>'
+        f"{picture(photo, 900, alt=describe(found))}{boxes}{mark}</div>"
         f'<p class="note">Click a box, or draw one (by mouse, or by its two corners), to say who or what it is.</p>'
         f'<ul class="matches">{rows}</ul>'
         f'<button class="this" {act("mark", box="[0,0,1,1]")}>{icon("plus")}This is …</button></section>'
@@ -63,8 +62,8 @@ EMPTY_PANEL = (
 def nearest(known: Sequence[tuple[Concept, Photo | None]], box: Box) -> str:
     """The concepts that a marked part of a photo may show, each a button with its picture."""
     buttons = []
-    for concept, picture in known:
-        face = f'<img class="face" src="{data_url(picture, 64, square=True)}" alt="">' if picture else ""
+    for concept, avatar in known:
+        face = picture(avatar, 64, square=True, classes="face") if avatar else ""
         name = f'<span dir="auto">{escape(concept.name)}</span>'
         buttons.append(f"<button {act('is', concept=concept.id, box=json.dumps(box))}>{face}{name}</button>")
     return f'<div class="singles" role="group" aria-label="Or one of yours">{"".join(buttons)}</div>' if buttons else ""
@@ -101,8 +100,8 @@ def _match(
 ) -> str:
     concept = match.concept
     name = escape(concept.name)
-    picture = avatars.get(concept.id)
-    face = f'<img class="face" src="{data_url(picture, 96, square=True)}" alt="">' if picture else ""
+    avatar = avatars.get(concept.id)
+    face = picture(avatar, 96, square=True, classes="face") if avatar else ""
     similarity = ""
     if match.similarity is not None:
         similarity = f'<span class="similarity" title="{sure(match)}">{match.similarity:.2f}</span>'
@@ -112,8 +111,8 @@ def _match(
     if reference and crop and match.similarity is not None:
         why = (
             '<details class="why"><summary>Why?</summary><div class="pair">'
-            f'<img src="{data_url(crop, 200, match.box)}" alt="What was seen here">'
-            f'<img src="{data_url(reference, 200)}" alt="The photo of {name} it resembles most">'
+            f"{picture(crop, 200, box=match.box, alt='What was seen here')}"
+            f"{picture(reference, 200, alt=f'The photo of {concept.name} it resembles most')}"
             f"</div><p>This part of the photo resembles that photo of {name}: <b>{sure(match)}</b>. "
             f"{_bar(match, wishes)}{_verdict(match)}</p></details>"
         )

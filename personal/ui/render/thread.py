@@ -9,10 +9,9 @@ from html import escape
 from markdown_it import MarkdownIt
 
 from personal.concepts import Answer, Concept, Photo, Waiting
-from personal.crops import data_url
 from personal.folding import folded
 from personal.ui.render.certainty import describe, how
-from personal.ui.render.elements import act, icon, plural
+from personal.ui.render.elements import act, icon, picture, plural
 from personal.ui.sessions import Conversation, Entry
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}).disable(
@@ -69,11 +68,11 @@ def log(conversation: Conversation, concepts: Mapping[str, Concept]) -> str:
     )
 
 
-def _shot(conversation: Conversation, photo: Photo, url: str) -> str:
-    words = escape(describe(conversation.of(photo)))
+def _shot(conversation: Conversation, photo: Photo, side: int, *, square: bool = False) -> str:
+    words = describe(conversation.of(photo))
     return (
         f'<button class="shot" {act("photo", photo=photo.sha256)} aria-label="Show this photo beside">'
-        f'<img src="{url}" alt="{words}"></button>'
+        f"{picture(photo, side, square=square, alt=words)}</button>"
     )
 
 
@@ -95,7 +94,7 @@ FIRST_CHAT = (
 
 def entry_html(conversation: Conversation, number: int, entry: Entry, concepts: Mapping[str, Concept]) -> str:
     """One exchange: the question with its photos, the answer with what it used."""
-    shots = "".join(_shot(conversation, photo, data_url(photo, 320)) for photo in entry.turn.photos)
+    shots = "".join(_shot(conversation, photo, 320) for photo in entry.turn.photos)
     edited = " editing" if conversation.editing == number else ""
     question = (
         f'<article class="said you{edited}">{shots and f"<div class=shots>{shots}</div>"}'
@@ -185,7 +184,7 @@ def drafts(conversation: Conversation) -> str:
             f"<button {act('unedit')}>Cancel</button></p>"
         )
     parts += [
-        f'<span class="draft">{_shot(conversation, photo, data_url(photo, 96, square=True))}'
+        f'<span class="draft">{_shot(conversation, photo, 96, square=True)}'
         f'<button class="cross" {act("undraft", photo=photo.sha256)} aria-label="Remove this photo">×</button></span>'
         for photo in conversation.draft
     ]
