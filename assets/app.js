@@ -145,7 +145,7 @@
 
   /* A photo is fetched once a page, with the page's key, and held in this page's memory alone: what is drawn again
      shows it at once. The photos shown longest ago are let go of first. */
-  const fetching = new Map(), pictures = new Map();
+  const fetching = new Map(), missed = new Map(), pictures = new Map();
   const fetchPicture = async (name) => {
     const response = await ask(`personal/picture/${name}`);
     if (!response.ok) throw response.status;
@@ -161,9 +161,12 @@
     const name = image.dataset.picture, known = pictures.get(name);
     if (known) {
       if (image.getAttribute("src") !== known) image.src = known;
-    } else if (!fetching.has(name) && !gone) {
-      fetching.set(name, fetchPicture(name).then(showPictures, () => setTimeout(showPictures, 3000))
-        .finally(() => fetching.delete(name)));
+    } else if (!fetching.has(name) && !gone && (missed.get(name) ?? 0) < 3) {
+      const again = () => {
+        missed.set(name, (missed.get(name) ?? 0) + 1);
+        setTimeout(showPictures, 3000);
+      };
+      fetching.set(name, fetchPicture(name).then(showPictures, again).finally(() => fetching.delete(name)));
     }
   });
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import hashlib
 import io
 import json
 import os
@@ -51,7 +50,7 @@ from benchmarks.page import EventFailed, Page
 ROOT = Path(__file__).parents[1]
 FAKE, TINY = "fake", "personal-tiny"
 SECRET = re.compile(r"v\d\dx[0-9a-f]{10}")
-PICTURE = re.compile(r"data:image/jpeg;base64,([A-Za-z0-9+/=]{200,})")
+PICTURE = re.compile(r'data-picture=\\?"([0-9a-f]{64})')
 CARD = re.compile(r"""data-concept='([^']+)'.*?<b dir="auto">([^<]+)</b>""")
 CONCEPTS = 4
 """Concepts that a visitor has at most."""
@@ -77,7 +76,7 @@ class Tally:
     waits: dict[int, list[float]] = field(default_factory=dict)
     answers: int = 0
     writes: int = 0
-    pictures: dict[bytes, int] = field(default_factory=dict)
+    pictures: dict[str, int] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)
 
 
@@ -105,8 +104,7 @@ class Visitor:
         for secret in others.intersection(SECRET.findall(text)):
             self.tally.leaks.append(f"visitor {self.number} was sent the words of {secret}")
         for picture in PICTURE.findall(text):
-            digest = hashlib.sha256(picture.encode()).digest()[:12]
-            owner = self.tally.pictures.setdefault(digest, self.number)
+            owner = self.tally.pictures.setdefault(picture, self.number)
             if owner != self.number:
                 self.tally.leaks.append(f"visitor {self.number} was sent a picture of visitor {owner}")
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from personal import threads
-from personal.ui.events import SENT_MAX, UNDER_WAY_MAX, FairEvents
+from personal.ui.gradio_internals import SENT_MAX, UNDER_WAY_MAX, FairEvents
 from personal.ui.sessions import COOKIE
 
 

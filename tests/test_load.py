@@ -138,7 +138,7 @@ def test_visitors_who_do_everything_lose_nothing_and_see_nothing_of_one_another(
 def test_the_benchmark_notices_what_it_looks_for():
     tally = Tally()
     one, two = Visitor(1, "http://127.0.0.2", tally, 1), Visitor(2, "http://127.0.0.2", tally, 1)
-    picture = f"data:image/jpeg;base64,{'A' * 300}"
+    picture = f'data-picture="{"a" * 64}?side=320"'
     one.check(200, f"{one.secret} {picture}")
     assert not tally.leaks
     two.check(500, f"{one.secret} {picture}")

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import gradio as gr
-from gradio.route_utils import FnIndexInferError
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -22,14 +21,13 @@ from personal.compose import LOCAL, Opening
 from personal.errors import PersonalError, SettingsError
 from personal.memory import give_back
 from personal.settings import ASSETS, Settings
-from personal.ui import connections, preferences, render, theme, traces
+from personal.ui import connections, preferences, render, theme
 from personal.ui.chat import Chat
 from personal.ui.concepts import Concepts
 from personal.ui.context import AppContext, Updates, html
 from personal.ui.doors import UPLOAD, outermost
 from personal.ui.evaluate import Evaluate
-from personal.ui.events import NONSENSE, SLOTS
-from personal.ui.ordered import OrderedBlocks
+from personal.ui.gradio_internals import NONSENSE, SLOTS, FnIndexInferError, PageBlocks
 from personal.ui.pictures import PICTURES, Pictures
 from personal.ui.places import hidden
 from personal.ui.policy import PagePolicy
@@ -55,8 +53,8 @@ class Page:
         self._settings = preferences.Settings(context, draw_all=self.draw)
         self._parts: tuple[Any, ...] = (self._chat, self._concepts, self._evaluate, self._settings)
 
-    def build(self) -> gr.Blocks:
-        with OrderedBlocks(title="Personal", analytics_enabled=False, delete_cache=(300, 600), fill_width=True) as page:
+    def build(self) -> PageBlocks:
+        with PageBlocks(title="Personal", analytics_enabled=False, delete_cache=(300, 600), fill_width=True) as page:
             page.hide = hidden(self._context.settings)
             self.header = html(render.header("", ""), elem_id="header")
             self.banner = html(elem_id="banner")
@@ -89,7 +87,7 @@ class Page:
             settings.select(self._settings.models.offer, None, self._settings.models.choice, **quiet)
             self.opening.select(self.retry, None, [self.opening, self.timer], **quiet)
             self._context.toast.select(self.undo, None, [*self._drawn(), self._context.toast], **quiet)
-        return cast(gr.Blocks, page)
+        return cast(PageBlocks, page)
 
     def _drawn(self) -> list[Any]:
         return [component for part in self._parts for component in part.drawn]
@@ -262,11 +260,11 @@ class Server:
 
     def _release(self, pages: list[str], folder: str, *, ended: bool) -> None:
         for page in pages:
-            traces.clear_values(self.page, page)
+            self.page.clear_values(page)
             if ended:
-                traces.clear_events(self.page, page)
+                self.page.clear_events(page)
         if folder:
-            traces.clear_uploads(self.page, self.uploads, folder)
+            self.page.clear_uploads(self.uploads, folder)
 
     def _sweep(self) -> None:
         while self.opening.assistant is None:

@@ -20,14 +20,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from gradio.route_utils import GradioMultiPartParser, GradioUploadFile
-from gradio.routes import file_upload_statuses
 from starlette.concurrency import run_in_threadpool
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from personal.ui.doors import ConcurrencyLimit, Refused
+from personal.ui.gradio_internals import GradioMultiPartParser, GradioUploadFile, file_upload_statuses
 from personal.ui.sessions import COOKIE
 
 log = logging.getLogger(__name__)

@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, quote
 
 from starlette.requests import cookie_parser
 
-from personal.ui import traces
 from personal.ui.doors import UPLOAD, Receive, Refused, Scope, Send, replay
+from personal.ui.gradio_internals import has_events
 from personal.ui.sessions import COOKIE, Sessions, Visitor
 
 KEY = "x-personal"
@@ -105,7 +105,7 @@ class Visitors:
             self._check_page(visitor, *pages)
             if path == EVENTS and "app" in scope:
                 blocks = scope["app"].get_blocks()
-                if not all(traces.has_events(blocks, page) for page in pages):
+                if not all(has_events(blocks, page) for page in pages):
                     raise Refused(404, IDLE)
         return receive
 
