@@ -231,12 +231,25 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Statement:
+    """What is known about a question, without a language model: `text` with names as `<name>`, and whom it is about."""
+
+    text: str
+    source: Literal["recognition", "notes"]
+    concepts: tuple[Concept, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
-    """What retrieval found for a question: findings per photo, concepts that were only named, and seconds."""
+    """What retrieval found for a question: findings per photo, concepts that were only named, and seconds.
+
+    `statement` is what the findings say about the question; None if they don't answer it.
+    """
 
     photos: tuple[PhotoFindings, ...] = ()
     named: tuple[Match, ...] = ()
     seconds: float = 0.0
+    statement: Statement | None = None
 
     @property
     def matches(self) -> tuple[Match, ...]:

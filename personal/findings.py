@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from personal.concepts import Box, Concept, Match, PhotoFindings
+from personal.concepts import Box, Concept, Match, PhotoFindings, Statement
 from personal.questions import Intent, read_intent
 
 MIN_EVIDENCE = 0.2
@@ -65,6 +65,22 @@ class Findings:
             Intent.COUNT: _count,
         }.get(self.intent)
         return composed(self) if composed else None
+
+    def statement(self) -> Statement | None:
+        """Return what recognition or the notes say about the question; None if they say nothing.
+
+        It stands before the words of any language model, so it holds no small talk and no request for a photo.
+        """
+        text = self.answer()
+        if text is None:
+            return None
+        if self.intent is Intent.FACT:
+            about = tuple({one.concept.id: one.concept for one in self.evidence[:1]}.values())
+            return Statement(text, "notes", about) if about else None
+        if not self.photos or self.intent in _FIXED:
+            return None
+        here = {concept.id: concept for photo in self.photos for concept in photo.concepts}
+        return Statement(text, "recognition", tuple((here | {c.id: c for c in self.asked}).values()))
 
 
 NO_PHOTO = "Add a photo first, then I can tell you who and what of yours is in it."

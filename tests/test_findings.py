@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from personal.concepts import Concept, Match, PhotoFindings
-from personal.findings import Evidence, gather, resolve
+from personal.findings import Evidence, Findings, gather, resolve
 from personal.questions import Intent, read_intent
 from tests.conftest import picture
 
@@ -219,3 +219,12 @@ def test_pronouns_and_kinds_stand_for_the_one_concept_they_can_mean(question, na
 def test_without_a_photo_nothing_is_made_up():
     assert "Add a photo, or ask about one of them by name." in answer("What is the man doing?")
     assert answer("What is <bo> doing?", (), [BO]) == "Add a photo of <bo> first, then I can look."
+
+
+def test_a_statement_is_what_is_known_and_never_small_talk_or_a_request():
+    assert Findings(Intent.GREETING).statement() is None
+    assert Findings(Intent.WHO).statement() is None
+    assert Findings(Intent.FACT, asked=(BO,)).statement() is None
+    note = Evidence(BO, "bo loves peanut butter.", 0.9)
+    said = Findings(Intent.FACT, asked=(BO,), evidence=(note,)).statement()
+    assert (said.text, said.source, said.concepts) == ("bo loves peanut butter.", "notes", (BO,))

@@ -244,6 +244,17 @@ def test_who_is_here_that_failed_is_tried_again_by_recognition(browser, drop, mo
     assert (entry.error, said(browser)) == ("", "<bo> is in this photo.")
 
 
+def test_what_is_recognised_stands_before_the_words_of_any_model(browser, drop):
+    drop(RED, GREEN)
+    browser.context.assistant.generator.words = ("A red ", "square.")
+    *_, screen = browser.chat.asking.ask("Who can you see?", browser.request)
+    html = screen[browser.chat.log]
+    answer = browser.session.conversation.entries[-1].answer
+    assert answer.text == "A red square."
+    assert answer.look.statement.text == "<bo> is in photo 1. <mia> is in photo 2."
+    assert html.index("is in photo 2.") < html.index("From recognition") < html.index("A red square.")
+
+
 # -- several conversations ---------------------------------------------------------------------------------------------
 
 

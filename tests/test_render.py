@@ -8,7 +8,19 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from personal.concepts import Answer, Concept, Look, Match, Photo, PhotoFindings, Preferences, Progress, Turn, View
+from personal.concepts import (
+    Answer,
+    Concept,
+    Look,
+    Match,
+    Photo,
+    PhotoFindings,
+    Preferences,
+    Progress,
+    Statement,
+    Turn,
+    View,
+)
 from personal.images import read_photo
 from personal.ui import render
 from personal.ui.sessions import Conversation, Entry
@@ -259,7 +271,7 @@ def test_what_was_turned_down_has_no_box_and_stands_in_the_evidence():
     assert 'alt="Photo with bo"' in html
     assert "says: no" in html
     said = render.used(talk.entries[0].answer, talk)
-    assert "used bo · turned down cup ·" in said
+    assert "used bo · ruled out cup ·" in said
     assert "confirmed by the language model" in said
 
 
@@ -299,3 +311,37 @@ def test_the_pair_of_look_alikes_is_shown_with_what_would_help():
 def test_each_toast_is_an_element_of_its_own_since_its_time_runs_from_its_beginning():
     first, second = (render.toast("Saved.").split()[0] for _ in range(2))
     assert first != second
+
+
+def test_what_is_known_stands_before_the_models_words_and_says_where_it_is_from():
+    bo = concept()
+    talk = conversation(seen(bo), answer="A dog sleeps.")
+    answer = talk.entries[0].answer
+    look = replace(answer.look, statement=Statement("<bo> is in this photo.", "recognition", (bo,)))
+    talk.entries[0].answer = replace(answer, look=look)
+    html = render.log(talk, known(bo))
+    assert html.index("is in this photo.") < html.index("From recognition") < html.index("A dog sleeps.")
+    assert '<small class="by">tiny</small>' in html
+    html = render.live("A dog", "", known(bo), {}, statement=look.statement, model="personal-tiny")
+    assert html.index("is in this photo.") < html.index("small model, may be wrong") < html.index("A dog")
+
+
+def test_a_name_that_the_model_says_is_a_chip_only_if_it_is_recognised_or_asked_about():
+    bo, mia, cup = concept(), concept("mia", number=2), concept("cup", number=3)
+    talk = conversation(seen(bo), Match(mia, "named"), answer="<bo> and <mia> beside <cup>.")
+    html = render.log(talk, known(bo, mia, cup))
+    assert [f'data-concept="{one.id}"' in html for one in (bo, mia, cup)] == [True, True, False]
+    assert html.count("not recognised in this photo") == 1
+    talk.reject(talk.photos[0], bo.id)
+    html = render.log(talk, known(bo, mia, cup))
+    assert html.count("not recognised in this photo") == 2, "an answer that named somebody wrongly is marked"
+
+
+def test_an_answer_from_the_notes_says_so_and_whose_they_are():
+    bo = concept()
+    said = Statement("bo loves peanut butter.", "notes", (bo,))
+    answer = Answer("bo loves peanut butter.", Look((), (), 0.1, said), "recognition and notes", 0, None, 0.1)
+    talk = Conversation(entries=[Entry(Turn("What does my dog love?"), answer)])
+    html = render.log(talk, known(bo))
+    assert "From your notes" in html
+    assert "used bo" in html

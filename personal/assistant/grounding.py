@@ -36,12 +36,15 @@ class Question:
 
 @dataclass(frozen=True)
 class Grounded:
-    """A question with what was found for it, and the messages that ask it."""
+    """A question with what was found for it, and the messages that ask it.
+
+    `findings` are None if names or memory are not to be used.
+    """
 
     question: Question
     look: Look
     messages: list[Message]
-    own: Sequence[Concept]
+    findings: Findings | None
 
 
 class Grounding:
@@ -74,7 +77,9 @@ class Grounding:
             for photo in dict.fromkeys(last.photos):
                 photos.append((yield from self._search(question, photo, own)))
         named = self._named_besides(last.question, own, photos) if question.names else []
-        look = Look(tuple(photos), tuple(named), time.perf_counter() - began)
+        findings = self._findings(question, own, photos) if question.names and question.memory else None
+        statement = findings.statement() if findings else None
+        look = Look(tuple(photos), tuple(named), time.perf_counter() - began, statement)
         told = [*(self._told(turn, question, own) for turn in earlier), replace(last, matches=look.said)]
         if question.names and question.memory:
             told = [replace(turn, question=self._retriever.bracketed(turn.question, own)) for turn in told]
@@ -84,17 +89,14 @@ class Grounding:
             sees=self._generator.sees,
             single_turn=self._generator.single_turn,
         )
-        return Grounded(question, look, messages, own)
+        return Grounded(question, look, messages, findings)
 
     def known_answer(self, grounded: Grounded) -> str | None:
         """Return the answer that findings give in place of a small model's; None if the model is to be asked.
 
         A model that learnt on single questions is not asked where findings answer: they are right more often.
         """
-        question = grounded.question
-        if not (self._generator.single_turn and question.names and question.memory):
-            return None
-        return self._findings(grounded).answer()
+        return grounded.findings.answer() if grounded.findings and self._generator.single_turn else None
 
     def _search(
         self, question: Question, photo: Photo, own: Sequence[Concept]
@@ -119,9 +121,8 @@ class Grounding:
         named = self._named_besides(turn.question, own, photos) if question.names else []
         return replace(turn, matches=(*(match for found in photos for match in found.seen), *named))
 
-    def _findings(self, grounded: Grounded) -> Findings:
+    def _findings(self, question: Question, own: Sequence[Concept], photos: Sequence[PhotoFindings]) -> Findings:
         """Return what is known about a question. One without a photo is about the photos shown last."""
-        question, own, photos = grounded.question, grounded.own, grounded.look.photos
         last = question.turns[-1]
         if not last.photos:
             shown = next((turn.photos for turn in reversed(question.turns) if turn.photos), ())

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from personal.compose import LOCAL
-from personal.concepts import Answer, Box, Concept, Photo, PhotoFindings, Turn
+from personal.concepts import Answer, Box, Concept, Look, Photo, PhotoFindings, Turn
 from personal.errors import PersonalError
 
 COOKIE = "personal"
@@ -35,7 +35,7 @@ ENDED_HERE = (
 T = TypeVar("T")
 
 
-@dataclass
+@dataclass(eq=False)
 class Entry:
     """One exchange on the screen: the turn, and its answer or the words of what went wrong."""
 
@@ -92,6 +92,24 @@ class Conversation:
     def accept(self, photo: Photo, concept_id: str) -> None:
         """Take a rejection back."""
         self.findings[photo.sha256] = self.of(photo).rejecting(self.of(photo).rejected - {concept_id})
+
+    def about(self, entry: Entry) -> tuple[Photo, ...]:
+        """List the photos that an entry's question is about: its own, or else the last one before it."""
+        before = self.entries[: self.entries.index(entry)]
+        return entry.turn.photos or tuple([photo for one in before for photo in one.turn.photos][-1:])
+
+    def recognised(self, entry: Entry, look: Look) -> set[str] | None:
+        """Return the ids of concepts that an answer may name: recognised in its photos or asked about; None: any.
+
+        `look` is what was found for the question. None where there is no photo in which one could be recognised.
+        """
+        photos = self.about(entry)
+        if not photos:
+            return None
+        asked = {match.concept.id for match in look.named} | {
+            concept.id for concept in (look.statement.concepts if look.statement else ())
+        }
+        return asked | {match.concept.id for photo in photos for match in self.of(photo).seen}
 
     def activate(self, sha256: str) -> None:
         """Put a photo of the conversation into the panel; anything else changes nothing."""

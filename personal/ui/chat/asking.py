@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from personal.assistant import FROM_FINDINGS
-from personal.concepts import Answer, Concept, Look, Match, Photo, Turn, Waiting
+from personal.concepts import Answer, Look, Match, Photo, Turn, Waiting
 from personal.errors import PersonalError
 from personal.findings import gather
 from personal.generate.fair_queue import PENDING_MAX
@@ -141,7 +141,6 @@ class Asking:
         stop = talk.stop
         entry.answer, entry.error = None, ""
         turns = [e.turn for e in talk.entries if e is not entry and e.answer] + [entry.turn]
-        concepts = self._known(session)
         look = Look()
         text, drawn_at, began = "", 0.0, time.perf_counter()
         try:
@@ -154,16 +153,19 @@ class Asking:
                 if isinstance(event, Look):
                     look = event
                     self._looked(talk, look)
-                    updates = {**self._draw_all(session), self.live: render.live("", "Thinking …", {}, {})}
+                    updates = {
+                        **self._draw_all(session),
+                        self.live: self._draw_live(session, talk, entry, look, "", "Thinking …"),
+                    }
                 elif isinstance(event, Waiting):
-                    updates = {self.live: render.live("", render.place(event), {}, {})}
+                    updates = {self.live: self._draw_live(session, talk, entry, look, "", render.place(event))}
                 elif isinstance(event, Answer):
                     entry.answer = event
                 else:
                     text = event.text if event.retracts else text + event.text
                     if time.perf_counter() - drawn_at > DRAW_EVERY_S:
                         drawn_at = time.perf_counter()
-                        updates = {self.live: render.live(text, "", concepts, talk.colours)}
+                        updates = {self.live: self._draw_live(session, talk, entry, look, text)}
                 if updates:  # what another conversation shows stays, but a page that left is noticed
                     yield updates if session.conversation is talk else {self.notice: gr.skip()}
         except PersonalError as error:
@@ -178,8 +180,20 @@ class Asking:
             session.visitor.revision += 1  # a tab that is being drawn meanwhile knows nothing of this
         yield self._draw_all(session)
 
-    def _known(self, session: Session) -> dict[str, Concept]:
-        return {concept.id: concept for concept in self._context.assistant.concepts(session.owner)}
+    def _draw_live(
+        self, session: Session, talk: Conversation, entry: Entry, look: Look, text: str, status: str = ""
+    ) -> str:
+        assistant = self._context.assistant
+        concepts = {concept.id: concept for concept in assistant.concepts(session.owner)}
+        return render.live(
+            text,
+            status,
+            concepts,
+            talk.colours,
+            statement=None if assistant.generator.single_turn else look.statement,
+            recognised=talk.recognised(entry, look),
+            model=assistant.generator.name,
+        )
 
     def _looked(self, talk: Conversation, look: Look) -> None:
         for match in look.matches:
@@ -210,21 +224,17 @@ class Asking:
         """Answer an entry by what is recognised in its photos."""
         entry.error = ""
         try:
-            photos = self._seen_with(talk, entry)
-            looks = [self._photos.look(session, talk, photo) for photo in photos]
+            looks = [self._photos.look(session, talk, photo) for photo in talk.about(entry)]
         except PersonalError as error:
             entry.error = str(error)
             return
-        look = Look(tuple(found for look in looks for found in look.photos), (), sum(look.seconds for look in looks))
-        said = gather(WHO, look.photos, ()).answer() or ""
+        photos = tuple(found for look in looks for found in look.photos)
+        findings = gather(WHO, photos, ())
+        look = Look(photos, (), sum(look.seconds for look in looks), findings.statement())
+        said = findings.answer() or ""
         entry.answer = Answer(said, look, FROM_FINDINGS, 0, None, look.seconds)
         entry.turn = replace(entry.turn, answer=said)
         self._looked(talk, look)
-
-    def _seen_with(self, talk: Conversation, entry: Entry) -> tuple[Photo, ...]:
-        """List the photos that a question is about: its own, or else the one before it."""
-        before = talk.entries[: talk.entries.index(entry)]
-        return entry.turn.photos or tuple([photo for one in before for photo in one.turn.photos][-1:])
 
     def ask_caption(self, request: gr.Request) -> Iterator[Updates]:
         """Ask for a description."""
@@ -252,7 +262,7 @@ class Asking:
     def again_about(self, session: Session, talk: Conversation, photo: Photo) -> Iterator[Updates]:
         """Answer the last question again if it is about a photo of which something was corrected just now."""
         last = talk.entries[-1] if talk.entries else None
-        if last and last.answer and talk.answering is None and photo in self._seen_with(talk, last):
+        if last and last.answer and talk.answering is None and photo in talk.about(last):
             yield from self.again(session, talk, last)
 
 

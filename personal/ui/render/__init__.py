@@ -4,6 +4,7 @@ Everything that a person or a model wrote is escaped here, and nowhere else. Wha
 which `assets/app.js` passes to the tab's handler.
 """
 
+from personal.ui.render.answer import answer_html, chip, live, place, prose, used
 from personal.ui.render.certainty import describe, how, sure
 from personal.ui.render.concepts import (
     PAGE,
@@ -19,7 +20,7 @@ from personal.ui.render.concepts import (
 from personal.ui.render.elements import act, busy, facts, icon, picture, plural, problem, strip, toast
 from personal.ui.render.page import banner, header, opening
 from personal.ui.render.panel import nearest, panel
-from personal.ui.render.thread import answer_html, chip, drafts, entry_html, live, log, place, prose, used
+from personal.ui.render.thread import drafts, entry_html, log
 
 __all__ = [
     "PAGE",
