@@ -118,7 +118,7 @@ def create(page, name, *files, info=""):
     page.locator("#new-name textarea, #new-name input").fill(name)
     page.locator("#name-check .note").wait_for()
     if info:
-        page.get_by_label("What to know (optional)").fill(info)
+        page.get_by_label("Notes (optional)").fill(info)
     page.locator("#create").click()
     card(page, name).wait_for()
 
@@ -195,7 +195,7 @@ def test_the_whole_story(app, chromium, tmp_path):
     tab(page, "Concepts")
     card(page, "other one").wait_for()
     page.locator("#toast").get_by_role("button", name="Undo").click()
-    page.locator("#toast", has_text="forgotten again").wait_for()
+    page.locator("#toast", has_text="Removed other one").wait_for()
     card(page, "other one").wait_for(state="detached")
 
     # Forget, and undo.
@@ -251,7 +251,7 @@ def test_a_description_is_drafted_for_the_user_to_edit(seeing, tmp_path, chromiu
         # In the form of a new concept, after what stands there already.
         upload(page, "#files", SAMPLES / first["views"][0])
         page.locator("#new-describe:enabled").wait_for()
-        info = page.get_by_label("What to know (optional)")
+        info = page.get_by_label("Notes (optional)")
         info.fill("Mine.")
         page.locator("#new-describe").click()
         expect(info).to_have_value(re.compile(r"^Mine\.\n\S"), timeout=60_000)
@@ -335,7 +335,7 @@ def test_a_correction_sticks_for_the_photo(app, chromium):
     wrong = names.first.inner_text()
     match = page.locator("#panel .match").first
     match.locator(".menu summary").click()
-    match.get_by_role("button", name=re.compile("^Not ")).first.click()  # a maybe has it twice
+    match.get_by_role("button", name=re.compile("^This isn.t ")).click()
     page.wait_for_function(
         "name => ![...document.querySelectorAll('#panel .match .who b')].some(e => e.innerText === name)", arg=wrong
     )
@@ -376,7 +376,7 @@ def test_a_part_of_a_box_is_marked_by_drawing_the_mouse_and_named_exactly(guests
     name = page.locator("#name textarea, #name input")
     name.fill("bo")
     name.press("Enter")
-    page.locator("#toast", has_text="This view was added to bo.").wait_for()
+    page.locator("#toast", has_text="Photo added to bo.").wait_for()
     page.locator("#namer").wait_for(state="hidden")
 
     # Two clicks as before, the second within the box of somebody.
@@ -509,7 +509,7 @@ def test_erasing_everything_wants_the_word_typed(tmp_path, chromium):
         page.locator("#erase-word textarea, #erase-word input").fill("erase")
         page.wait_for_function("() => !document.querySelector('#erase').disabled")
         page.locator("#erase").click()
-        page.locator("#toast", has_text="Everything of yours is erased").wait_for()
+        page.locator("#toast", has_text="All your data was erased").wait_for()
         tab(page, "Concepts")
         page.locator("#cards [data-act=samples]").wait_for()
         assert b"soon gone" not in everything(tmp_path / "data")

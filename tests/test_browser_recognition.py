@@ -57,8 +57,8 @@ def drop_anew(page, file, number=0):
 def turn_down(page, name):
     match = page.locator("#panel .match", has=page.locator("b", has_text=name))
     match.locator(".menu summary").click()
-    match.get_by_role("button", name=f"Not {name}").click()
-    page.locator("#toast", has_text=f"I will remember that this is not {name}.").wait_for()
+    match.get_by_role("button", name=f"This isn't {name}").click()
+    page.locator("#toast", has_text=f"Got it – that's not {name}.").wait_for()
     expect(page.locator("#panel .box", has_text=name)).to_have_count(0)
 
 
@@ -122,7 +122,7 @@ def test_look_alikes_are_told_on_their_cards_and_shown_side_by_side(page, tmp_pa
     create(page, "hole", tmp_path / "hole.png")
     create(page, "butin", VIEWS[2])
     for name, like in (("bo", "butin"), ("butin", "bo")):
-        expect(card(page, name).locator(".alike")).to_have_text(f"hard to tell from {like}")
+        expect(card(page, name).locator(".alike")).to_have_text(f"Looks like {like}")
     assert page.locator("#cards .alike").count() == 2
 
     page.locator("#cards .alike", has_text="from bo").click()
@@ -151,7 +151,7 @@ def test_what_tells_a_concept_apart_is_typed_and_saved(page):
     card(page, "bo").wait_for()
 
     open_card(page, "bo")
-    marks = page.get_by_label("What tells bo apart")
+    marks = page.get_by_label("Distinguishing features of bo")
     expect(marks).to_have_value("white tip of the tail\nred collar")
     marks.fill("torn left ear")
     page.locator("#keep").click()

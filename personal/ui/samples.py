@@ -1,4 +1,4 @@
-"""The drawn samples of the first run: three concepts, three photos (made by `assets/draw.py`)."""
+"""The drawn samples of the first run: three concepts, and three photos with a question each (`assets/draw.py`)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Samples:
+    """The sample concepts; `photos` are scenes with them, `questions` one about each that findings answer."""
+
     concepts: tuple[Sample, ...]
     photos: tuple[Photo, ...]
+    questions: tuple[str, ...]
 
 
 @cache
@@ -41,18 +44,27 @@ def read_samples() -> Samples:
             for c in listing["concepts"]
         ),
         tuple(read_photo(FOLDER / photo["file"]) for photo in listing["photos"]),
+        tuple(photo["example"] for photo in listing["photos"]),
     )
 
 
 def remember(assistant: Assistant, session: Session) -> str:
-    """Register the sample concepts and lay each sample photo into a conversation of its own; say so."""
+    """Register the sample concepts and put each sample photo into a conversation of its own; return what to say."""
     samples = read_samples()
     for sample in samples.concepts:
         assistant.remember(session.owner, sample.name, sample.photos, sample.category, sample.info)
-    for photo in reversed(samples.photos):
-        look = assistant.look(session.owner, photo)
+    for photo in reversed(samples.photos):  # each is recognised once its conversation is shown
         talk = Conversation(draft=[photo], active=photo.sha256)
-        talk.found(look.photos[0])
         session.conversations.append(talk)
         session.current = talk.id
-    return f"{', '.join(sample.name for sample in samples.concepts)} are remembered; their photos wait in the Chat tab."
+    return f"Added {len(samples.concepts)} sample concepts. Try them in Chat."
+
+
+def begin_example(assistant: Assistant, session: Session, number: int) -> str:
+    """Register the samples, open the conversation about a sample photo, and return the question about it."""
+    samples = read_samples()
+    number = number if 0 <= number < len(samples.photos) else 0
+    remember(assistant, session)
+    photo = samples.photos[number]
+    session.current = next(talk.id for talk in session.conversations if talk.draft == [photo])
+    return samples.questions[number]

@@ -48,15 +48,17 @@ class Entry:
 class Conversation:
     """What one conversation holds, for as long as the browser session lasts.
 
-    `findings` are what is known about its photos, by their sha256; nothing else keeps that. `active` is the photo in
-    the panel, `marked` the part of it being named, `editing` the number of the entry whose question is being edited;
-    `answering` is the entry whose answer is being written, which `stop` ends.
+    `findings` are what is known about its photos, by their sha256; nothing else keeps that. `confirmed` are pairs of a
+    photo and a concept that the visitor said is right. `active` is the photo in the panel, `marked` the part of it
+    being named, `editing` the number of the entry whose question is being edited; `answering` is the entry whose answer
+    is being written, which `stop` ends.
     """
 
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     entries: list[Entry] = field(default_factory=list)
     draft: list[Photo] = field(default_factory=list)
     findings: dict[str, PhotoFindings] = field(default_factory=dict)
+    confirmed: set[tuple[str, str]] = field(default_factory=set)
     colours: dict[str, int] = field(default_factory=dict)
     active: str | None = None
     marked: Box | None = None

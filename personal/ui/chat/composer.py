@@ -51,7 +51,6 @@ class Composer:
         taken = self.dropped.change(self.receive, self.dropped, **quiet, trigger_mode="multiple")
         taken.then(None, js="() => personal.taken()")
         self.camera.input(self.shoot, self.camera, **quiet)
-        self.drafts.select(self.on_drafts, None, **quiet)
 
     def draw(self, talk: Conversation) -> Updates:
         """Return the photos that wait for a question, and the field."""
@@ -81,11 +80,9 @@ class Composer:
         problems = self._photos.take(session, [file])
         return {**self._draw_all(session), self.camera: None, self.notice: render.problem(" ".join(problems))}
 
-    @show_errors
-    def on_drafts(self, event: gr.EventData, request: gr.Request) -> Updates:
+    def click(self, session: Session, data: dict[str, Any]) -> Updates:
         """Show or remove a photo that waits, or cancel an edit."""
-        session = self._context.session(request)
-        talk, data = session.conversation, event._data
+        talk = session.conversation
         if data.get("act") == "photo":
             talk.activate(str(data.get("photo")))
         elif data.get("act") == "undraft":

@@ -10,6 +10,7 @@ import gradio as gr
 
 from personal.ui import render
 from personal.ui.chat.composer import Composer
+from personal.ui.chat.photos import Photos
 from personal.ui.context import AppContext, Updates, show_errors
 from personal.ui.sessions import Conversation, Session
 
@@ -20,8 +21,11 @@ DOUBLE_CLICK_S = 0.7
 class Conversations:
     """The components and handlers; `draw_all` draws the whole tab."""
 
-    def __init__(self, context: AppContext, composer: Composer, draw_all: Callable[[Session], Updates]) -> None:
+    def __init__(
+        self, context: AppContext, photos: Photos, composer: Composer, draw_all: Callable[[Session], Updates]
+    ) -> None:
         self._context = context
+        self._photos = photos
         self._composer = composer
         self._draw_all = draw_all
 
@@ -58,6 +62,8 @@ class Conversations:
         emptied = None if left.editing is None else ""
         left.editing = None
         session.current = conversation_id
+        if session.conversation.active not in session.conversation.findings:  # a sample's photo waits to be looked at
+            self._photos.look_again(session)
         field = self._composer.field(session.conversation, emptied)
         return {**self._draw_all(session), self.notice: "", self._composer.box: field}
 

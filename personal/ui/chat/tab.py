@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from personal.concepts import Concept
+from personal.concepts import Concept, Photo
 from personal.ui import render, samples
 from personal.ui.chat.asking import Asking
 from personal.ui.chat.composer import Composer
@@ -18,6 +18,9 @@ from personal.ui.concepts import Concepts
 from personal.ui.context import AppContext, Updates, html, show_errors
 from personal.ui.sessions import Session
 
+CORRECTIONS = {"is", "not", "mark"}
+"""Clicks at a photo by which what was recognised in it is confirmed, denied or added."""
+
 
 class Chat:
     """The tab's components and handlers."""
@@ -27,7 +30,7 @@ class Chat:
         self._concepts = concepts
         self.photos = Photos(context)
         self.composer = Composer(context, self.photos, self.draw)
-        self.conversations = Conversations(context, self.composer, self.draw)
+        self.conversations = Conversations(context, self.photos, self.composer, self.draw)
         self.asking = Asking(context, self.photos, self.composer, self.draw)
         self.panel = Panel(context, concepts, self.photos, self.draw, self.asking.again_about)
 
@@ -55,6 +58,7 @@ class Chat:
         self.composer.wire(quiet)
         self.asking.wire(quiet, asking)
         self.log.select(self.on_log, None, **clicks)
+        self.composer.drafts.select(self.on_drafts, None, **clicks)
         self.panel.wire(tabs, quiet, clicks)
         self.conversations.wire(quiet)
 
@@ -63,12 +67,16 @@ class Chat:
         talk = session.conversation
         concepts = self._known(session)
         return {
-            self.log: render.log(talk, concepts),
+            self.log: render.log(talk, concepts, self._examples()),
             **self.composer.draw(talk),
             **self.conversations.draw(session),
             **self.asking.draw(talk),
             **self.panel.draw(session, talk, concepts),
         }
+
+    def _examples(self) -> list[tuple[Photo, str]]:
+        found = samples.read_samples()
+        return list(zip(found.photos, found.questions, strict=True))
 
     def _known(self, session: Session) -> dict[str, Concept]:
         return {concept.id: concept for concept in self._context.assistant.concepts(session.owner)}
@@ -79,14 +87,22 @@ class Chat:
         session = self._context.session(request)
         talk, data = session.conversation, event._data
         if data.get("act") == "samples":
-            yield {self.log: render.busy("Remembering the samples …")}
+            yield {self.log: render.busy("Getting the samples ready …")}
             said = samples.remember(self._context.assistant, session)
+            self.photos.look_again(session)
             yield {**self.draw(session), self._context.toast: render.toast(said)}
+        elif data.get("act") == "example" and str(data.get("example", "")).isdigit():
+            yield {self.log: render.busy("Getting the samples ready …")}
+            question = samples.begin_example(self._context.assistant, session, int(data["example"]))
+            self.photos.look_again(session)
+            yield from self.asking.ask(question, request)
         elif data.get("act") == "first":
             yield {self._tabs: gr.Tabs(selected="concepts"), **self._concepts.new.open(session)}
         elif data.get("act") == "photo":
             talk.activate(str(data.get("photo")))
             yield self.draw(session)
+        elif data.get("act") in CORRECTIONS:
+            yield from self.panel.click(session, data)
         elif data.get("act") == "edit" and str(data.get("entry", "")).isdigit() and talk.answering is None:
             number = int(data["entry"])
             if number < len(talk.entries):
@@ -96,3 +112,12 @@ class Chat:
                 yield {**self.draw(session), self.composer.box: field}
         elif data.get("act") == "again" and talk.entries and talk.answering is None:
             yield from self.asking.again(session, talk, talk.entries[-1], temperature=0.7)
+
+    @show_errors
+    def on_drafts(self, event: gr.EventData, request: gr.Request) -> Iterator[Updates]:
+        """Do what was clicked at the photos that wait for a question."""
+        session = self._context.session(request)
+        if event._data.get("act") in CORRECTIONS:
+            yield from self.panel.click(session, event._data)
+        else:
+            yield self.composer.click(session, event._data)

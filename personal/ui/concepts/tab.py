@@ -152,7 +152,7 @@ class Concepts:
         elif data.get("act") == "first":
             yield self.new.open(session)
         elif data.get("act") == "samples":
-            yield {self.cards: render.busy("Remembering the samples …")}
+            yield {self.cards: render.busy("Getting the samples ready …")}
             said = samples.remember(self._context.assistant, session)
             yield {**self.draw(session), self._context.toast: render.toast(said)}
 

@@ -18,6 +18,7 @@ from personal.ui.render.concepts import (
     views_strip,
 )
 from personal.ui.render.elements import act, busy, facts, icon, picture, plural, problem, strip, toast
+from personal.ui.render.names import names
 from personal.ui.render.page import banner, header, opening
 from personal.ui.render.panel import nearest, panel
 from personal.ui.render.thread import drafts, entry_html, log
@@ -43,6 +44,7 @@ __all__ = [
     "live",
     "log",
     "look_alikes",
+    "names",
     "nearest",
     "negatives",
     "new_photos",

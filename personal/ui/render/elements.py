@@ -34,6 +34,8 @@ _ICONS = {
     "plus": "M12 5v14M5 12h14",
     "edit": "M4 20h4L19 9l-4-4L4 16z",
     "again": "M4 12a8 8 0 1 0 2.5-5.8M4 4v4.5h4.5",
+    "check": "M5 12.5l5 5L19.5 7",
+    "close": "M6 6l12 12M18 6L6 18",
     "copy": "M9 9h11v11H9zM5 15H4V4h11v1",
 }
 

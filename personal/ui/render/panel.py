@@ -9,6 +9,7 @@ from html import escape
 from personal.concepts import Box, Concept, Match, Photo, Preferences
 from personal.ui.render.certainty import describe, sure
 from personal.ui.render.elements import act, icon, picture
+from personal.ui.render.names import place_of
 from personal.ui.sessions import Conversation
 
 
@@ -69,18 +70,13 @@ def nearest(known: Sequence[tuple[Concept, Photo | None]], box: Box) -> str:
     return f'<div class="singles" role="group" aria-label="Or one of yours">{"".join(buttons)}</div>' if buttons else ""
 
 
-def _place(box: Box) -> str:
-    x0, y0, x1, y1 = box
-    return f"left:{x0:.2%};top:{y0:.2%};width:{x1 - x0:.2%};height:{y1 - y0:.2%}"
-
-
 def _box(match: Match, colour: int) -> str:
     assert match.box is not None
     name = escape(match.concept.name)
     maybe = match.certainty == "maybe"
     how = "perhaps" if maybe else "recognised as"
     return (
-        f'<button class="box c{colour}{" maybe" if maybe else ""}" style="{_place(match.box)}" '
+        f'<button class="box c{colour}{" maybe" if maybe else ""}" style="{place_of(match.box)}" '
         f'data-concept="{match.concept.id}" {act("mark", box=json.dumps(match.box))} '
         f'aria-label="Say who this is ({how} {name})">'
         f'<span dir="auto">{name}{"?" if maybe else ""}</span></button>'
@@ -88,7 +84,7 @@ def _box(match: Match, colour: int) -> str:
 
 
 def _marked(box: Box) -> str:
-    return f'<div class="box marked" style="{_place(box)}"></div>'
+    return f'<div class="box marked" style="{place_of(box)}"></div>'
 
 
 def _match(

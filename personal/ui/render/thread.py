@@ -2,61 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from personal.concepts import Concept, Photo
 from personal.ui.render.answer import answer_html
 from personal.ui.render.certainty import describe
 from personal.ui.render.elements import act, icon, picture
+from personal.ui.render.names import boxes, names
 from personal.ui.sessions import Conversation, Entry
 
 
-def log(conversation: Conversation, concepts: Mapping[str, Concept]) -> str:
+def log(conversation: Conversation, concepts: Mapping[str, Concept], examples: Sequence[tuple[Photo, str]] = ()) -> str:
     """The conversation so far; the answer that is being written is drawn elsewhere (`live`)."""
     if not conversation.entries:
-        return "" if conversation.photos else EMPTY_CHAT if concepts else FIRST_CHAT
+        return "" if conversation.photos else EMPTY_CHAT if concepts else _first_chat(examples)
     return "".join(
         entry_html(conversation, number, entry, concepts) for number, entry in enumerate(conversation.entries)
     )
 
 
-def _shot(conversation: Conversation, photo: Photo, side: int, *, square: bool = False) -> str:
+def _shot(conversation: Conversation, photo: Photo, *, small: bool = False) -> str:
     words = describe(conversation.of(photo))
+    image = picture(photo, 96, square=True, alt=words) if small else picture(photo, 480, alt=words)
     return (
-        f'<button class="shot" {act("photo", photo=photo.sha256)} aria-label="Show this photo beside">'
-        f"{picture(photo, side, square=square, alt=words)}</button>"
+        f'<button class="shot" {act("photo", photo=photo.sha256)} aria-label="Show in side panel: {escape(words)}">'
+        f"{image}{'' if small else boxes(conversation, photo)}</button>"
     )
 
 
 EMPTY_CHAT = (
-    '<div class="empty"><h2>Ask about a photo</h2>'
-    "<p>Drop one below, paste it, or take one with the camera. Your people, pets and things are recognised at once, "
-    "and the answers call them by name.</p></div>"
+    '<div class="empty"><h2>Ask about a photo</h2><p>Add, paste or take a photo. Your people, pets and things are '
+    "recognised at once and called by name.</p></div>"
 )
 
 
-FIRST_CHAT = (
-    '<div class="empty"><h2>Who are you going to talk about?</h2>'
-    "<p>Give a name to a few photos of your dog, your mug or your friend. From then on they are recognised in every "
-    "other photo, and answers call them by name.</p>"
-    f'<p class="row"><button class="primary" {act("samples")}>Try it with samples</button>'
-    f"<button {act('first')}>Add your first concept</button></p></div>"
-)
+def _first_chat(examples: Sequence[tuple[Photo, str]]) -> str:
+    """Return what a newcomer sees: examples, one click each, and the way to a concept of one's own."""
+    cards = "".join(
+        f'<button class="example" {act("example", example=number)}>{picture(photo, 320, square=True)}'
+        f"<span>{escape(question.replace('<', '').replace('>', ''))}</span></button>"
+        for number, (photo, question) in enumerate(examples)
+    )
+    return (
+        '<div class="empty"><h2>Teach it who and what matters to you</h2>'
+        "<p>Give a name to a few photos of your dog, your mug or your friend. They are then recognised in your other "
+        "photos and called by name.</p>"
+        f'<p class="row"><button class="primary" {act("first")}>Add your first concept</button>'
+        f"<button {act('samples')}>Try it with samples</button></p>"
+        f'<p class="or">Or see how it answers:</p><div class="examples">{cards}</div></div>'
+    )
 
 
 def entry_html(conversation: Conversation, number: int, entry: Entry, concepts: Mapping[str, Concept]) -> str:
     """One exchange: the question with its photos, the answer with what it used."""
-    shots = "".join(_shot(conversation, photo, 320) for photo in entry.turn.photos)
+    shots = "".join(_shot(conversation, photo) for photo in entry.turn.photos)
     edited = " editing" if conversation.editing == number else ""
     question = (
         f'<article class="said you{edited}">{shots and f"<div class=shots>{shots}</div>"}'
         f'<p dir="auto">{escape(entry.turn.question)}</p>'
         f"<footer><button {act('edit', entry=number)}>{icon('edit')}Edit</button></footer></article>"
     )
+    rows = "".join(names(conversation, photo, concepts) for photo in entry.turn.photos)
     if entry is conversation.answering:
-        return question
-    return question + answer_html(conversation, number, entry, concepts)
+        return question + rows
+    return question + rows + answer_html(conversation, number, entry, concepts)
 
 
 def drafts(conversation: Conversation) -> str:
@@ -68,8 +78,9 @@ def drafts(conversation: Conversation) -> str:
             f"<button {act('unedit')}>Cancel</button></p>"
         )
     parts += [
-        f'<span class="draft">{_shot(conversation, photo, 96, square=True)}'
+        f'<span class="draft">{_shot(conversation, photo, small=True)}'
         f'<button class="cross" {act("undraft", photo=photo.sha256)} aria-label="Remove this photo">×</button></span>'
         for photo in conversation.draft
     ]
-    return f'<div class="drafts">{"".join(parts)}</div>' if parts else ""
+    rows = "".join(names(conversation, photo) for photo in conversation.draft)
+    return f'<div class="drafts">{"".join(parts)}{rows}</div>' if parts else ""
