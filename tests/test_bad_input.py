@@ -291,13 +291,13 @@ def event(**data):
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_page_refuses_a_bad_picture_and_deletes_the_upload(browser, file, name):
-    for tab, handler, wrap in (
-        (browser.chat, browser.chat.composer.receive, lambda path: [path]),
-        (browser.concepts, browser.concepts.new.receive, lambda path: [path]),
-        (browser.chat, browser.chat.composer.shoot, str),
+    for tab, handler, wrap, where in (
+        (browser.chat, browser.chat.composer.receive, lambda path: [path], "notice"),
+        (browser.concepts.new, browser.concepts.new.receive, lambda path: [path], "photos_check"),
+        (browser.chat, browser.chat.composer.shoot, str, "notice"),
     ):
         path = file(name, FILES[name])
-        browser.fails(tab, handler, wrap(str(path)))
+        browser.fails(tab, handler, wrap(str(path)), where=where)
         assert not path.exists()
     assert browser.session.conversation.photos == []
     assert browser.session.new_photos == []
@@ -312,14 +312,15 @@ def test_a_bad_picture_among_good_ones_loses_none_of_the_good_ones(browser, file
 @pytest.mark.parametrize("name", NAMES)
 def test_the_page_refuses_a_bad_name(browser, name):
     browser.session.new_photos = [picture(BLUE)]
-    browser.fails(browser.concepts, browser.concepts.new.remember, name, "", "", "", False)
+    browser.fails(browser.concepts.new, browser.concepts.new.remember, name, "", "", "", False, where="check")
     assert len(browser.session.new_photos) == 1
     if name.strip():
         browser.fails(browser.concepts.new, browser.concepts.new.validate, name, where="check")
 
 
 def test_a_concept_needs_a_photo(browser):
-    assert "photo" in browser.fails(browser.concepts, browser.concepts.new.remember, "new", "", "", "", False)
+    form = browser.concepts.new
+    assert "photo" in browser.fails(form, form.remember, "new", "", "", "", False, where="photos_check")
 
 
 WORDS = [
@@ -336,21 +337,21 @@ WORDS = [
 @pytest.mark.parametrize(("category", "info", "marks"), WORDS)
 def test_the_page_refuses_bad_words_about_a_concept(browser, category, info, marks):
     browser.session.new_photos = [picture(BLUE)]
-    browser.fails(browser.concepts, browser.concepts.new.remember, "new", category, info, marks, False)
+    browser.fails(browser.concepts.new, browser.concepts.new.remember, "new", category, info, marks, False)
     browser.session.open_concept = browser.context.assistant.concepts(ME)[0].id
-    browser.fails(browser.concepts, browser.concepts.editor.revise, "bo", category, info, marks, False)
+    browser.fails(browser.concepts.editor, browser.concepts.editor.revise, "bo", category, info, marks, False)
 
 
 @pytest.mark.parametrize("name", ["", "a<b", "x" * 65])
 def test_a_bad_edit_keeps_the_record(browser, name):
     browser.session.open_concept = browser.context.assistant.concepts(ME)[0].id
-    browser.fails(browser.concepts, browser.concepts.editor.revise, name, "dog", "A dog.", "", False)
+    browser.fails(browser.concepts.editor, browser.concepts.editor.revise, name, "dog", "A dog.", "", False)
 
 
 def test_the_last_photo_cannot_be_removed(browser):
     concept = browser.context.assistant.concepts(ME)[0]
     browser.session.open_concept = concept.id
-    browser.fails(browser.concepts, browser.concepts.editor.on_views, event(act="remove", photo=concept.avatar))
+    browser.fails(browser.concepts.editor, browser.concepts.editor.on_views, event(act="remove", photo=concept.avatar))
 
 
 def test_nothing_is_described_without_a_photo_or_by_a_model_that_does_not_see(browser, monkeypatch):
@@ -368,7 +369,7 @@ def test_one_thing_is_written_at_a_time(browser):
     browser.session.new_photos = [picture(BLUE)]
     steps = browser.concepts.new.describe.write("", None, browser.request)
     next(steps)
-    assert "writing already" in browser.fails(browser.concepts, browser.concepts.new.mark.write, "", "dog")
+    assert "writing already" in browser.fails(browser.concepts.new, browser.concepts.new.mark.write, "", "dog")
     assert len(list(steps)) > 1
     assert browser.session.writing is None
 
@@ -411,13 +412,13 @@ def test_a_description_of_one_concept_never_lands_in_the_form_of_another(browser
 def test_a_photo_that_is_not_the_concepts_does_nothing(browser, view):
     browser.session.open_concept = browser.context.assistant.concepts(ME)[0].id
     for act in ("remove", "avatar"):
-        browser.fails(browser.concepts, browser.concepts.editor.on_views, event(act=act, photo=view))
+        browser.fails(browser.concepts.editor, browser.concepts.editor.on_views, event(act=act, photo=view))
 
 
 @pytest.mark.parametrize("view", ["", "../../../etc/passwd", "0" * 64, None])
 def test_a_picture_of_what_it_is_not_that_is_not_there_does_nothing(browser, view):
     browser.session.open_concept = browser.context.assistant.concepts(ME)[0].id
-    browser.fails(browser.concepts, browser.concepts.editor.on_negatives, event(act="own", photo=view))
+    browser.fails(browser.concepts.editor, browser.concepts.editor.on_negatives, event(act="own", photo=view))
 
 
 def test_a_photo_of_the_concept_itself_cannot_be_what_it_is_not(browser, file):
@@ -433,7 +434,7 @@ def test_a_photo_of_the_concept_itself_cannot_be_what_it_is_not(browser, file):
 @pytest.mark.parametrize("concept", ["", "../..", "0" * 32, "visitor-1"])
 def test_a_concept_that_is_not_there_is_not_forgotten(browser, concept):
     browser.session.open_concept = concept
-    browser.fails(browser.concepts, browser.concepts.editor.forget_it)
+    browser.fails(browser.concepts.editor, browser.concepts.editor.forget_it)
 
 
 @pytest.mark.parametrize("token", ["", "../..", "0" * 32, None])
@@ -444,7 +445,7 @@ def test_a_made_up_undo_does_nothing(browser, token):
 @pytest.mark.parametrize("name", ZIPS)
 def test_the_page_refuses_a_bad_archive_and_deletes_the_upload(browser, file, name):
     path = file(name, ZIPS[name])
-    browser.fails(browser.concepts, browser.concepts.transfer.inspect, str(path))
+    browser.fails(browser.concepts.transfer, browser.concepts.transfer.inspect, str(path), where="preview")
     assert not path.exists()
     assert browser.session.incoming == []
 

@@ -74,7 +74,7 @@ def test_a_name_of_millions_of_letters_is_answered_in_words_at_once_by_every_han
     shown = browser.concepts.new.validate(name, browser.request)
     assert "64 are the most" in shown[browser.concepts.new.check]
     *_, screen = browser.concepts.new.remember(name, None, "", "", False, browser.request)
-    assert "64 are the most" in screen[browser.concepts.notice]
+    assert "64 are the most" in screen[browser.concepts.new.check]
     screen = browser.concepts.draw_found(name, browser.request)
     assert len(browser.session.search) <= tab.SEARCH_MAX
     *_, screen = browser.chat.asking.ask(name, browser.request)
@@ -106,7 +106,7 @@ def test_so_many_photos_make_a_concept_and_the_others_are_not_even_opened(browse
     monkeypatch.setattr(browser.context, "take", lambda upload: opened.append(upload) or take(upload))
     screen = browser.concepts.new.receive(dropped(new.PHOTOS_AT_ONCE + 5), browser.request)
     assert len(opened) == len(browser.session.new_photos) == new.PHOTOS_AT_ONCE
-    assert "the most at once" in screen[browser.concepts.notice]
+    assert "the most at once" in screen[browser.concepts.new.photos_check]
 
 
 @pytest.fixture(scope="module")

@@ -153,7 +153,7 @@ class Page:
         session = self._context.session(request)
         undo, session.undo = session.undo, None
         if undo is None:
-            return {self._context.toast: render.toast("There is nothing to undo any more.")}
+            return {self._context.toast: render.toast("Nothing to undo.")}
         try:
             said = undo()
             self._chat.photos.look_again(session)

@@ -83,7 +83,7 @@ class Describe:
             raise PersonalError("The model is writing already: stop it first, or wait.")
         photos = list(self._photos(session))
         if not photos:
-            raise PersonalError("Add a photo first: this is drafted from it.")
+            raise PersonalError("Add a photo first.")
         writing = session.writing = Writing()
         problem: Updates = {self.notice: ""}
         try:

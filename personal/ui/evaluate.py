@@ -49,9 +49,7 @@ class Evaluate:
         with gr.Column(elem_classes="evaluate"):
             html(INTRO)
             with gr.Row(elem_classes="check-actions"):
-                self.begin = gr.Button(
-                    "Check my concepts", variant="primary", size="sm", interactive=False, elem_id="check"
-                )
+                self.begin = gr.Button("Run test", variant="primary", size="sm", interactive=False, elem_id="check")
                 self.halt = gr.Button(
                     "Stop", size="sm", visible=False, elem_id="check-stop", elem_classes="stop-writing"
                 )
@@ -150,9 +148,8 @@ def _views(concepts: Sequence[Concept]) -> set[tuple[str, str, str]]:
 # -- from a check to HTML ----------------------------------------------------------------------------------------------
 
 INTRO = (
-    "<h2>Who is taken for whom?</h2><p class='note'>Each of your photos is looked at as if it were new, and compared "
-    "with all the others. So you see who gets the right name, who is confused with whom, and which photo would help. "
-    "Nothing of yours is changed.</p>"
+    "<h2>Test recognition</h2><p class='note'>Tests each photo against the rest to find mix-ups, and says which "
+    "photo would help. Nothing is changed.</p>"
 )
 
 
@@ -160,7 +157,7 @@ def lacking(concepts: Sequence[Concept]) -> str:
     """Say what there must be before a check can tell anything; nothing where it can."""
     button = f'<p class="row"><button class="primary" {render.act("first")}>Add '
     if not concepts:
-        said = "Nobody is remembered yet. Give names to two people, pets or things, with two photos or more of each."
+        said = "No concepts yet. Give names to two people, pets or things, with two photos or more of each."
         return f'<div class="empty small"><p>{said}</p>{button}your first concept</button></p></div>'
     if len(concepts) == 1:
         said = f"{escape(concepts[0].name)} is all there is, and cannot be taken for anybody else."
@@ -205,7 +202,7 @@ def summary(found: CheckResult) -> str:
     total = len(found.views)
     right, wrong, silent = (found.count(outcome) for outcome in OUTCOMES)
     if right == total:
-        return f"All {total} photos get the right name." if total > 1 else "The photo gets the right name."
+        return f"All {total} recognised correctly." if total > 1 else "The photo is recognised correctly."
     parts = [f"{right or 'none'} {'get' if right > 1 else 'gets'} the right name"]
     parts += [f"{count} {words}" for count, words in ((wrong, "a wrong one"), (silent, "no name")) if count]
     return f"Of {render.plural(total, 'photo')} {', '.join(parts[:-1])} and {parts[-1]}."
@@ -300,8 +297,8 @@ def _single(concepts: Sequence[Concept], picture: Picture) -> str:
     left = len(concepts) - render.PAGE
     more = f'<p class="note">And {left} more.</p>' if left > 0 else ""
     return (
-        '<h3>Needs another photo</h3><p class="note">Of these there is one photo only: they are checked once there is '
-        f'a second.</p><div class="singles">{rows}</div>{more}'
+        '<h3>Needs another photo</h3><p class="note">Add a second photo to include these.</p>'
+        f'<div class="singles">{rows}</div>{more}'
     )
 
 

@@ -40,7 +40,7 @@ class Models:
             self.choice = gr.Dropdown(
                 [],
                 allow_custom_value=True,
-                label="Another one",
+                label="Switch model",
                 info="Or type a Hugging Face id, or a folder on this machine.",
                 elem_id="model-choice",
             )
@@ -111,7 +111,7 @@ class Models:
             return render.facts([("Where", self._context.settings.llm_url), ("Photos", "are sent to that server")])
         found = find_model(source)
         if found is None:
-            return '<p class="note">It is looked up when you press the button.</p>'
+            return '<p class="note">Details load when you choose it.</p>'
         knobs = self._context.settings
         rows = [("Model", found.id), ("Licence", found.licence), ("Download", f"{found.download / 1e9:.1f} GB")]
         rows.append(("Here", self._verdict(found)))
@@ -143,7 +143,7 @@ class Models:
             for step in steps:
                 if self._stop.is_set():
                     steps.close()
-                    raise PersonalError("Stopped. The model that was here goes on answering.")
+                    raise PersonalError("Stopped. Kept the current model.")
                 yield {self.progress: render.busy(step.text, step)}
             said = render.toast(f"{self._context.assistant.generator.name} answers from now on.")
             yield {**self._changed(request), self.progress: "", self._context.toast: said}

@@ -46,17 +46,17 @@ class Settings:
                 elem_id="confidence",
             )
             self.top_k = gr.Slider(1, 20, step=1, label="Maximum names per photo", info="(top-k)", elem_id="top-k")
-            self.reset = gr.Button("Back to the defaults", size="sm", elem_id="reset")
+            self.reset = gr.Button("Reset", size="sm", elem_id="reset")
             self.models.build()
             html("<h2>What else is running</h2>")
             self.running = html(elem_id="parts")
             html("<h2>What is stored</h2>")
             self.stored = html(elem_id="stored")
-            self.reindex = gr.Button("Learn all photos again", size="sm", elem_id="reindex")
+            self.reindex = gr.Button("Rebuild recognition index", size="sm", elem_id="reindex")
             self.progress = html(elem_id="reindex-progress")
             html(
-                f"<h2>Erase everything</h2><p class='note'>All concepts, their photos, what was forgotten, and your "
-                f"preferences: gone at once, with no way back. Type <b>{WORD}</b> to confirm.</p>"
+                f"<h2>Erase everything</h2><p class='note'>All concepts, their photos, what was deleted lately, and "
+                f"your preferences: deleted immediately and permanently. Type <b>{WORD}</b> to confirm.</p>"
             )
             with gr.Row(elem_classes="erase"):
                 self.word = gr.Textbox(
@@ -178,7 +178,7 @@ class Settings:
         return {
             **self._draw_all(session),
             self.word: "",
-            self._context.toast: render.toast("Everything of yours is erased."),
+            self._context.toast: render.toast("All your data was erased."),
         }
 
 

@@ -26,7 +26,7 @@ DRAW_EVERY_S = 0.08
 QUESTION_MAX = 4000
 """Characters of a question."""
 WHO = "Who is here?"
-STILL_ANSWERING = "The last answer is still being written: stop it first, or wait."
+STILL_ANSWERING = "Still answering. Stop it or wait."
 
 
 class Asking:
@@ -216,7 +216,7 @@ class Asking:
         if talk.answering is not None:
             return {self.notice: render.problem(STILL_ANSWERING)}
         if not talk.photos:
-            return {self.notice: render.problem("Drop a photo first.")}
+            return {self.notice: render.problem("Add a photo first.")}
         self._say_who(session, talk, self._entry(talk, WHO))
         return {**self._draw_all(session), self.notice: ""}
 

@@ -50,10 +50,10 @@ class Panel:
         self.notice = notice
         self.photo = html(elem_id="panel")
         with gr.Column(visible=False, elem_id="namer") as self.namer:
-            self.name = gr.Textbox(label="This is …", placeholder="A name, new or known", max_length=80, elem_id="name")
+            self.name = gr.Textbox(label="Name", placeholder="New or existing name", max_length=64, elem_id="name")
             self.nearest = html(elem_id="nearest")
             with gr.Row():
-                self.save = gr.Button("Remember", variant="primary", size="sm")
+                self.save = gr.Button("Save", variant="primary", size="sm")
                 self.cancel = gr.Button("Cancel", size="sm")
         self.drawn = [self.photo, self.namer]
         """What `draw` may return."""

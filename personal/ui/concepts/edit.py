@@ -28,29 +28,38 @@ class ConceptEditor:
         self.describe = Describe(context, description, self._pictures)
         self.mark = Describe(context, fingerprint, self._pictures)
 
-    def build(self, notice: gr.HTML) -> None:
-        """Make the components; problems are shown in `notice`."""
-        self.notice = notice
+    def build(self) -> None:
+        """Make the components; problems are shown in `notice`, above the buttons."""
         with gr.Column(scale=2, min_width=320, visible=False, elem_id="editor", elem_classes="side") as self.column:
             self.heading = html()
             self.look_alike = html(elem_id="look-alike")
             self.views = html(elem_id="views")
             self.more = gr.File(label="Add photos", file_count="multiple", height=150, elem_id="more-files")
             self.negatives = html(elem_id="negatives")
-            self.name = gr.Textbox(label="Name", max_length=80, elem_id="edit-name")
+            self.name = gr.Textbox(label="Name", max_length=64, elem_id="edit-name")
             self.category = gr.Dropdown(CATEGORIES, label="Kind", allow_custom_value=True)
-            self.info = gr.Textbox(label="What to know", lines=4, elem_id="edit-info")
-            self.describe.build(self.info, "Describe it for me", "edit-describe")
+            self.info = gr.Textbox(label="Notes", lines=4, elem_id="edit-info")
+            self.describe.build(self.info, "Draft with AI", "edit-describe")
             self.marks = gr.Textbox(
-                label="What tells it apart", lines=3, placeholder=MARKS, info=MARKS_INFO, elem_id="edit-marks"
+                label="Distinguishing features", lines=3, placeholder=MARKS, info=MARKS_INFO, elem_id="edit-marks"
             )
-            self.mark.build(self.marks, "Write it for me", "edit-mark")
+            self.mark.build(self.marks, "Draft with AI", "edit-mark")
             self.by_face = face_checkbox(self._context, "edit-by-face")
+            self.notice = html(elem_id="edit-notice")
             with gr.Row():
                 self.keep = gr.Button("Save", variant="primary", elem_id="keep")
                 self.close = gr.Button("Close")
-            self.forget = gr.Button("Forget", variant="stop", size="sm", elem_id="forget")
-        self.drawn = [self.column, self.heading, self.look_alike, self.views, self.negatives, self.name, self.category]
+            self.forget = gr.Button("Delete", variant="stop", size="sm", elem_id="forget")
+        self.drawn = [
+            self.column,
+            self.notice,
+            self.heading,
+            self.look_alike,
+            self.views,
+            self.negatives,
+            self.name,
+            self.category,
+        ]
         self.drawn += [self.forget, self.by_face, *self.describe.drawn, *self.mark.drawn]
         """What `draw` may return."""
         self.fields = [self.more]
@@ -75,6 +84,7 @@ class ConceptEditor:
         session.open_concept = concept.id if concept and not session.side else None
         updates: Updates = {
             self.column: gr.Column(visible=bool(session.open_concept)),
+            self.notice: "",
             **self.describe.draw(session),
             **self.mark.draw(session),
         }
@@ -93,14 +103,14 @@ class ConceptEditor:
             self.views: render.views_strip(concept, photos),
             self.negatives: render.negatives(concept, list(self._photos(session, concept, concept.negatives))),
             **self._draw_fields(session, concept),
-            self.forget: gr.Button(f"Forget {concept.name} and {render.plural(len(concept.views), 'photo')}"),
+            self.forget: gr.Button(f"Delete {concept.name} and {render.plural(len(concept.views), 'photo')}"),
         }
 
     def _draw_fields(self, session: Session, concept: Concept) -> Updates:
         """Return the fields whose saved values have changed: what is being typed stays."""
         before = session.drawn if session.drawn and session.drawn.id == concept.id else None
         fields: Updates = {
-            self.marks: gr.Textbox(label=f"What tells {concept.name} apart", interactive=True),
+            self.marks: gr.Textbox(label=f"Distinguishing features of {concept.name}", interactive=True),
             self.info: gr.Textbox(interactive=True),
         }
         if before is None or before.name != concept.name:
@@ -111,7 +121,9 @@ class ConceptEditor:
             fields[self.info] = gr.Textbox(value=concept.info, interactive=True)
         if before is None or before.attributes != concept.attributes:
             fields[self.marks] = gr.Textbox(
-                value="\n".join(concept.attributes), label=f"What tells {concept.name} apart", interactive=True
+                value="\n".join(concept.attributes),
+                label=f"Distinguishing features of {concept.name}",
+                interactive=True,
             )
         if before is None or before.by_face != concept.by_face:
             fields[self.by_face] = concept.by_face
@@ -171,7 +183,7 @@ class ConceptEditor:
         def undo() -> str:
             edit = ConceptEdit(add_negatives=[photo] if photo else [])
             self._context.assistant.revise(session.owner, concept.id, edit)
-            return f"I will remember again that this is not {concept.name}."
+            return f"Undone. That's not {concept.name}."
 
         session.undo = undo if photo else None
         said = f"This may be {concept.name} from now on."
@@ -186,7 +198,7 @@ class ConceptEditor:
         known = {view.sha256 for view in concept.views}
         fresh = [p for p in {p.sha256: p for p in photos}.values() if p.sha256 not in known]
         if len(fresh) < len(photos):
-            problems.append("The same photo twice counts once.")
+            problems.append("That photo is already added.")
         if fresh:
             self._context.assistant.revise(session.owner, concept.id, ConceptEdit(add=fresh))
         return {**self._draw(session), self.more: None, self.notice: render.problem(" ".join(problems))}
@@ -233,5 +245,5 @@ class ConceptEditor:
         token = self._context.assistant.forget(session.owner, concept.id)
         session.undo = lambda: f"{self._context.assistant.restore(session.owner, token).name} is back."
         session.open_concept = None
-        said = f"{concept.name} and {render.plural(len(concept.views), 'photo')} are forgotten."
+        said = f"Deleted {concept.name} and {render.plural(len(concept.views), 'photo')}."
         return {**self._draw(session), self._context.toast: render.toast(said, undo=True)}

@@ -13,12 +13,11 @@ from personal.ui.context import AppContext
 CATEGORIES = ["person", "dog", "cat", "pet", "plush toy", "toy", "mug", "bag", "shoe", "building", "plant", "vehicle"]
 
 MARKS = "white tip of the tail\nred collar with a bell"
-MARKS_INFO = "One mark a line, of what does not change."
+MARKS_INFO = "One permanent feature per line."
 BY_FACE = "Recognise this person by the face"
 BY_FACE_INFO = (
-    "Only with their consent (a child's: the parents'). A description of the face, 128 numbers a photo, is kept in "
-    "your data folder, compared with faces only, and erased when you forget the person or take this tick away. First "
-    "time: 30 MB are fetched."
+    "Only with their consent (a parent's for a child). A numeric description is stored on this device, and deleted "
+    "when you untick this. First use downloads 30 MB."
 )
 
 

@@ -28,13 +28,13 @@ class ImportExport:
         self._draw = draw
 
     def build(self, notice: gr.HTML) -> None:
-        """Make the form for an import; problems are shown in `notice`."""
+        """Make the form for an import, whose problems take the preview's place; those of an export go to `notice`."""
         self.notice = notice
         self.link = html(elem_id="download", js_on_load=DOWNLOAD)
         with gr.Column(scale=2, min_width=320, visible=False, elem_id="importer", elem_classes="side") as self.column:
             html(
-                "<h2>Bring concepts in</h2><p class='note'>A zip that this app exported, a zip of RAP's database "
-                "folder, or a zip with one folder of photos a concept.</p>"
+                "<h2>Import concepts</h2><p class='note'>A zip that this app exported, a zip of RAP's database "
+                "folder, or a zip with one photo folder per concept.</p>"
             )
             self.archive = gr.File(label="Zip file", file_types=[".zip"], height=150, elem_id="archive")
             self.preview = html(elem_id="preview")
@@ -91,7 +91,7 @@ class ImportExport:
             changes = import_export.plan(self._context.library, session.owner, session.incoming)
         except PersonalError as error:
             session.incoming = []
-            return {**self.blank(), self.notice: render.problem(str(error))}
+            return {**self.blank(), self.preview: render.problem(str(error))}
         finally:
             discard(Path(file))
         notes = [note for concept in session.incoming for note in concept.problems]

@@ -48,8 +48,9 @@ class Concepts:
             with gr.Column(scale=3, min_width=320):
                 self.cards = html(elem_id="cards", js_on_load=f"{CLICKS}; trigger('change');")
                 self.forgotten = html(elem_id="forgotten")
-            for form in (self.new, self.transfer, self.editor):
-                form.build(self.notice)
+            self.new.build()
+            self.transfer.build(self.notice)
+            self.editor.build()
         self.drawn = [self.cards, self.damage, self.forgotten, self.notice]
         self.drawn += [*self.new.drawn, *self.transfer.drawn, *self.editor.drawn]
         """What `draw` may return."""

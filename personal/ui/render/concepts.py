@@ -28,9 +28,7 @@ def cards(
     if not total:
         return EMPTY_CONCEPTS
     if not concepts:
-        return (
-            '<div class="empty small"><p>Nothing of yours is called that. Clear the search to see everything.</p></div>'
-        )
+        return '<div class="empty small"><p>No matches. Clear the search to see everything.</p></div>'
     shown = concepts if everything else concepts[:PAGE]
     html = "".join(
         _card(concept, avatars.get(concept.id), alike.get(concept.id, ()), concept.id == chosen) for concept in shown
@@ -41,7 +39,7 @@ def cards(
 
 EMPTY_CONCEPTS = (
     '<div class="empty"><h2>Your people, pets and things</h2>'
-    "<p>Give a name to a few photos of something that is yours, and it is recognised in every other photo.</p>"
+    "<p>Give a name to a few photos of something that is yours. It is then recognised in your other photos.</p>"
     f'<p class="row"><button class="primary" {act("samples")}>Try it with samples</button>'
     f"<button {act('first')}>Add your first concept</button></p></div>"
 )
@@ -49,12 +47,12 @@ EMPTY_CONCEPTS = (
 
 def _card(concept: Concept, cover: Photo | None, alike: Sequence[str], chosen: bool) -> str:
     image = picture(cover, 240, square=True) if cover else '<div class="noimage"></div>'
-    hint = "one photo only: add another angle" if len(concept.views) == 1 else ""
+    hint = "Only 1 photo – add another" if len(concept.views) == 1 else ""
     if cover is None:
-        hint = "its photo is damaged: open it to remove that"
+        hint = "Its photo is damaged – open it to remove that"
     elif alike:
         more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
-        hint = f"hard to tell from <bdi>{escape(alike[0])}</bdi>{more}"
+        hint = f"Looks like <bdi>{escape(alike[0])}</bdi>{more}"
     hint = hint and f'<span class="hint{" alike" if alike else ""}">{hint}</span>'
     return (
         f'<button class="card{" chosen" if chosen else ""}" role="listitem" {act("open", concept=concept.id)}>{image}'
@@ -93,9 +91,9 @@ def views_strip(concept: Concept, photos: Sequence[Photo]) -> str:
         if view.sha256 not in readable:
             chosen = "<em>damaged: remove it, and add it again</em>"
         elif view.sha256 == concept.avatar:
-            chosen = '<span class="hint">on the card</span>'
+            chosen = '<span class="hint">Cover</span>'
         else:
-            chosen = f"<button {act('avatar', photo=view.sha256)}>Put on the card</button>"
+            chosen = f"<button {act('avatar', photo=view.sha256)}>Use as cover</button>"
         cross = ""
         if len(concept.views) > 1:
             cross = (
@@ -144,7 +142,7 @@ def look_alikes(concept: Concept, pairs: Sequence[tuple[Concept, Photo | None, P
                 f"<bdi>{others}</bdi> in it.{words}"
             )
         sections.append(
-            f'<section class="look-alike"><h3>Hard to tell from <bdi>{others}</bdi></h3>'
+            f'<section class="look-alike"><h3>Looks like <bdi>{others}</bdi></h3>'
             f'<div class="pair">{shown}</div><p class="note">{advice}</p></section>'
         )
     return "".join(sections)
@@ -157,7 +155,7 @@ def forgotten(rows: Sequence[tuple[str, str, int]]) -> str:
         f"<button {act('restore', token=token)}>Undo</button></li>"
         for token, name, minutes in rows
     )
-    return f'<section class="forgotten"><h3>Forgotten just now</h3><ul>{html}</ul></section>' if html else ""
+    return f'<section class="forgotten"><h3>Recently deleted</h3><ul>{html}</ul></section>' if html else ""
 
 
 def import_preview(rows: Sequence[tuple[str, str]], notes: Sequence[str]) -> str:
@@ -166,4 +164,4 @@ def import_preview(rows: Sequence[tuple[str, str]], notes: Sequence[str]) -> str
     skipped = "".join(f"<li>{escape(note)}</li>" for note in notes)
     summary = f"{plural(len(notes), 'note')} on what was left out or guessed"
     skipped = f"<details><summary>{summary}</summary><ul>{skipped}</ul></details>" if notes else ""
-    return f'<section class="preview"><h3>This would change</h3><table>{html}</table>{skipped}</section>'
+    return f'<section class="preview"><h3>Review import</h3><table>{html}</table>{skipped}</section>'

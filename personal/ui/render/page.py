@@ -13,7 +13,7 @@ def opening(progress: Progress, error: str = "") -> str:
     """The first page: what is being made ready, and how far it is."""
     if error:
         return (
-            f'<section class="opening"><h2>This did not start</h2><p role="alert">{escape(error)}</p>'
+            f'<section class="opening"><h2>Startup failed</h2><p role="alert">{escape(error)}</p>'
             f'<button class="primary" {act("retry")}>Try again</button></section>'
         )
     share = 100 * progress.done / progress.total if progress.total else None

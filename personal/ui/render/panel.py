@@ -39,24 +39,24 @@ def panel(
     rows = "".join(_match(match, conversation, avatars, views, wishes) for match in matches)
     if not rows:
         hint = (
-            "Nobody and nothing of yours was recognised here."
+            "I don't recognise anyone or anything of yours here."
             if any_concepts
-            else "Nothing is remembered yet: click “This is …” and give what you see a name."
+            else "No concepts yet. Press “Name something” and give what you see a name."
         )
         rows = f'<li class="none">{hint}</li>'
     shape = f"aspect-ratio:{photo.width}/{photo.height}"
     return (
         f'<section class="panel"><h2>In this photo</h2><div class="stage" data-stage="{photo.sha256}" style="{shape}">'
         f"{picture(photo, 900, alt=describe(found))}{boxes}{mark}</div>"
-        f'<p class="note">Click a box, or draw one (by mouse, or by its two corners), to say who or what it is.</p>'
+        f'<p class="note">Wrong or missing? Click a box, or drag to draw one, and name it.</p>'
         f'<ul class="matches">{rows}</ul>'
-        f'<button class="this" {act("mark", box="[0,0,1,1]")}>{icon("plus")}This is …</button></section>'
+        f'<button class="this" {act("mark", box="[0,0,1,1]")}>{icon("plus")}Name something</button></section>'
     )
 
 
 EMPTY_PANEL = (
-    '<section class="panel"><h2>In this photo</h2><div class="empty small"><p>Drop a photo: who and what is in it '
-    "appears here, before you ask anything.</p></div></section>"
+    '<section class="panel"><h2>In this photo</h2><div class="empty small"><p>Add a photo to see who’s in it.</p></div>'
+    "</section>"
 )
 
 
@@ -121,15 +121,16 @@ def _match(
         else ""
     )
     title = f"<b>Is this <bdi>{name}</bdi>?</b>" if maybe else f'<b dir="auto">{name}</b>'
-    about = "A closer look by the language model says: no." if denied else concept.info or concept.category
+    about = "Checked again: probably not." if denied else concept.info or concept.category
     return (
         f'<li class="match{" denied" if denied else " maybe" if maybe else ""}" data-concept="{concept.id}">{face}'
         f'<i class="dot c{conversation.colour(concept.id)}"></i>'
         f'<div class="who">{title}{similarity}<p dir="auto">{escape(about)}</p>{asked}</div>'
         f'<details class="menu"><summary aria-label="More about {name}">⋯</summary><div>'
         f"<button {act('open', concept=concept.id)}>Open {name}</button>"
-        f"<button {act('not', concept=concept.id)}>Not {name}</button>"
-        f"<button {act('is', concept=concept.id, box=json.dumps(match.box))}>Is {name}: add this view</button>"
+        f"<button {act('not', concept=concept.id)}>This isn't {name}</button>"
+        f"<button {act('is', concept=concept.id, box=json.dumps(match.box))}>"
+        f"Yes, this is {name} – learn this photo</button>"
         f"</div></details>{why}</li>"
     )
 

@@ -41,7 +41,7 @@ def _first_chat(examples: Sequence[tuple[Photo, str]]) -> str:
     """Return what a newcomer sees: examples, one click each, and the way to a concept of one's own."""
     cards = "".join(
         f'<button class="example" {act("example", example=number)}>{picture(photo, 320, square=True)}'
-        f"<span>{escape(question.replace('<', '').replace('>', ''))}</span></button>"
+        f"<span>{escape(question)}</span></button>"
         for number, (photo, question) in enumerate(examples)
     )
     return (
@@ -74,8 +74,7 @@ def drafts(conversation: Conversation) -> str:
     parts = []
     if conversation.editing is not None:
         parts.append(
-            f'<p class="note">Editing a question: what came after it is replaced. '
-            f"<button {act('unedit')}>Cancel</button></p>"
+            f'<p class="note">Editing – later messages will be replaced. <button {act("unedit")}>Cancel</button></p>'
         )
     parts += [
         f'<span class="draft">{_shot(conversation, photo, small=True)}'
