@@ -70,6 +70,11 @@
     }, 100);
   };
 
+  /* On a narrow screen the panel stands below the thread: a photo that is tapped is shown there. */
+  const showPanel = () => setTimeout(() => {
+    document.querySelector(".beside")?.scrollIntoView({ block: "start", behavior: "smooth" });
+  }, 150);
+
   const copy = async (button) => {
     const text = button.dataset.text;
     try {
@@ -274,6 +279,7 @@
           }
           target.closest("details.menu")?.removeAttribute("open");
           if (act === "mark") naming();
+          if (act === "photo" && innerWidth <= 760) showPanel();
           return trigger("select", { ...target.dataset });
         }
         if (within) corner(within, event, trigger);

@@ -87,7 +87,7 @@ def test_a_guest_without_two_concepts_is_told_what_to_do_and_sees_nobody_elses(t
     with served(tmp_path / "data", GRADIO_SERVER_NAME="0.0.0.0") as address:
         page = visit(chromium.new_context(), address)
         tab(page, "Evaluate")
-        page.locator("#check-hint", has_text="Nobody is remembered yet").wait_for()
+        page.locator("#check-hint", has_text="No concepts yet").wait_for()
         assert page.locator("#check").is_disabled()
         page.locator("#check-hint button").click()
         page.locator("#creator #files").wait_for()

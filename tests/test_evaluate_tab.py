@@ -37,7 +37,7 @@ def shown(*tries, single=(), total=None, stopped=False):
     ("right", "wrong", "silent", "said"),
     [
         (1, 0, 0, "The photo gets the right name."),
-        (23, 0, 0, "All 23 photos get the right name."),
+        (23, 0, 0, "All 23 recognised correctly."),
         (21, 1, 1, "Of 23 photos 21 get the right name, 1 a wrong one and 1 no name."),
         (1, 2, 0, "Of 3 photos 1 gets the right name and 2 a wrong one."),
         (0, 0, 2, "Of 2 photos none gets the right name and 2 no name."),
@@ -93,7 +93,7 @@ def test_what_was_not_looked_at_is_said():
 @pytest.mark.parametrize(
     ("concepts", "said"),
     [
-        ([], "Nobody is remembered yet"),
+        ([], "No concepts yet"),
         ([concept("bo")], "bo is all there is"),
         ([concept("bo", 1), concept("mo", 1)], "one photo only"),
         ([concept("bo", 1), concept("mo", 2)], ""),

@@ -364,7 +364,7 @@ def test_every_page_follows_a_check_and_gets_what_came_of_it(browser, monkeypatc
             thread.join(10)
     for request in (browser.request, other):
         shown = tab.follow(request)
-        assert "get the right name" in shown[tab.result]
+        assert "recognised correctly" in shown[tab.result]
         assert shown[tab.progress] == ""
         assert shown[tab.begin]._constructor_args[0]["visible"] is True
         assert shown[tab.timer]._constructor_args[0]["active"] is False

@@ -175,8 +175,10 @@ def test_a_named_concept_has_no_box_and_no_reason_to_show():
 
 def test_nothing_matched_is_said_and_differs_from_nothing_remembered():
     talk = conversation()
-    assert "Nobody and nothing of yours" in render.panel(talk, {}, {}, wishes=Preferences(0.5), any_concepts=True)
-    assert "Nothing is remembered yet" in render.panel(talk, {}, {}, wishes=Preferences(0.5), any_concepts=False)
+    assert "recognise anyone or anything of yours here" in render.panel(
+        talk, {}, {}, wishes=Preferences(0.5), any_concepts=True
+    )
+    assert "No concepts yet" in render.panel(talk, {}, {}, wishes=Preferences(0.5), any_concepts=False)
 
 
 def test_an_answer_shows_what_it_used_and_how_long_it_took():
@@ -218,7 +220,7 @@ def test_many_cards_are_shown_in_part():
 def test_a_concept_with_one_photo_is_told_what_would_help():
     bo = concept()
     html = render.cards([bo], {bo.id: picture((9, 9, 9))}, {}, total=1, chosen=None, everything=True)
-    assert "one photo only" in html
+    assert "Only 1 photo" in html
 
 
 def test_what_the_model_cannot_do_is_said():
@@ -287,12 +289,12 @@ def test_pictures_of_what_it_is_not_have_a_cross_each_and_no_row_where_there_are
 def test_look_alikes_are_named_on_the_card():
     bo = concept()
     for names, words in (
-        (["butin"], "from <bdi>butin</bdi></span>"),
+        (["butin"], "Looks like <bdi>butin</bdi></span>"),
         (["butin", "x", "y"], "</bdi> and 2 more</span>"),
     ):
         html = render.cards([bo], {bo.id: picture((9, 9, 9))}, {bo.id: names}, total=1, chosen=None, everything=True)
         assert words in html
-        assert "one photo only" not in html
+        assert "Only 1 photo" not in html
 
 
 def test_the_pair_of_look_alikes_is_shown_with_what_would_help():

@@ -40,9 +40,12 @@ class Asking:
         self._composer = composer
         self._draw_all = draw_all
 
-    def build(self) -> None:
-        """Make the components."""
+    def build_answer(self) -> None:
+        """Make the place of a growing answer."""
         self.live = html(elem_id="live")
+
+    def build_questions(self) -> None:
+        """Make the buttons for common questions."""
         with gr.Row(elem_classes="quick"):
             self.who = gr.Button(WHO, size="sm")
             self.caption = gr.Button("Describe the photo", size="sm")

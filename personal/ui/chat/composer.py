@@ -36,12 +36,15 @@ class Composer:
             html_attributes=gr.InputHTMLAttributes(autocapitalize="sentences"),
         )
         self.dropped = gr.File(file_count="multiple", label="Photos", elem_id="dropped")
+        self.drawn = [self.drafts, self.box]
+        """What `draw` may return."""
+
+    def build_camera(self) -> None:
+        """Make the camera, below the composer."""
         with gr.Accordion("Take a photo", open=False, elem_classes="camera"):
             self.camera = gr.Image(
                 sources=["webcam"], type="filepath", show_label=False, label="Camera", buttons=[], height=240
             )
-        self.drawn = [self.drafts, self.box]
-        """What `draw` may return."""
         self.fields = [self.notice, self.camera, self.dropped]
         """What handlers may return besides."""
 

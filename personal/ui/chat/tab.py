@@ -40,8 +40,11 @@ class Chat:
             with gr.Column(scale=3, min_width=320, elem_classes="talk"):
                 self.conversations.build()
                 self.log = html(elem_id="log")
-                self.asking.build()
-                self.composer.build()
+                self.asking.build_answer()
+                with gr.Column(elem_classes="composer"):
+                    self.asking.build_questions()
+                    self.composer.build()
+                self.composer.build_camera()
             with gr.Column(scale=2, min_width=300, elem_classes="beside"):
                 self.panel.build(self.composer.notice)
         self.notice = self.composer.notice
