@@ -18,6 +18,7 @@ LEVELS = {
         "messages",
         "parts",
         "env_file",
+        "records",
         "errors",
         "settings",
         "images",

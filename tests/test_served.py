@@ -172,11 +172,11 @@ def test_while_strangers_send_what_they_like_a_look_takes_less_than_twice_its_id
         assert busy < 2 * idle + 0.2
 
 
-def test_gradios_own_client_can_still_talk_to_the_app(app):
+def test_gradios_own_client_finds_the_five_endpoints(app):
     from gradio_client import Client
 
     client = Client(app[0], verbose=False)
-    assert re.search("endpoints: 0", str(client.view_api(print_info=False, return_format="str")))
+    assert re.search("endpoints: 5", str(client.view_api(print_info=False, return_format="str")))
 
 
 def test_a_named_endpoint_can_be_called_by_gradios_client_and_by_hand(tmp_path):

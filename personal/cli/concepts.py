@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from personal import compose, settings
 from personal.cli.output import emit, read_photo, show_progress
 from personal.compose import LOCAL
-from personal.concepts import Concept
 from personal.errors import PersonalError
-
-
-def _record(concept: Concept) -> dict[str, Any]:
-    return {
-        "name": concept.name,
-        "category": concept.category,
-        "info": concept.info,
-        "views": len(concept.views),
-        "created": concept.created,
-        "updated": concept.updated,
-    }
+from personal.records import concept_record
 
 
 def list_all(options: argparse.Namespace, knobs: settings.Settings) -> int:
     with compose.library(knobs, read_only=True) as library:
         concepts = library.concepts(LOCAL)
     if options.json:
-        emit([_record(c) for c in concepts])
+        emit([concept_record(c) for c in concepts])
     elif not concepts:
         print("Nothing is remembered yet. Add something: python -m personal add bo photo1.jpg photo2.jpg")
     else:
@@ -41,7 +29,7 @@ def show(options: argparse.Namespace, knobs: settings.Settings) -> int:
         concept = library.find(LOCAL, options.name)
         files = [str(library.path(LOCAL, concept.id, view.sha256)) for view in concept.views]
     record = {
-        **_record(concept),
+        **concept_record(concept),
         "files": files,
         "attributes": list(concept.attributes),
         "negatives": len(concept.negatives),
@@ -78,7 +66,7 @@ def add(options: argparse.Namespace, knobs: settings.Settings) -> int:
         given = (options.category, options.info, options.attribute, options.by_face)
         concept = assistant.remember(LOCAL, options.name, photos, *given)
     if options.json:
-        emit(_record(concept))
+        emit(concept_record(concept))
     else:
         print(f"{concept.tag} is remembered, with {len(concept.views)} view{'s' if len(concept.views) > 1 else ''}.")
     return 0

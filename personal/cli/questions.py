@@ -12,21 +12,12 @@ from typing import TYPE_CHECKING, Any
 from personal import compose, logs, settings, terminal
 from personal.cli.output import emit, read_photo
 from personal.compose import LOCAL
-from personal.concepts import Answer, Match, Turn
+from personal.concepts import Answer, Turn
 from personal.errors import PersonalError
+from personal.records import match_record
 
 if TYPE_CHECKING:
     from personal.assistant import Assistant
-
-
-def _record(match: Match) -> dict[str, Any]:
-    return {
-        "name": match.concept.name,
-        "similarity": None if match.similarity is None else round(match.similarity, 4),
-        "box": None if match.box is None else [round(v, 4) for v in match.box],
-        "reason": match.reason,
-        "certainty": match.certainty,
-    }
 
 
 def look(options: argparse.Namespace, knobs: settings.Settings) -> int:
@@ -41,7 +32,7 @@ def look(options: argparse.Namespace, knobs: settings.Settings) -> int:
             top_k=options.top_k,
             names=not options.no_names,
         )
-        return {"matches": [_record(m) for m in look.matches], "seconds": round(look.seconds, 4)}
+        return {"matches": [match_record(m) for m in look.matches], "seconds": round(look.seconds, 4)}
 
     def words(result: dict[str, Any]) -> str:
         if not result["matches"]:
@@ -72,7 +63,7 @@ def ask(options: argparse.Namespace, knobs: settings.Settings) -> int:
         answer = next(event for event in events if isinstance(event, Answer))
         return {
             "answer": answer.text,
-            "matches": [_record(m) for m in answer.matches],
+            "matches": [match_record(m) for m in answer.matches],
             "model": answer.model,
             "tokens": answer.tokens,
             "seconds": {

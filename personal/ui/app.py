@@ -22,6 +22,7 @@ from personal.errors import PersonalError, SettingsError
 from personal.memory import give_back
 from personal.settings import ASSETS, Settings
 from personal.ui import connections, preferences, render, theme
+from personal.ui.api import Api
 from personal.ui.chat import Chat
 from personal.ui.concepts import Concepts
 from personal.ui.context import AppContext, Updates, html
@@ -74,6 +75,7 @@ class Page:
                 with gr.Tab("Settings", id="settings") as settings:
                     self._settings.build()
             self._concepts.wire()
+            Api(self._context).build()
             self._chat.wire(self.tabs)
             self._evaluate.wire(self.tabs)
             drawn = [self.main, self.opening, self.timer, self.header, self.banner, *self._drawn()]
