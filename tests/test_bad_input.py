@@ -357,11 +357,11 @@ def test_the_last_photo_cannot_be_removed(browser):
 def test_nothing_is_described_without_a_photo_or_by_a_model_that_does_not_see(browser, monkeypatch):
     drafts = browser.concepts.new.describe, browser.concepts.new.mark
     for draft in drafts:
-        assert "photo first" in browser.fails(browser.concepts, draft.write, "", None)
+        assert "photo first" in browser.fails(draft, draft.write, "", None)
     browser.session.new_photos = [picture(BLUE)]
     monkeypatch.setattr(browser.context.assistant.generator, "sees", False)
     for draft in drafts:
-        assert "cannot see" in browser.fails(browser.concepts, draft.write, "", None)
+        assert "cannot see" in browser.fails(draft, draft.write, "", None)
     assert browser.session.writing is None
 
 

@@ -36,7 +36,7 @@ def shown(*tries, single=(), total=None, stopped=False):
 @pytest.mark.parametrize(
     ("right", "wrong", "silent", "said"),
     [
-        (1, 0, 0, "The photo gets the right name."),
+        (1, 0, 0, "The photo is recognised correctly."),
         (23, 0, 0, "All 23 recognised correctly."),
         (21, 1, 1, "Of 23 photos 21 get the right name, 1 a wrong one and 1 no name."),
         (1, 2, 0, "Of 3 photos 1 gets the right name and 2 a wrong one."),

@@ -121,5 +121,6 @@ def test_a_text_that_a_generator_draws_again_is_not_sent_again():
 
         page.load(draws, None, [shown, other])
     steps = sent(page, 0)
-    assert [data[0] for data in steps] == ["the same", gr.skip(), gr.skip(), "another", gr.skip()]
+    drawn = [data[0] if isinstance(data[0], str) else None for data in steps]
+    assert drawn == ["the same", None, None, "another", None]
     assert [data[1] for data in steps[:3]] == ["one", "two", "three"]

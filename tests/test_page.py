@@ -370,3 +370,77 @@ def test_every_page_follows_a_check_and_gets_what_came_of_it(browser, monkeypatc
         assert shown[tab.timer]._constructor_args[0]["active"] is False
     stranger = SimpleNamespace(cookies={COOKIE: browser.context.sessions.new()}, session_hash="another browser")
     assert tab.follow(stranger)[tab.result] == ""  # what was said goes with the visitor
+
+
+# -- in the thread -----------------------------------------------------------------------------------------------------
+
+
+REDDISH = (212, 34, 28)
+"""Like bo, and no photo of bo's."""
+
+
+def clicked(browser, **data):
+    """Click something in the thread, and return what the tab shows then."""
+    drawn = {}
+    for updates in browser.chat.on_log(event(**data), browser.request):
+        drawn |= updates
+    return drawn
+
+
+def test_a_name_is_denied_where_it_stands_and_the_answer_is_given_again(browser, drop):
+    drop(REDDISH)
+    browser.chat.asking.ask_who(browser.request)
+    (photo,) = browser.session.conversation.photos
+    bo = browser.context.assistant.library.lookup(ME, "bo")
+    assert "This isn't bo" in browser.chat.draw(browser.session)[browser.chat.log]
+    drawn = clicked(browser, act="not", photo=photo.sha256, concept=bo.id)
+    assert "This isn't bo" not in drawn[browser.chat.log]
+    assert said(browser).startswith("I don't recognise")
+    browser.page.undo(browser.request)
+    assert "This isn't bo" in browser.chat.draw(browser.session)[browser.chat.log]
+    assert browser.context.assistant.library.lookup(ME, "bo").negatives == ()
+
+
+def test_a_name_is_confirmed_where_it_stands_and_the_photo_is_learnt(browser, drop):
+    drop(REDDISH)
+    browser.chat.asking.ask_who(browser.request)
+    (photo,) = browser.session.conversation.photos
+    library = browser.context.assistant.library
+    bo = library.lookup(ME, "bo")
+    assert "aria-pressed='true'" not in browser.chat.draw(browser.session)[browser.chat.log]
+    drawn = clicked(browser, act="is", photo=photo.sha256, concept=bo.id, box="[0,0,0.9,0.9]")
+    assert "aria-pressed='true'" in drawn[browser.chat.log]
+    assert len(library.lookup(ME, "bo").views) == 3
+    browser.page.undo(browser.request)
+    assert "aria-pressed='true'" not in browser.chat.draw(browser.session)[browser.chat.log]
+    assert len(library.lookup(ME, "bo").views) == 2
+
+
+def test_somebody_is_named_from_the_thread(browser, drop):
+    drop(BLUE)
+    browser.chat.asking.ask_who(browser.request)
+    (photo,) = browser.session.conversation.photos
+    assert "Name someone" in browser.chat.draw(browser.session)[browser.chat.log]
+    clicked(browser, act="mark", photo=photo.sha256, box="[0,0,1,1]")
+    browser.chat.panel.remember("sea", browser.request)
+    assert "This isn't sea" in browser.chat.draw(browser.session)[browser.chat.log]
+
+
+def test_a_click_on_anothers_photo_does_nothing(browser, drop):
+    drop(REDDISH)
+    bo = browser.context.assistant.library.lookup(ME, "bo")
+    browser.session.conversation.active = None
+    assert clicked(browser, act="not", photo="f" * 64, concept=bo.id) == {}
+    assert browser.context.assistant.library.lookup(ME, "bo").negatives == ()
+
+
+def test_an_example_is_asked_with_one_click(tmp_path):
+    with open_assistant(tmp_path / "empty") as assistant:
+        browser = Browser(assistant, tmp_path / "empty")
+        assert browser.chat.draw(browser.session)[browser.chat.log].count('data-act="example"') == 3
+        clicked(browser, act="example", example="2")
+        (entry,) = browser.session.conversation.entries
+        assert entry.turn.question == "How old is bo?"
+        assert entry.answer
+        assert len(entry.turn.photos) == 1
+        assert {concept.name for concept in assistant.concepts(ME)} == {"bo", "sunny-cup", "rosie"}

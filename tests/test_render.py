@@ -271,7 +271,7 @@ def test_what_was_turned_down_has_no_box_and_stands_in_the_evidence():
     html = render.panel(talk, {}, {}, wishes=Preferences(0.5), any_concepts=True)
     assert html.count('<button class="box') == 1
     assert 'alt="Photo with bo"' in html
-    assert "says: no" in html
+    assert "probably not" in html
     said = render.used(talk.entries[0].answer, talk)
     assert "used bo · ruled out cup ·" in said
     assert "confirmed by the language model" in said

@@ -5,7 +5,7 @@ whose concepts last as long as the client. docs/deployment.md has examples. Grad
 is built, so annotations are not postponed here.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 
@@ -33,7 +33,7 @@ class Api:
             ("list", self.list_concepts),
             ("forget", self.forget),
         ):
-            gr.api(function, api_name=name)
+            cast(Any, gr).api(function, api_name=name)
 
     def look(self, photo: gr.FileData, request: gr.Request) -> dict[str, Any]:
         """Say which of your concepts are in a photo: their names, similarities and boxes, best first."""

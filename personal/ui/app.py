@@ -61,7 +61,7 @@ class Page:
             self.banner = html(elem_id="banner")
             self.opening = html(render.opening(self._context.opening.progress), elem_id="opening")
             self.timer = gr.Timer(0.4)
-            self._context.toast.render()
+            cast(Any, self._context.toast).render()
             with (
                 gr.Column(visible=False, elem_id="main") as self.main,
                 gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as self.tabs,

@@ -132,7 +132,7 @@ class Evaluate:
     def go(self, event: gr.EventData, request: gr.Request) -> Updates:
         """Open a concept, or the form for a new one, in the Concepts tab."""
         session, data = self._context.session(request), event._data
-        there = {self._tabs: gr.Tabs(selected="concepts")}
+        there: Updates = {self._tabs: gr.Tabs(selected="concepts")}
         if data.get("act") == "first":
             return {**there, **self._concepts.new.open(session)}
         if data.get("act") != "open":

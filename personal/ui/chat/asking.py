@@ -83,7 +83,7 @@ class Asking:
         session = self._context.session(request)
         talk, text, box = session.conversation, text.strip(), self._composer.box
         problems = self._photos.take(session, files or [])
-        keep = {box: self._composer.field(talk, text)}
+        keep: Updates = {box: self._composer.field(talk, text)}
         problems += self._refusal(session, talk, text)
         if problems:
             yield {**self._draw_all(session), **keep, self.notice: render.problem(" ".join(problems))}

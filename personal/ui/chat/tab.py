@@ -18,7 +18,7 @@ from personal.ui.concepts import Concepts
 from personal.ui.context import AppContext, Updates, html, show_errors
 from personal.ui.sessions import Session
 
-CORRECTIONS = {"is", "not", "mark"}
+CORRECTIONS = ("is", "not", "mark")
 """Clicks at a photo by which what was recognised in it is confirmed, denied or added."""
 
 

@@ -130,7 +130,7 @@ class Concepts:
             return {}
         concepts = self._context.assistant.concepts(session.owner)
         opened = next((c for c in concepts if c.id == session.open_concept), None)
-        more = {self.editor.look_alike: self._pairs.draw(session, opened)} if opened else {}
+        more: Updates = {self.editor.look_alike: self._pairs.draw(session, opened)} if opened else {}
         return {self.cards: self._draw_cards(session), **more}
 
     @show_errors
