@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gradio as gr
 
 from personal.assistant import FROM_FINDINGS
-from personal.concepts import Answer, Look, Match, Photo, Turn, Waiting
+from personal.concepts import Answer, Look, Match, Photo, TextDelta, Turn, Waiting
 from personal.errors import PersonalError
 from personal.findings import gather
 from personal.generate.fair_queue import PENDING_MAX
+from personal.logs import report
 from personal.ui import render
 from personal.ui.chat.composer import Composer
 from personal.ui.chat.photos import Photos
@@ -27,6 +28,16 @@ QUESTION_MAX = 4000
 """Characters of a question."""
 WHO = "Who is here?"
 STILL_ANSWERING = "Still answering. Stop it or wait."
+
+
+@dataclass
+class Growing:
+    """An answer that is being written: what was found for it, its text so far, and when that was drawn last."""
+
+    look: Look = field(default_factory=Look)
+    text: str = ""
+    drawn_at: float = 0.0
+    began: float = field(default_factory=time.perf_counter)
 
 
 class Asking:
@@ -141,57 +152,61 @@ class Asking:
     ) -> Iterator[Updates]:
         """Write the answer of an entry; the first updates show `more`, too."""
         talk.answering, talk.stop = entry, threading.Event()
-        stop = talk.stop
         entry.answer, entry.error = None, ""
         turns = [e.turn for e in talk.entries if e is not entry and e.answer] + [entry.turn]
-        look = Look()
-        text, drawn_at, began = "", 0.0, time.perf_counter()
+        growing = Growing()
         try:
-            looking = {**self._draw_all(session), self.live: render.live("", "Looking …", {}, {}), self.notice: ""}
-            yield {**looking, **(more or {})}
+            looking = render.live("", "Looking …", {}, {})
+            yield {**self._draw_all(session), self.live: looking, self.notice: "", **(more or {})}
             for event in self._context.assistant.answer(
-                session.owner, turns, stop=stop, findings=dict(talk.findings), temperature=temperature
+                session.owner, turns, stop=talk.stop, findings=dict(talk.findings), temperature=temperature
             ):
-                updates: Updates = {}
-                if isinstance(event, Look):
-                    look = event
-                    self._looked(talk, look)
-                    updates = {
-                        **self._draw_all(session),
-                        self.live: self._draw_live(session, talk, entry, look, "", "Thinking …"),
-                    }
-                elif isinstance(event, Waiting):
-                    updates = {self.live: self._draw_live(session, talk, entry, look, "", render.place(event))}
-                elif isinstance(event, Answer):
-                    entry.answer = event
-                else:
-                    text = event.text if event.retracts else text + event.text
-                    if time.perf_counter() - drawn_at > DRAW_EVERY_S:
-                        drawn_at = time.perf_counter()
-                        updates = {self.live: self._draw_live(session, talk, entry, look, text)}
+                updates = self._follow(session, talk, entry, growing, event)
                 if updates:  # what another conversation shows stays, but a page that left is noticed
                     yield updates if session.conversation is talk else {self.notice: gr.skip()}
         except PersonalError as error:
             entry.error = str(error)
+            report(error)
         finally:
-            stop.set()
+            talk.stop.set()
             talk.answering = None
-            if entry.answer is None and text:
-                seconds = time.perf_counter() - began
-                entry.answer = Answer(text, look, "", 0, None, seconds, stopped=True)
+            if entry.answer is None and growing.text:
+                seconds = time.perf_counter() - growing.began
+                entry.answer = Answer(growing.text, growing.look, "", 0, None, seconds, stopped=True)
             entry.turn = replace(entry.turn, answer=entry.answer.text if entry.answer else "")
             session.visitor.revision += 1  # a tab that is being drawn meanwhile knows nothing of this
         yield self._draw_all(session)
 
-    def _draw_live(
-        self, session: Session, talk: Conversation, entry: Entry, look: Look, text: str, status: str = ""
-    ) -> str:
-        assistant = self._context.assistant
-        concepts = {concept.id: concept for concept in assistant.concepts(session.owner)}
+    def _follow(
+        self,
+        session: Session,
+        talk: Conversation,
+        entry: Entry,
+        growing: Growing,
+        event: Look | Waiting | TextDelta | Answer,
+    ) -> Updates:
+        """Take the next event of an answer, and return what it changes on the page."""
+        if isinstance(event, Answer):
+            entry.answer = event
+            return {}
+        if isinstance(event, Look):
+            growing.look = event
+            self._looked(talk, event)
+            return {**self._draw_all(session), self.live: self._draw_live(session, talk, entry, growing, "Thinking …")}
+        if isinstance(event, Waiting):
+            return {self.live: self._draw_live(session, talk, entry, growing, render.place(event))}
+        growing.text = event.text if event.retracts else growing.text + event.text
+        if time.perf_counter() - growing.drawn_at < DRAW_EVERY_S:
+            return {}
+        growing.drawn_at = time.perf_counter()
+        return {self.live: self._draw_live(session, talk, entry, growing)}
+
+    def _draw_live(self, session: Session, talk: Conversation, entry: Entry, growing: Growing, status: str = "") -> str:
+        assistant, look = self._context.assistant, growing.look
         return render.live(
-            text,
+            growing.text,
             status,
-            concepts,
+            {concept.id: concept for concept in assistant.concepts(session.owner)},
             talk.colours,
             statement=None if assistant.generator.single_turn else look.statement,
             recognised=talk.recognised(entry, look),
