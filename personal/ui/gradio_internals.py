@@ -18,8 +18,11 @@ from weakref import WeakKeyDictionary
 
 import gradio as gr
 from gradio import queueing
+from gradio.components.base import _Keywords
+from gradio.processing_utils import async_move_files_to_cache
 from gradio.route_utils import FnIndexInferError, GradioMultiPartParser, GradioUploadFile
 from gradio.routes import file_upload_statuses
+from gradio.state_holder import SessionState
 
 from personal.generate.fair_queue import PENDING_MAX, QUEUE_MAX
 from personal.ui.sessions import COOKIE
@@ -89,17 +92,37 @@ class PageBlocks(gr.Blocks):
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False) -> Any:
         """Prepare what a page sent for a handler; what no page of ours sends is refused in words."""
         try:
-            given = await super().preprocess_data(block_fn, inputs, state, explicit_call)
+            given = await super().preprocess_data(block_fn, inputs, _Forgetful(self), explicit_call)
         except (gr.Error, ValueError, TypeError, KeyError, IndexError, AttributeError, OSError) as error:
             raise gr.Error(NONSENSE, print_exception=False) from error
         return [_typed(block, value) for block, value in zip(block_fn.inputs, given, strict=True)]
 
     async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> Any:
-        """Prepare a handler's updates, a page's one after the other (an asyncio.Lock is first come, first served)."""
+        """Prepare a handler's updates, a page's one after the other (an asyncio.Lock is first come, first served).
+
+        Gradio's own way makes every component anew, those that stay as they are too, and keeps each page's values: most
+        of the app's time, and memory that grows. Here a value is prepared and sent.
+        """
         if state is None:
-            return self.hide(await super().postprocess_data(block_fn, predictions, state))
+            return self.hide(await self._sent(block_fn, predictions))
         async with self._turns.setdefault(state, asyncio.Lock()):
-            return self.hide(await super().postprocess_data(block_fn, predictions, state))
+            return self.hide(await self._sent(block_fn, predictions))
+
+    async def _sent(self, block_fn: Any, predictions: Any) -> list[Any]:
+        """Return what a page is sent for each output of a handler."""
+        outputs = list(block_fn.outputs)
+        if not block_fn.postprocess:  # an endpoint for programs: what it returns is sent
+            return [predictions] if len(outputs) == 1 else list(predictions)
+        if isinstance(predictions, dict) and predictions != gr.skip():
+            drawn = {block._id: value for block, value in predictions.items()}
+            values = [drawn.pop(block._id, gr.skip()) for block in outputs]
+            if drawn:
+                raise ValueError(f"{block_fn.name} drew components that it did not name as outputs: {sorted(drawn)}")
+        elif len(outputs) == 1:
+            values = [predictions]
+        else:
+            values = list(predictions or [gr.skip()] * len(outputs))
+        return [await _prepared(block, value) for block, value in zip(outputs, values, strict=True)]
 
     def handle_streaming_diffs(
         self,
@@ -162,6 +185,30 @@ class PageBlocks(gr.Blocks):
 def has_events(blocks: Any, page: str) -> bool:
     """Tell if anything is on its way to a page: Gradio breaks off the stream of one that waits for nothing."""
     return page in blocks._queue.pending_messages_per_session
+
+
+class _Forgetful(SessionState):
+    """What Gradio knows of a page's components: how they were made, and none of their values."""
+
+    def __init__(self, blocks: gr.Blocks) -> None:
+        self.blocks_config = blocks.default_config
+
+    def _update_value_in_config(self, key: int, value: Any) -> None:
+        """Keep nothing."""
+
+
+async def _prepared(block: Any, value: Any) -> Any:
+    """Return a component's new value, or the properties that change, as its page takes them."""
+    if value is _Keywords.FINISHED_ITERATING:
+        return None
+    if isinstance(value, gr.blocks.Block):
+        value = {**value.constructor_args, "__type__": "update"}
+    if not (isinstance(value, dict) and value.get("__type__") == "update"):
+        return await async_move_files_to_cache(block.postprocess(value), block, postprocess=True)
+    if "value" in value and "choices" not in value:  # a Dropdown complains of values that its first choices lack
+        kept = await async_move_files_to_cache(block.postprocess(value["value"]), block, postprocess=True)
+        return {**value, "value": kept}
+    return value
 
 
 def _typed(block: Any, value: Any) -> Any:

@@ -41,7 +41,7 @@ class Conversations:
     def wire(self, quiet: dict[str, Any]) -> None:
         """Connect the handlers."""
         self.notice = self._composer.notice
-        self.chooser.input(self.choose, self.chooser, **quiet)
+        self.chooser.input(self.choose, self.chooser, preprocess=False, **quiet)  # the choices are the visitor's own
         self.fresh.click(self.begin, None, **quiet)
         self.delete.click(self.drop, None, **quiet)
 
