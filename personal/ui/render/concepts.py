@@ -34,7 +34,7 @@ def cards(
         _card(concept, avatars.get(concept.id), alike.get(concept.id, ()), concept.id == chosen) for concept in shown
     )
     more = f'<button class="more" {act("all")}>Show all {len(concepts)}</button>' if len(concepts) > len(shown) else ""
-    return f'<div class="cards" role="list">{html}</div>{more}'
+    return f'<ul class="cards">{html}</ul>{more}'
 
 
 EMPTY_CONCEPTS = (
@@ -55,9 +55,9 @@ def _card(concept: Concept, cover: Photo | None, alike: Sequence[str], chosen: b
         hint = f"Looks like <bdi>{escape(alike[0])}</bdi>{more}"
     hint = hint and f'<span class="hint{" alike" if alike else ""}">{hint}</span>'
     return (
-        f'<button class="card{" chosen" if chosen else ""}" role="listitem" {act("open", concept=concept.id)}>{image}'
+        f'<li><button class="card{" chosen" if chosen else ""}" {act("open", concept=concept.id)}>{image}'
         f'<b dir="auto">{escape(concept.name)}</b><span dir="auto">{escape(concept.category) or "&nbsp;"}</span>'
-        f"<small>{plural(len(concept.views), 'photo')}</small>{hint}</button>"
+        f"<small>{plural(len(concept.views), 'photo')}</small>{hint}</button></li>"
     )
 
 

@@ -27,8 +27,8 @@ def opening(progress: Progress, error: str = "") -> str:
 def header(model: str, note: str) -> str:
     """The line at the top: whose app this is, what runs, and the switch between light and dark."""
     return (
-        f'<header class="top"><a class="brand" href="/"><span class="mark" aria-hidden="true"></span>Personal</a>'
-        f'<span class="running" title="{escape(note)}">{escape(model)}</span>'
+        '<header class="top"><h1><a class="brand" href="/"><span class="mark" aria-hidden="true"></span>Personal</a>'
+        f'</h1><span class="running" title="{escape(note)}">{escape(model)}</span>'
         f'<button {act("theme")} aria-label="Light or dark">{icon("moon")}</button></header>'
     )
 
