@@ -8,9 +8,9 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
-from gradio import processing_utils
 from gradio.state_holder import SessionState
 
+from personal.ui import gradio_internals
 from personal.ui.gradio_internals import VERSION, PageBlocks
 
 ROOT = Path(__file__).parents[1]
@@ -52,14 +52,14 @@ def page():
 @pytest.fixture
 def slow(monkeypatch):
     """Sending the older screen takes longer than drawing and sending the newer one."""
-    move = processing_utils.async_move_files_to_cache
+    move = gradio_internals.async_move_files_to_cache
 
     async def late(data, *arguments, **more):
         if "older" in str(data):
             await asyncio.sleep(0.2)
         return await move(data, *arguments, **more)
 
-    monkeypatch.setattr(processing_utils, "async_move_files_to_cache", late)
+    monkeypatch.setattr(gradio_internals, "async_move_files_to_cache", late)
 
 
 def arrivals(page, states):
