@@ -46,7 +46,7 @@ def drop_anew(page, file, number=0):
     for _ in range(3):  # a tab that is still being drawn may undo a click on the screen
         page.locator(".talks").get_by_role("button", name="New").click()
         with suppress(TimeoutError):
-            page.locator("#panel", has_text="Drop a photo").wait_for(timeout=10_000)
+            page.locator("#panel", has_text="Add a photo").wait_for(timeout=10_000)
             break
     page.locator("#ask input[type=file]").first.set_input_files(
         {"name": f"{number}{file.name}", "mimeType": "image/jpeg", "buffer": file.read_bytes()}
@@ -125,7 +125,7 @@ def test_look_alikes_are_told_on_their_cards_and_shown_side_by_side(page, tmp_pa
         expect(card(page, name).locator(".alike")).to_have_text(f"Looks like {like}")
     assert page.locator("#cards .alike").count() == 2
 
-    page.locator("#cards .alike", has_text="from bo").click()
+    page.locator("#cards .alike", has_text="Looks like bo").click()
     pair = page.locator("#look-alike .pair")
     pair.wait_for()
     assert pair.locator("figcaption").all_inner_texts() == ["butin", "bo"]
@@ -134,7 +134,7 @@ def test_look_alikes_are_told_on_their_cards_and_shown_side_by_side(page, tmp_pa
     # It is told after a reload, and no more once the other is forgotten.
     page.reload()
     tab(page, "Concepts")
-    page.locator("#cards .alike", has_text="from butin").wait_for(timeout=60_000)
+    page.locator("#cards .alike", has_text="Looks like butin").wait_for(timeout=60_000)
     open_card(page, "butin")
     page.locator("#forget").click()
     expect(page.locator("#cards .alike")).to_have_count(0)
