@@ -250,6 +250,9 @@ class Ready:
         self.assistant = assistant
         self.settings = knobs
 
+    def switch(self, source):
+        return compose.switch_model(self.settings, self.assistant.generator, source)
+
 
 class Browser:
     """The page's handlers, called as the browser would; every call must fail in words and change nothing."""
