@@ -2,7 +2,7 @@
 
 Mosaics: subjects pasted on photos of strangers, the pasted rectangle being the truth. All subjects are registered.
 Those of one half are asked about at a threshold chosen on the other half, both ways, and as the app decides. Hard
-conditions and an ablation, each beside the plain baseline: whole photos and windows as the trunk sees them. Names that
+conditions beside the plain baseline: whole photos and windows as the trunk sees them. Names that
 are sure count, and beside them those that are sure or maybe; of the baseline, and where a threshold is asked for, those
 from that similarity on.
 """
@@ -192,14 +192,12 @@ PARTS = (
     "second pass",
     "wider boxes",
     "box regression",
-    "parts",
     "confusers",
     "gallery size",
 )
 CHANGES: dict[str, dict[str, float]] = {
     "second pass": {"second_pass": -9.0},
     "wider boxes": {"wider": -9.0},
-    "parts": {"part": 9.0},
     "confusers": {"confuser": -9.0},
     "gallery size": {"gallery_size_penalty": 0.0},
 }
@@ -490,7 +488,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dreambooth", type=Path)
     parser.add_argument("flickr8k", type=Path)
-    parser.add_argument("--only", choices=("identification", "mosaics", "hard", "feedback", "ablation"))
+    parser.add_argument("--only", choices=("identification", "mosaics", "hard", "feedback"))
     parser.add_argument("--references", type=int, nargs="+", default=[3, 1])
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--count", type=int, default=15, help="scenes of a kind for each seed (and half)")
@@ -528,11 +526,6 @@ def main() -> None:
             tell("hard, plain", hard(baseline, material, references=3, threshold=float(np.mean(cut)), **how))
         if options.only in (None, "feedback"):
             tell("feedback", feedback(bench(), material, references=3, **how))
-        if options.only in (None, "ablation"):
-            tell("all", measure(bench(), material, references=3, **how))
-            for part in PARTS:
-                tell(f"without {part}", measure(bench(part), material, references=3, **how))
-            tell("plain", measure(baseline, material, references=3, **how))
 
 
 if __name__ == "__main__":

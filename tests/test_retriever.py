@@ -408,17 +408,6 @@ def test_a_detectors_boxes_are_regions_too_and_it_is_asked_for_the_categories(en
     index.close()
 
 
-def test_a_claim_that_fell_makes_no_other_fall(home, monkeypatch):
-    """Boxes slip to all of red and green: what red's own wide box holds decides, and green's, not the slipped ones."""
-    retriever = home[0]
-    photo = painted("red", "green")
-    found = {match.concept.name for match in look(home, photo)}
-    assert {"red", "green"} <= found
-    wide = [[0.4, 0, 1, 1]]
-    monkeypatch.setattr(retriever._encoder, "regress_boxes", lambda dense, boxes: np.tile(wide, (len(boxes), 1)))
-    assert {match.concept.name for match in look(home, photo)} == found
-
-
 def test_a_correction_makes_that_concept_less_probable_at_once_and_no_other(home):
     retriever, concepts = home
     retriever._encoder.calibration = Calibration(20, 10, 0, -19)

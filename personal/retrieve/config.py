@@ -32,10 +32,6 @@ class RecognitionConfig:
     """Share of the evidence that a wider box must hold ("a second look")."""
     tighter: float = 0.2
     """Cosine that a box may lose by regression ("a second look")."""
-    part: float = 0.25
-    """Share of the smaller of two boxes inside the other from which one is a part ("a second look")."""
-    weaker: float = 0.04
-    """Cosine by which a claim may be weaker than a part of it and still make it fall ("a second look")."""
 
     cohort: float = 0.45
     """Share of a view's similarity to the cohort that is subtracted in a tiny region ("a second look")."""

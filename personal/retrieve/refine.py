@@ -52,36 +52,22 @@ def expand_boxes(
 def refine_boxes(
     similarity: Array,
     boxes: Sequence[Box],
-    assigned: list[Assignment],
+    assigned: Sequence[Assignment],
     dense: Array,
     gallery: Gallery,
     regressor: BoxRegressor,
     config: RecognitionConfig,
-) -> tuple[list[Assignment], list[Box]]:
-    """Return the assignments that stand, and a box for each.
-
-    A part of a thing may look more like its look-alike than the whole does. So an assignment falls where its box is a
-    part of another's, or that of it, and looks more like that one, unless its own region looked much more so.
-    """
+) -> list[Box]:
+    """Return a box for each assignment: wider, then regressed where what it holds stays like the concept."""
     wide = expand_boxes(similarity, boxes, assigned, config)
     drawn = [boxes[region] for region in wide]
     tight = [_as_box(box) for box in regressor.regress_boxes(dense, np.asarray(drawn, np.float32))]
-    concepts = [concept for _, concept in assigned]
     pooled = Regions(tuple(tight), regressor.project(pool_box(dense, *tight)))
-    closer = score(pooled, gallery, config).similarity[:, concepts]
-    claimed = similarity[wide][:, concepts]
-    evidence = np.array([similarity[one] for one in assigned])
-    for i in range(len(assigned)):
-        if closer[i, i] >= claimed[i, i] - config.tighter:
-            drawn[i], claimed[i] = tight[i], closer[i]
-    size = areas(drawn)
-    parts = intersection_area(drawn, drawn) > config.part * np.minimum.outer(size, size)
-    kept = list(range(len(assigned)))
-    for i in range(len(assigned)):
-        stronger = parts[i] & (claimed[i] > claimed[i, i]) & (evidence > evidence[i] - config.weaker)
-        if stronger[kept].any():
-            kept.remove(i)
-    return [assigned[i] for i in kept], [drawn[i] for i in kept]
+    closer = score(pooled, gallery, config).similarity
+    return [
+        tight[i] if closer[i, concept] >= similarity[wide[i], concept] - config.tighter else drawn[i]
+        for i, (_, concept) in enumerate(assigned)
+    ]
 
 
 def _as_box(sides: Array) -> Box:

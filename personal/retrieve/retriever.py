@@ -139,7 +139,7 @@ class Retriever:
         regions, dense = compared.features.regions.boxes, compared.features.dense
         boxes = [regions[region] for region, _ in assigned]
         if dense is not None and assigned:
-            assigned, boxes = refine_boxes(
+            boxes = refine_boxes(
                 compared.scores.similarity, regions, assigned, dense, compared.gallery, self._encoder, self._config
             )
         found = [
