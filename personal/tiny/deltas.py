@@ -1,9 +1,8 @@
-"""The weights that this project trained, as they are shipped: differences to the parts, verified before use.
+"""The trained weights as they are shipped: differences from the parts, verified before use.
 
 `lora_A` and `lora_B` of a linear layer stand for `lora_B @ lora_A`, added to its weight; every other tensor replaces
-the one of its name. What recognition learnt on top of the encoder, and the words' layer beside its classifier, are
-added to nothing, but fit these parts alone. A folder of such files has a `manifest.json` that names them, their sha256,
-and what they belong to.
+the one of its name. The weights of recognition and the classifier's layer of words are not added to anything, but fit
+these parts only. A folder of such files has a `manifest.json` with their sha256 and the parts they belong to.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ SHIPPED = ASSETS / "weights"
 MANIFEST = "manifest.json"
 MLLM, ENCODER, RECOGNITION = "mllm.safetensors", "encoder.safetensors", "recognition.safetensors"
 LABELS = "labels.safetensors"
-"""What weights need that were trained to read labels; others come without."""
-LOST = {
+"""Comes only with MLLM weights that were trained to read labels."""
+CONSEQUENCES = {
     MLLM: "personal-tiny does not see photos",
     ENCODER: "photos cannot be searched by text",
     RECOGNITION: "subjects that are small, or among others, are recognised worse",
 }
-"""Each file, and what cannot be done without it."""
+"""Each file, and what does not work without it."""
 
 
-def whole(folder: Path, name: str) -> str | None:
-    """Return the sha256 that the manifest has for a file, None unless it is there at its size and for our parts."""
+def expected_sha256(folder: Path, name: str) -> str | None:
+    """Return a file's sha256 in the manifest, None unless it is there with its size and belongs to our parts."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         facts = manifest["files"][name]
@@ -43,21 +42,21 @@ def whole(folder: Path, name: str) -> str | None:
         return None
 
 
-def words(folder: Path) -> tuple[str, ...]:
-    """Return the words that the rows of LABELS stand for, as the manifest keeps them."""
+def label_words(folder: Path) -> tuple[str, ...]:
+    """Return the words of the rows of LABELS, from the manifest."""
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     return tuple(manifest["files"][LABELS]["words"])
 
 
 def part_facts() -> list[dict[str, str]]:
-    """State what the weights are added to, as manifests do."""
+    """Return the parts that the weights belong to, as manifests have them."""
     return [{"package": part.package, "version": part.version, "sha256": part.sha256} for part in PARTS]
 
 
 def problems(folder: Path) -> list[str]:
-    """Read every file and say what is wrong with them."""
+    """Read every file and return what is wrong with them, in words."""
     found = []
-    for name in LOST:
+    for name in CONSEQUENCES:
         try:
             read(folder, name)
         except ModelError as error:
@@ -66,20 +65,20 @@ def problems(folder: Path) -> list[str]:
 
 
 def read(folder: Path, name: str) -> dict[str, torch.Tensor]:
-    """Read one of the files. Raises ModelError where it is missing or not what the manifest says."""
+    """Read one of the files. Raises ModelError if it is missing or differs from the manifest."""
     from safetensors.torch import load_file
 
-    path, expected = folder / name, whole(folder, name)
+    path, expected = folder / name, expected_sha256(folder, name)
     if expected is None or sha256_of(path) != expected:
         raise ModelError(
             f"{path} is missing or damaged: it is not what {MANIFEST} beside it says. Fetch it again and start anew; "
-            f"until then {LOST[name]}."
+            f"until then {CONSEQUENCES[name]}."
         )
     return load_file(path)
 
 
 def apply_deltas(weights: dict[str, torch.Tensor], deltas: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the weights, in float32 where they change. Raises ModelError where the deltas belong to another model."""
+    """Return weights with the deltas applied, in float32 if changed. Raises ModelError if they do not fit."""
     changed = dict(weights)
     for name, tensor in deltas.items():
         if name.endswith(".lora_B.weight"):

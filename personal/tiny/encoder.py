@@ -1,8 +1,8 @@
 """Write the encoder as an open_clip folder: EfficientNet-Lite2 for images, MiniLM for text.
 
-The projections into the shared space are those that this project trained; without them the image side's is drawn with
-a fixed seed, and the text side's is the identity. What matches photos needs neither: the trunk's dense map,
-`model.visual.trunk.forward_features`, and beside it what recognition learnt on top of that.
+Without the trained projections into the shared space the image side's is random with a fixed seed, and the text side's
+is the identity. Recognition needs neither: it uses the trunk's dense map, `model.visual.trunk.forward_features`, and
+the trained weights beside it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     import torch
 
 SIDE = 384
+"""Pixels of the photo's sides."""
 DIMENSION = 384
+"""Of the space that photos and texts share."""
 TRUNK_WIDTH = 1280
-TOKENS = 77
+"""Channels of the trunk's map."""
+MAX_TOKENS = 77
+"""Tokens of a text."""
 ARCHITECTURE = "tf_efficientnet_lite2"
 HALF = (0.5, 0.5, 0.5)
+"""Mean and standard deviation that timm normalises this trunk's pixels with."""
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json")
 
 
@@ -114,7 +119,7 @@ def _config(home: Path, projection: str) -> dict[str, object]:
         "hf_tokenizer_name": str(home),
         "hf_pooler_type": "mean_pooler",
         "hf_proj_type": projection,
-        "context_length": TOKENS,
+        "context_length": MAX_TOKENS,
     }
     return {
         "model_cfg": {"embed_dim": DIMENSION, "vision_cfg": vision, "text_cfg": text},

