@@ -48,6 +48,7 @@ HOME = {
     "transformers": ("generate/", "tiny/", "learn/", "retrieve/detector.py"),
     "openai": ("generate/remote.py", "generate/connection.py", "generate/protocol.py"),
     "dlib": ("retrieve/faces.py",),
+    "gguf": ("tiny/mllm.py",),
     "bitsandbytes": ("generate/quantization.py", "tiny/"),
 }
 # What a room may take from a higher or a neighbouring one, with the reason.
