@@ -14,13 +14,12 @@ from personal.data.templates import CAPTION_REQUEST
 from personal.errors import PersonalError
 from personal.learn import export
 from personal.learn.__main__ import main
-from personal.learn.cached import CachedModel
 from personal.learn.cider import CiderD
 from personal.learn.curves import draw_curves
 from personal.learn.prefix_tree import TokenSequence, build_tree, collate
 from personal.learn.reinforce import CONFIG, LOG, advantages, own_captions, reinforce, settle
 from personal.learn.train import CHECKPOINT, REINFORCED, SETTLED, train
-from tests.test_learn_train import checkpoint, features, photos, rows, trained  # noqa: F401
+from tests.thin_model import captioned_photos, feature_cache, opened, thin_checkpoint, trained_run, training_rows
 
 pytestmark = pytest.mark.model
 KNOWN = {
@@ -53,20 +52,30 @@ def test_what_is_better_than_the_photos_other_captions_weighs_above_nothing():
     assert advantages([0.4, 0.4]) == [0, 0]
 
 
+@pytest.fixture(scope="module")
+def rows():
+    return training_rows()
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return trained_run()
+
+
 @pytest.fixture
-def model(rows, checkpoint, features):  # noqa: F811
-    return CachedModel(rows, checkpoint, features, rank=4, seed=0, fresh=False)
+def model():
+    return opened(fresh=False)
 
 
 @pytest.mark.parametrize("labels", [{}, {"red.png": "Labels: red thing (sure). Words: red, wall."}])
-def test_a_greedy_answer_is_what_one_token_after_the_other_is_likeliest(model, features, labels):  # noqa: F811
+def test_a_greedy_answer_is_what_one_token_after_the_other_is_likeliest(model, labels):
     model.lora.model.float()
     model.encoder.labels = labels  # then the prompts are of different lengths
     images = ["red.png", "blue.png"]
     answers = [said for [said] in model.sample(CAPTION_REQUEST, images, 1, seed=None)]
     for image, answer in zip(images, answers, strict=True):
         asked = model.encoder.question(CAPTION_REQUEST, image)
-        maps = torch.tensor(features[(image, (0.0, 0.0, 1.0, 1.0))])[None]
+        maps = torch.tensor(feature_cache()[(image, (0.0, 0.0, 1.0, 1.0))])[None]
         ids = list(asked)
         for token in answer[:4]:
             tree = replace(collate_one(model, ids), pictures=[])
@@ -106,7 +115,7 @@ def test_what_is_weighed_up_becomes_likelier_and_what_is_weighed_down_less(model
     assert loss(good) - loss(bad) < before[0] - before[1] - 1e-4
 
 
-def test_reinforcing_goes_on_where_it_was_killed_and_is_what_is_exported(trained, rows, model, tmp_path):  # noqa: F811
+def test_reinforcing_goes_on_where_it_was_killed_and_is_what_is_exported(trained, rows, model, tmp_path):
     config = replace(CONFIG, steps=4, batch_size=2, rank=4, save_every=2, validate_every=2)
     for name in ("unbroken", "broken"):
         shutil.copytree(trained, tmp_path / name)
@@ -127,7 +136,7 @@ def test_reinforcing_goes_on_where_it_was_killed_and_is_what_is_exported(trained
     assert last["held_out"] >= 0
 
 
-def test_what_was_learnt_on_is_void_once_the_weights_before_it_change(trained, rows, model, tmp_path):  # noqa: F811
+def test_what_was_learnt_on_is_void_once_the_weights_before_it_change(trained, rows, model, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(trained, run)
     config = replace(CONFIG, steps=1, batch_size=2, rank=4, validate_every=9)
@@ -141,24 +150,27 @@ def test_what_was_learnt_on_is_void_once_the_weights_before_it_change(trained, r
     assert export.final_checkpoint(run) not in {run / REINFORCED, run / SETTLED}
 
 
-def test_nothing_is_reinforced_where_nothing_was_trained(rows, model, tmp_path):  # noqa: F811
+def test_nothing_is_reinforced_where_nothing_was_trained(rows, model, tmp_path):
     with pytest.raises(PersonalError, match="run `train` first"):
         list(reinforce(rows, rows, model, tmp_path))
 
 
-def test_plain_captions_alone_are_agreed_with(rows):  # noqa: F811
+def test_plain_captions_alone_are_agreed_with(rows):
     captions = own_captions(rows)
     assert captions.keys() <= {"red.png", "blue.png", "green.png"}
     assert all(text.endswith(".") and "<" not in text for texts in captions.values() for text in texts)
 
 
-def test_the_command_reinforces_a_run(photos, checkpoint, tmp_path, monkeypatch, capsys):  # noqa: F811
+def test_the_command_reinforces_a_run(tmp_path, monkeypatch):
     monkeypatch.setenv("PERSONAL_CACHE_DIR", str(tmp_path / "cache"))
     data_dir, run_dir = (str(tmp_path / name) for name in ("data", "run"))
-    thin = ["--checkpoint", str(checkpoint), "--rank", "2"]
-    assert main(["data", str(photos.folder), data_dir]) == 0
-    assert main(["train", data_dir, str(photos.folder), run_dir, *thin, "--batch-size", "2", "--steps", "2"]) == 0
-    assert main(["reinforce", data_dir, str(photos.folder), run_dir, *thin, "--steps", "1"]) == 0
+    thin = ["--checkpoint", str(thin_checkpoint()), "--rank", "2"]
+    assert main(["data", str(captioned_photos().folder), data_dir]) == 0
+    assert (
+        main(["train", data_dir, str(captioned_photos().folder), run_dir, *thin, "--batch-size", "2", "--steps", "2"])
+        == 0
+    )
+    assert main(["reinforce", data_dir, str(captioned_photos().folder), run_dir, *thin, "--steps", "1"]) == 0
     assert (tmp_path / "run" / REINFORCED).is_file()
     assert export.final_checkpoint(tmp_path / "run") == tmp_path / "run" / SETTLED
     assert (tmp_path / "run" / "rewards.png").is_file()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from dataclasses import replace
 from itertools import groupby
@@ -13,9 +12,7 @@ import torch
 from PIL import Image
 
 from personal.concepts import TextDelta, Turn
-from personal.data.photos import Photos
 from personal.data.pictures import parse_picture
-from personal.data.rows import make_rows
 from personal.errors import ModelError
 from personal.generate import prompt
 from personal.generate.local import LocalGenerator
@@ -31,77 +28,50 @@ from personal.learn.optimiser import TrainingConfig, lr_factor
 from personal.learn.prefix_tree import collate
 from personal.learn.sampler import SampleGroup
 from personal.learn.train import BEST, CHECKPOINT, LOG, StepResult, train
-from personal.settings import load
 from personal.tiny import deltas
-from personal.tiny.assemble import assemble, mllm_dir
 from tests.conftest import RED
 from tests.conftest import picture as drawn
+from tests.thin_model import (
+    COLOURS,
+    CONFIG,
+    captioned_photos,
+    feature_cache,
+    opened,
+    thin_checkpoint,
+    trained_run,
+    training_rows,
+)
 
 pytestmark = pytest.mark.model
-COLOURS = {"red": "A red dog runs through the grass.", "blue": "A blue dog sits.", "green": "A man rides a green bike."}
-CONFIG = TrainingConfig(steps=6, batch_size=2, rank=4, warmup_steps=2, save_every=3, validate_every=6)
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """A FastVLM with two thin layers and a test-sized tower, and personal-tiny's own processor."""
-    from transformers import AutoConfig, AutoModelForImageTextToText, TimmWrapperConfig
-
-    cache_dir = load().cache_dir
-    for _ in assemble(cache_dir):
-        pass
-    source, folder = mllm_dir(cache_dir), tmp_path_factory.mktemp("checkpoint")
-    config = AutoConfig.from_pretrained(source)
-    thin = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
-    config.text_config.update({**thin, "num_key_value_heads": 2, "head_dim": 16})
-    config.vision_config = TimmWrapperConfig(
-        architecture="test_efficientnet", do_pooling=False, num_labels=0, hidden_size=256
-    )
-    torch.manual_seed(0)
-    AutoModelForImageTextToText.from_config(config).to(torch.bfloat16).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json", "processor_config.json", "chat_template.jinja"):
-        shutil.copy(source / name, folder)
-    return folder
+def checkpoint():
+    return thin_checkpoint()
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    for colour in COLOURS:
-        Image.new("RGB", (64, 64), colour).save(folder / f"{colour}.png")
-    lines = [
-        json.dumps({"image": f"{c}.png", "captions": [text, "Someone is outside."]}) for c, text in COLOURS.items()
-    ]
-    (folder / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    return Photos(folder)
+def photos():
+    return captioned_photos()
 
 
 @pytest.fixture(scope="module")
-def rows(photos):
-    return list(make_rows(photos.rows, 0, rounds=2))
+def rows():
+    return training_rows()
 
 
 @pytest.fixture(scope="module")
-def features(checkpoint, photos, rows, tmp_path_factory):
-    paths = dict.fromkeys(path for row in rows for path in (row["image"], *row["extra"]) if path)
-    cache = FeatureCache(tmp_path_factory.mktemp("features"), [parse_picture(path) for path in paths], checkpoint)
-    list(cache.fill(photos))
-    return cache
-
-
-def cached(rows, checkpoint, features):
-    return lambda fresh: CachedModel(rows, checkpoint, features, rank=CONFIG.rank, seed=CONFIG.seed, fresh=fresh)
-
-
-def run(rows, checkpoint, features, out, config=CONFIG):
-    return list(train(rows, rows, cached(rows, checkpoint, features), out, config))
+def features():
+    return feature_cache()
 
 
 @pytest.fixture(scope="module")
-def trained(rows, checkpoint, features, tmp_path_factory):
-    out = tmp_path_factory.mktemp("run")
-    run(rows, checkpoint, features, out, replace(CONFIG, steps=30, batch_size=6, lora_lr=5e-3, connector_lr=5e-3))
-    return out
+def trained():
+    return trained_run()
+
+
+def run(rows, out, config=CONFIG):
+    return list(train(rows, rows, opened, out, config))
 
 
 def test_training_lowers_the_loss_and_logs_every_step(trained):
@@ -112,22 +82,22 @@ def test_training_lowers_the_loss_and_logs_every_step(trained):
     assert "held_out" in lines[-1]
 
 
-def test_a_run_that_was_killed_and_resumed_equals_an_unbroken_one(rows, checkpoint, features, tmp_path):
-    run(rows, checkpoint, features, tmp_path / "unbroken")
-    broken = train(rows, rows, cached(rows, checkpoint, features), tmp_path / "broken", CONFIG)
+def test_a_run_that_was_killed_and_resumed_equals_an_unbroken_one(rows, tmp_path):
+    run(rows, tmp_path / "unbroken")
+    broken = train(rows, rows, opened, tmp_path / "broken", CONFIG)
     for _ in range(4):  # one step after the last that was saved
         next(broken)
     broken.close()
-    done = run(rows, checkpoint, features, tmp_path / "broken")
+    done = run(rows, tmp_path / "broken")
     assert [progress.done for progress in done] == [4, 5, 6]
     one, other = (torch.load(tmp_path / name / CHECKPOINT) for name in ("unbroken", "broken"))
     for name, value in one["master"].items():
         assert torch.equal(value, other["master"][name]), name
 
 
-def test_a_finished_run_goes_on_when_more_steps_are_asked_for(rows, checkpoint, features, tmp_path):
-    run(rows, checkpoint, features, tmp_path, replace(CONFIG, steps=2))
-    assert [p.done for p in run(rows, checkpoint, features, tmp_path, replace(CONFIG, steps=4))] == [3, 4]
+def test_a_finished_run_goes_on_when_more_steps_are_asked_for(rows, tmp_path):
+    run(rows, tmp_path, replace(CONFIG, steps=2))
+    assert [p.done for p in run(rows, tmp_path, replace(CONFIG, steps=4))] == [3, 4]
 
 
 class Stubborn:
