@@ -48,8 +48,10 @@ GROUPS = {
     "dress": "578 601 689 775",
 }
 """Groups by the numbers of their classes."""
-ANIMALS = ("fish", "bird", "lizard", "turtle", "snake", "spider", "dog", "wolf", "fox", "cat", "bear")
-ANIMALS += ("beetle", "butterfly", "rabbit", "monkey")
+ANIMALS = {
+    *("fish", "bird", "lizard", "turtle", "snake", "spider", "dog", "wolf", "fox", "cat", "bear"),
+    *("beetle", "butterfly", "rabbit", "monkey"),
+}
 """Groups whose classes few people know by name, so that the group is named with them."""
 NAMES = {
     "teddy": "teddy bear",
