@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from personal.concepts import WHOLE, IndexedView
+from personal.retrieve.compare import ScoredPhoto
 from personal.retrieve.config import CONFIG
+from personal.retrieve.features import PhotoFeatures
 from personal.retrieve.regions import Regions
 from personal.retrieve.score import build_gallery, score
 
@@ -88,6 +90,14 @@ def test_a_region_that_is_turned_down_is_not_handed_to_who_is_less_like_it():
     assert found.rejected.tolist() == [True, False, False]
     assert found.similarity[0, 0] == -np.inf < found.similarity[0, 1]
     assert found.similarity[1:].argmax(axis=1).tolist() == [0, 1]
+
+
+def test_no_name_is_assigned_to_a_rejected_region():
+    mine = [stored("a", [1, 0, 0]), stored("not", [1, 0.3, 0], negative=True)]
+    gallery = build_gallery([mine, [stored("c", [1, -0.5, 0.5])]])
+    rejected, other = regions([1, 0.32, 0]), regions([1, -0.5, 0.4])
+    found = [ScoredPhoto(PhotoFeatures(r, None), (), gallery, score(r, gallery), 0.0) for r in (rejected, other)]
+    assert [photo.assign(0.5, CONFIG) for photo in found] == [[], [(0, 1)]]
 
 
 def test_what_a_concept_was_mistaken_for_is_preferred_where_it_is_likelier_though_not_nearer():
