@@ -121,6 +121,21 @@ def test_a_refused_concept_leaves_no_trace(assistant):
     assert assistant.index.views(ME) == set()
 
 
+def test_what_is_refused_is_refused_before_anything_is_embedded(assistant, monkeypatch):
+    bo = assistant.remember(ME, "bo", [picture(RED)])
+    monkeypatch.setattr(assistant.retriever, "embed", lambda _: pytest.fail("a photo was embedded"))
+    for write in (
+        lambda: assistant.remember(ME, "cup", [picture(BLUE)], info="x" * 4001),
+        lambda: assistant.remember(ME, "bo", [picture(BLUE)], category="x" * 65),
+        lambda: assistant.remember(ME, "cup", [picture(BLUE)], attributes=["x" * 121]),
+        lambda: assistant.revise(ME, bo.id, ConceptEdit(add=[picture(BLUE)], info="x" * 4001)),
+        lambda: assistant.revise(ME, bo.id, ConceptEdit(add_negatives=[picture(RED)])),
+    ):
+        with pytest.raises(ConceptError):
+            write()
+    assert assistant.concepts(ME) == [bo]
+
+
 def test_a_removed_view_is_recognised_no_more(assistant):
     concept = assistant.remember(ME, "bo", [picture(RED), picture(GREEN)])
     assistant.revise(ME, concept.id, ConceptEdit(remove=[picture(GREEN).sha256]))

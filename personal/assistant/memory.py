@@ -57,6 +57,7 @@ class Memory:
                 by_face=by_face,
             )
             return self.revise(owner, known.id, edit)
+        self.library.preview(owner, name, photos, category, info, attributes)  # what is refused costs no embedding
         if by_face:
             drain(self.open_faces())
         vectors = self.retriever.embed(photos)
@@ -74,6 +75,7 @@ class Memory:
         """
         self.indexing.keep_up(owner)
         before = self.library.get(owner, concept_id)
+        self.library.preview_edit(owner, concept_id, edit)  # what is refused costs no embedding
         if edit.by_face:
             drain(self.open_faces())
         vectors = self.retriever.embed([*edit.add, *edit.add_negatives])

@@ -75,6 +75,41 @@ class Library(LibraryReader):
         """Return the name as it would be stored, or raise ConceptError."""
         return clean_name(name)
 
+    def preview(
+        self,
+        owner: str,
+        name: str,
+        photos: Sequence[Photo],
+        category: str = "",
+        info: str = "",
+        attributes: Sequence[str] = (),
+        by_face: bool = False,
+    ) -> Concept:
+        """Return the concept that `add` would make. Raises ConceptError."""
+        name, views, now = clean_name(name), views_of(photos), _now()
+        with self._mutex:
+            self._check_free(self._catalogue(owner), name)
+        check_count(views)
+        return Concept(
+            id=uuid.uuid4().hex,
+            name=name,
+            category=clean_category(category),
+            info=clean_info(info),
+            views=views,
+            avatar=views[0].sha256,
+            created=now,
+            updated=now,
+            attributes=clean_attributes(attributes),
+            by_face=by_face,
+        )
+
+    def preview_edit(self, owner: str, concept_id: str, edit: ConceptEdit) -> Concept:
+        """Return the concept that `revise` would make. Raises ConceptError."""
+        with self._mutex:
+            new = edited(self.get(owner, concept_id), edit)
+            self._check_free(self._catalogue(owner), new.name, concept_id)
+        return new
+
     def add(
         self,
         owner: str,
@@ -86,23 +121,8 @@ class Library(LibraryReader):
         by_face: bool = False,
     ) -> Concept:
         """Remember a new concept; the first photo is its avatar. The same photo twice is one view."""
-        name, views = clean_name(name), views_of(photos)
         with self._writing(owner) as catalogue:
-            self._check_free(catalogue, name)
-            check_count(views)
-            now = _now()
-            concept = Concept(
-                id=uuid.uuid4().hex,
-                name=name,
-                category=clean_category(category),
-                info=clean_info(info),
-                views=views,
-                avatar=views[0].sha256,
-                created=now,
-                updated=now,
-                attributes=clean_attributes(attributes),
-                by_face=by_face,
-            )
+            concept = self.preview(owner, name, photos, category, info, attributes, by_face)
             folder = self._folder(owner, concept.id)
             try:
                 self._write(folder, concept, photos)
@@ -120,8 +140,7 @@ class Library(LibraryReader):
         """
         with self._writing(owner) as catalogue:
             old = self.get(owner, concept_id)
-            new = edited(old, edit)
-            self._check_free(catalogue, new.name, concept_id)
+            new = self.preview_edit(owner, concept_id, edit)
             if new == old:
                 return old
             new = replace(new, updated=_now())
