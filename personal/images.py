@@ -14,8 +14,9 @@ from dataclasses import replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from personal import tiff
@@ -167,15 +168,43 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
 
 
 def _open_deep(data: bytes, max_pixels: int) -> Image.Image | None:
-    """Open a TIFF whose colours have more than 8 bits, upright, or return None where it is none."""
+    """Open a picture whose colours have more bits than Pillow reads, a TIFF or PNG, or return None if it is none."""
+    if data[24:26] in (b"\x10\2", b"\x10\6") and data.startswith(b"\x89PNG"):
+        return _open_dim_png(data, max_pixels)
     samples = tiff.deep(data, max_pixels) if data.startswith(tiff.MAGIC) else None
     if samples is None:
         return None
+    image = _upright(_from_samples(samples), tiff.orientation(data))
+    image.info["icc_profile"] = tiff.profile(data)
+    return image
+
+
+def _open_dim_png(data: bytes, max_pixels: int) -> Image.Image | None:
+    """Open a colour PNG of 16 bits that uses 14 of them or fewer, or return None: Pillow keeps the upper 8."""
+    width, height = struct.unpack(">II", data[16:24])
+    if not 0 < width * height <= max_pixels:
+        return None
+    import torch
+    from torchvision.io import ImageReadMode, decode_png
+
+    encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+    try:
+        samples = decode_png(encoded, ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
+    except RuntimeError:
+        return None  # Pillow says what is wrong
+    if samples.dtype.itemsize != 2 or samples[..., :3].max() >= 1 << 14:
+        return None
+    image = _from_samples(samples)
+    with Image.open(BytesIO(data), formats=("PNG",)) as plain:
+        image.format, image.info = plain.format, dict(plain.info)
+    return image
+
+
+def _from_samples(samples: npt.NDArray[Any]) -> Image.Image:
+    """Return samples of any depth, (height, width, 3 or 4), as a picture of 8 bits."""
     image = shown(samples[..., :3])
     if samples.shape[2] == 4:
         image.putalpha(shown(samples[..., 3]))
-    image = _upright(image, tiff.orientation(data))
-    image.info["icc_profile"] = tiff.profile(data)
     return image
 
 

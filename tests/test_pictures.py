@@ -506,6 +506,18 @@ def colour_tiff(samples, *, order="<", compression=1, predictor=1, rows=16, samp
     return tiff((entries, None), order=order, extra=b"".join(strips))
 
 
+def deep_png(samples):
+    """A PNG of 16 bits a channel: (height, width, 3 or 4), big-endian."""
+    height, width, channels = samples.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in samples)
+    header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    body = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize(("compression", "predictor"), [(1, 1), (1, 2), (8, 1), (8, 2)])
 @pytest.mark.parametrize("most", [1023, 4095, 65535])
@@ -513,6 +525,22 @@ def test_colours_of_twelve_bits_in_sixteen_are_not_black(order, compression, pre
     samples = (scene((96, 72)) * most).astype(np.uint16)
     photo = read_photo(colour_tiff(samples, order=order, compression=compression, predictor=predictor))
     assert np.abs(pixels(photo) - scene((96, 72)) * 255).mean() < 4
+
+
+@pytest.mark.parametrize("most", [1023, 4095, 16383, 65535])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_colours_of_twelve_bits_in_a_png_of_sixteen_are_not_dark(most, alpha):
+    samples = (scene((96, 72)) * most).astype(">u2")
+    if alpha:
+        samples = np.concatenate([samples, np.full((*samples.shape[:2], 1), 65535, ">u2")], axis=2).astype(">u2")
+    photo = read_photo(deep_png(samples))
+    assert np.abs(pixels(photo) - scene((96, 72)) * 255).mean() < 4
+
+
+def test_a_deep_png_that_breaks_off_is_called_damaged():
+    data = deep_png((scene((96, 72)) * 4095).astype(">u2"))
+    with pytest.raises(ImageError, match="damaged"):
+        read_photo(data[: len(data) // 2])
 
 
 @pytest.mark.parametrize("most", [1, 255, 65535])
