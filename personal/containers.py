@@ -20,7 +20,7 @@ JFIF = b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0"
 
 
 def breaks_off(data: bytes, format: str | None) -> bool:
-    """Tell whether a copy was interrupted, where the decoders would fill in grey and keep silent.
+    """Return whether a copy was interrupted, where the decoders would fill in grey and keep silent.
 
     What follows the picture does not count: padding, a `free` box.
     """

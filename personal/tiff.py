@@ -41,7 +41,7 @@ Ifd = dict[int, tuple[int, ...]]
 
 
 def is_raw(data: bytes) -> bool:
-    """Tell whether a file, or its first bytes, is a camera's raw photo, which shows as a small preview at best."""
+    """Return whether a file, or its first bytes, is a camera's raw photo, which shows as a small preview at best."""
     if data.startswith(RAW) or data[6:14] == b"HEAPCCDR" or data[4:12] == b"ftypcrx ":
         return True
     if not data.startswith(MAGIC):

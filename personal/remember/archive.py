@@ -79,7 +79,7 @@ class Archive:
     used: set[str] = field(default_factory=set)
 
     def read(self, path: str, limit: int) -> bytes:
-        """Read a file of at most `limit` bytes. Raises ImportExportError where it is larger or damaged."""
+        """Read a file of at most `limit` bytes. Raises ImportExportError if it is larger or damaged."""
         self.used.add(path)
         data = self.head(path, limit + 1)
         if len(data) > limit:
@@ -96,7 +96,7 @@ class Archive:
         return data
 
     def unused(self) -> list[str]:
-        """Say which files nobody asked for; of many in one folder how many, and the first."""
+        """Return a sentence for each file that was not used; for many in one folder one with their number."""
         folders: dict[str, list[str]] = {}
         for path in self.files:
             if path not in self.used:
@@ -118,7 +118,7 @@ class Archive:
 
 
 @contextmanager
-def opened(source: Path, *, guest: bool = False) -> Iterator[Archive]:
+def open_archive(source: Path, *, guest: bool = False) -> Iterator[Archive]:
     """Open a .zip or folder; a `guest` may bring a smaller one. Raises ImportExportError if it is neither or unsafe."""
     if not source.exists():
         raise ImportExportError(f"{source} is not there. Give a .zip or a folder.")
@@ -193,7 +193,7 @@ def _zip(zipped: zipfile.ZipFile, label: str, most: int, total: int) -> Archive:
             raise ImportExportError(f"{label} holds {name[:80]!r} twice. Make it anew.")
         else:
             archive.files[path] = info
-    archive.skipped += [_passed_over(folder) for folder in hidden]
+    archive.skipped += [_skipped(folder) for folder in hidden]
     if guess:
         archive.skipped.append(
             f"The names in {label} do not say how they are encoded and were read as {guess}. Check them."
@@ -209,7 +209,7 @@ def _folder(source: Path) -> Archive:
             archive.skipped.append(f"{_relative(Path(parent) / link, root)} is a link and was skipped.")
         for folder in [name for name in sorted(folders) if _hidden(f"{name}/")]:
             if any(not is_junk(name) for _, _, inside in os.walk(Path(parent) / folder) for name in inside):
-                archive.skipped.append(_passed_over(_relative(Path(parent) / folder, root)))
+                archive.skipped.append(_skipped(_relative(Path(parent) / folder, root)))
         folders[:] = sorted(name for name in folders if not _hidden(f"{name}/"))
         for name in sorted(names):
             path = Path(parent) / name
@@ -242,7 +242,7 @@ def _hidden(path: str) -> str:
     return ""
 
 
-def _passed_over(folder: str) -> str:
+def _skipped(folder: str) -> str:
     return f"{folder} was skipped: such folders hold no concepts."
 
 

@@ -1,4 +1,4 @@
-"""One owner's concepts as they come off the disk: the catalogue in memory, and the trash.
+"""One owner's concepts as they are read from disk: the catalogue in memory, and the trash.
 
 Reads only; `personal.remember.library` does the writing.
 """
@@ -49,7 +49,7 @@ class Catalogue:
             self.ordered = None
 
     def named(self, name: str) -> Concept | None:
-        """Return the concept that a name stands for: of two, the one that is written just so, else the older."""
+        """Return the concept called `name`: of two, the one with the very spelling, else the older."""
         alike = [self.concepts[concept_id] for concept_id in self.names.get(folded(name), ())]
         return min(alike, key=lambda concept: (concept.name != name, concept.created, concept.id), default=None)
 
@@ -80,15 +80,15 @@ def load(folder: Path) -> Catalogue:
     return catalogue
 
 
-def forgotten(trash: Path) -> list[TrashedConcept]:
-    """Read a trash folder, oldest first; what is damaged in it is passed over."""
+def read_trash(trash: Path) -> list[TrashedConcept]:
+    """Read a trash folder, oldest first; what is damaged in it is skipped."""
     found = []
     for folder in disk.entries(trash):
         try:
             concept = record.read(folder, json.loads((folder / FILE).read_bytes())["id"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        found.append(TrashedConcept(folder.name, concept, forgotten_at(folder)))
+        found.append(TrashedConcept(folder.name, concept, trashed_at(folder)))
     return found
 
 
@@ -97,6 +97,6 @@ def new_token() -> str:
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
 
 
-def forgotten_at(folder: Path) -> float:
-    """Read the time out of a trash token; a folder that is none is as old as can be."""
+def trashed_at(folder: Path) -> float:
+    """Return when a folder was moved to the trash, seconds since the epoch, from its name; 0 if that is no token."""
     return int(folder.name[:12], 16) / 1000 if ID.fullmatch(folder.name) else 0.0

@@ -1,4 +1,4 @@
-"""Which concepts are hard to tell apart: pairs whose most similar views are close, by exact comparison of vectors."""
+"""Pairs of concepts that are easily confused: their most similar views are close, by exact comparison."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ConfusablePair = tuple[float, tuple[str, str], tuple[str, str]]
 ROWS = 256
 """Vectors that are compared with all others at a time, about."""
 MAX_PAIRS = 100
-"""Pairs that are told of at most: nobody reads more."""
+"""Pairs returned at most: nobody reads more."""
 
 
 def confusable_pairs(stored: Mapping[str, Sequence[IndexedView]], at_least: float) -> list[ConfusablePair]:
-    """Find the pairs of concepts whose best similarity over views is `at_least` that, at most MAX_PAIRS, best first.
+    """Return the pairs of concepts whose best similarity over views is `at_least` that, at most MAX_PAIRS, best first.
 
     Negatives take no part. Memory grows with the number of vectors, time with its square.
     """

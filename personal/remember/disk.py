@@ -27,7 +27,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 
 @contextmanager
 def translate_errors(place: Path) -> Iterator[None]:
-    """Turn an OSError of the block into a StoreError that says what to do about `place`."""
+    """Raise an OSError of the block as a StoreError that says what to do about `place`."""
     try:
         yield
     except OSError as error:
@@ -41,12 +41,12 @@ def translate_errors(place: Path) -> Iterator[None]:
 
 
 def full(place: Path) -> StoreError:
-    """Say that the disk which holds a place is full."""
+    """Return the error for a full disk that holds `place`."""
     return StoreError(f"The disk that holds {place} is full. Free some space and try again.")
 
 
 def make_private(folder: Path) -> None:
-    """Shut a folder, and all folders in it, for everybody but this user; those of others are left as they are."""
+    """Close a folder and all folders in it to other users; folders that others own are left alone."""
     for parent, _, _ in os.walk(folder):
         if os.stat(parent).st_mode & 0o077:
             try:
@@ -118,7 +118,7 @@ def remove(path: Path) -> None:
 
 
 def remove_all(paths: Iterable[Path]) -> None:
-    """Remove files, durable on return; those that are gone already are passed over."""
+    """Remove files, durable on return; missing ones are skipped."""
     paths = list(paths)
     for path in paths:
         path.unlink(missing_ok=True)
@@ -126,8 +126,8 @@ def remove_all(paths: Iterable[Path]) -> None:
         sync_dir(place)
 
 
-def hold(folder: Path, what: str) -> FileLock:
-    """Take a folder for this process, or raise a StoreError that names the process which has it."""
+def lock_folder(folder: Path, what: str) -> FileLock:
+    """Lock a folder for this process. Raises StoreError, which names the process that holds it."""
     lock = FileLock(folder / "lock", timeout=0, thread_local=False, mode=0o600)
     holder = folder / "holder.json"
     try:

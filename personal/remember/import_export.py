@@ -22,7 +22,7 @@ from personal.remember.import_reader import FORMAT, VERSION, ImportedConcept, re
 from personal.remember.library import Library
 from personal.remember.record import MAX_NEGATIVES, MAX_VIEWS
 
-__all__ = ["Change", "ImportTarget", "ImportedConcept", "apply", "damage", "export", "plan", "read"]
+__all__ = ["Change", "ImportTarget", "ImportedConcept", "apply", "export", "list_damage", "plan", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ def export(library: Library, owner: str, target: Path | BinaryIO) -> list[str]:
     return left_out
 
 
-def damage(library: Library, owner: str) -> list[str]:
-    """List in words what an export leaves out: concepts and photos that cannot be read."""
+def list_damage(library: Library, owner: str) -> list[str]:
+    """Return a sentence for each concept and photo that an export leaves out, because it cannot be read."""
     found = library.damaged(owner)
     for concept in library.concepts(owner):
         found += _readable(library, owner, concept)[1]
@@ -143,7 +143,7 @@ def _json(value: Any) -> bytes:
 
 
 def plan(library: Library, owner: str, incoming: Sequence[ImportedConcept]) -> list[Change]:
-    """Say for each concept what importing it would do: new, adds, unchanged or refused. Nothing is changed."""
+    """Return for each concept what importing it would do: new, adds, unchanged or refused. Nothing is changed."""
     known = _by_name(library.concepts(owner))
     return [_change(concept, known(concept.name)) for concept in incoming]
 
@@ -185,7 +185,7 @@ def apply(keeper: ImportTarget, owner: str, incoming: Sequence[ImportedConcept])
 
 
 def _by_name(concepts: Sequence[Concept]) -> Callable[[str], Concept | None]:
-    """Make a look-up of concepts by name: as it is written, or else by what counts as the same."""
+    """Return a function that finds a concept by its exact name, or else by one that counts as the same."""
     exact = {concept.name: concept for concept in concepts}
     alike = {folded(concept.name): concept for concept in reversed(concepts)}
     return lambda name: exact.get(name) or alike.get(folded(name))

@@ -16,7 +16,7 @@ from personal.concepts import Photo
 from personal.errors import ConceptError, ImageError, ImportExportError
 from personal.folding import folded
 from personal.images import read_photo
-from personal.remember.archive import Archive, opened
+from personal.remember.archive import Archive, open_archive
 from personal.remember.names import clean_attributes, clean_category, clean_info, clean_name
 from personal.remember.record import MAX_NEGATIVES, MAX_VIEWS
 from personal.settings import Settings
@@ -57,7 +57,7 @@ def read(source: Path, settings: Settings | None = None, *, guest: bool = False)
     """
     if source.name == "database.json" and source.is_file():
         source = source.parent
-    with opened(source, guest=guest) as archive:
+    with open_archive(source, guest=guest) as archive:
         reader = _Reader(archive, settings or Settings())
         incoming = _once_each(list(reader.concepts()))
         left_out = (*archive.skipped, *archive.unused())
@@ -72,7 +72,7 @@ def read(source: Path, settings: Settings | None = None, *, guest: bool = False)
 
 
 class _Reader:
-    """Finds out which of the three forms an archive has, and reads its concepts."""
+    """Detects which of the three forms an archive has, and reads its concepts."""
 
     def __init__(self, archive: Archive, settings: Settings) -> None:
         self.archive = archive
@@ -184,7 +184,7 @@ class _Reader:
         return ImportedConcept(name, category, info, unique, chosen, tuple(problems), refused, not_it, attributes)
 
     def _photos(self, paths: Sequence[str], most: int, problems: list[str], beyond: str = "") -> dict[str, Photo]:
-        """Read photos by their paths; what cannot be read, or is beyond the `most`, is left out and told."""
+        """Read photos by their paths; what cannot be read, or is beyond `most`, is listed in `problems`."""
         photos: dict[str, Photo] = {}
         for path in paths:
             if len(photos) == most:

@@ -20,7 +20,7 @@ from personal.concepts import Concept, ConceptEdit, Photo, Preferences
 from personal.errors import ConceptError, StoreError
 from personal.folding import folded
 from personal.remember import disk, record
-from personal.remember.catalogue import Catalogue, forgotten_at, new_token
+from personal.remember.catalogue import Catalogue, new_token, trashed_at
 from personal.remember.edit import check_count, edited, views_of
 from personal.remember.library_reader import LibraryReader
 from personal.remember.names import MAX_NAME, clean_attributes, clean_category, clean_info, clean_name
@@ -48,7 +48,7 @@ class Library(LibraryReader):
             if not read_only:
                 disk.make_dir(data_dir)
                 self._make_private()
-                self._lock = disk.hold(data_dir, holder)
+                self._lock = disk.lock_folder(data_dir, holder)
             try:
                 self.id = record.library_id(data_dir, write=not read_only)
                 if not read_only:
@@ -58,7 +58,7 @@ class Library(LibraryReader):
                 raise
 
     def close(self) -> None:
-        """Let other processes have the folder. Closing twice is harmless."""
+        """Release the folder to other processes. Closing twice is harmless."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -156,7 +156,7 @@ class Library(LibraryReader):
         return new
 
     def discard(self, owner: str, concept_id: str) -> None:
-        """Take an addition back for good; this needs no room on the disk."""
+        """Delete a concept that was just added. Needs no room on the disk."""
         with self._writing(owner) as catalogue:
             catalogue.take(concept_id)
             disk.remove(self._folder(owner, concept_id))
@@ -189,7 +189,7 @@ class Library(LibraryReader):
         """Erase for good what was forgotten at least that many seconds ago."""
         with self._writing(owner):
             for folder in disk.entries(self._owner(owner) / "trash"):
-                if time.time() - forgotten_at(folder) >= older_than_s:
+                if time.time() - trashed_at(folder) >= older_than_s:
                     self._stage_deletion(folder)
 
     def erase(self, owner: str) -> None:
@@ -200,9 +200,9 @@ class Library(LibraryReader):
             self._catalogues.pop(owner, None)
 
     def prefer(self, owner: str, preferences: Preferences) -> None:
-        """Keep an owner's wishes. Raises ConceptError where they are out of range."""
+        """Save an owner's preferences. Raises ConceptError if they are out of range."""
         try:
-            record.checked(preferences)
+            record.validated(preferences)
         except (ValueError, TypeError) as error:
             raise ConceptError(f"This cannot be kept: {error}.") from error
         with self._writing(owner):
@@ -234,7 +234,7 @@ class Library(LibraryReader):
             yield self._catalogue(owner)
 
     def _write(self, folder: Path, concept: Concept, photos: Sequence[Photo], present: Set[Path] = frozenset()) -> None:
-        """Put the pictures that are not `present`, then the record, each durable before the next."""
+        """Write the pictures that are not `present`, then the record, each durable before the next."""
         disk.make_dir(folder / VIEWS)
         jpegs = {photo.sha256: photo.jpeg for photo in photos}
         fresh = [path for path in record.files(folder, concept) if path not in present]

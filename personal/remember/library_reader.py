@@ -24,7 +24,7 @@ from personal.concepts import Concept, Photo, Preferences, View
 from personal.errors import ConceptError, StoreError
 from personal.folding import folded
 from personal.remember import disk, record
-from personal.remember.catalogue import Catalogue, TrashedConcept, forgotten, load
+from personal.remember.catalogue import Catalogue, TrashedConcept, load, read_trash
 from personal.remember.names import clean_name
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class LibraryReader:
             return concept
 
     def get(self, owner: str, concept_id: str) -> Concept:
-        """Return a concept by its id. Raises ConceptError where it is not (or no longer) there."""
+        """Return a concept by its id. Raises ConceptError if it is not there."""
         with self._mutex:
             concept = self._catalogue(owner).concepts.get(concept_id)
         if concept is None:
@@ -81,11 +81,11 @@ class LibraryReader:
         return concept
 
     def path(self, owner: str, concept_id: str, view: str) -> Path:
-        """Tell where the file of a view or negative lies."""
+        """Return the path of a view or negative."""
         return self._located(owner, concept_id, view)[1]
 
     def photo(self, owner: str, concept_id: str, view: str) -> Photo:
-        """Read a view or negative. Raises StoreError where its file is gone or damaged."""
+        """Read a view or negative. Raises StoreError if its file is gone or damaged."""
         known, path = self._located(owner, concept_id, view)
         try:
             with disk.translate_errors(path):
@@ -130,7 +130,7 @@ class LibraryReader:
     def trash(self, owner: str) -> list[TrashedConcept]:
         """List what was forgotten and can be brought back, oldest first."""
         with self._mutex, disk.translate_errors(self._owner(owner)):
-            return forgotten(self._owner(owner) / "trash")
+            return read_trash(self._owner(owner) / "trash")
 
     def _located(self, owner: str, concept_id: str, view: str) -> tuple[View, Path]:
         concept, folder = self.get(owner, concept_id), self._folder(owner, concept_id)

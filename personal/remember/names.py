@@ -24,7 +24,7 @@ _JOINERS = "\u200c\u200d\ufe0e\ufe0f"
 """Invisible, yet part of scripts (ZWNJ, ZWJ) and of emoji (ZWJ, variation selectors 15 and 16)."""
 
 _BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-"""Letters and signs that show nothing, good for nothing but names that look alike."""
+"""Letters and signs that are blank: two names could look the same."""
 
 _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]+\U000e007f")
 """Flags of England, Scotland and the like: the one honest use of tag characters (UTS #51, annex C)."""
@@ -107,5 +107,5 @@ def _article(what: str) -> str:
 
 
 def _nonsense(sign: str) -> bool:
-    """Tell the code points that Unicode promises never to assign."""
+    """Return whether a code point is one that Unicode promises never to assign."""
     return ord(sign) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(sign) <= 0xFDEF

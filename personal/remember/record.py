@@ -34,7 +34,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 def library_id(data_dir: Path, *, write: bool) -> str:
     """Return the id of a data folder from its library.json; with `write` bring that file up to date.
 
-    Raises StoreError where it is damaged or of a newer version, and OSError.
+    Raises StoreError if it is damaged or of a newer version, and OSError.
     """
     path, found = data_dir / "library.json", {"schema": SCHEMA}
     if path.is_file():
@@ -56,7 +56,7 @@ def library_id(data_dir: Path, *, write: bool) -> str:
 
 
 def as_json(concept: Concept) -> dict[str, Any]:
-    """Lay a concept out as it stands in its concept.json."""
+    """Return the content of a concept's concept.json."""
     return {
         "schema": SCHEMA,
         "id": concept.id,
@@ -74,18 +74,18 @@ def as_json(concept: Concept) -> dict[str, Any]:
 
 
 def view_file(folder: Path, sha256: str, *, negative: bool = False) -> Path:
-    """Tell where a concept's folder keeps a view, or a negative."""
+    """Return the path of a view, or a negative, in a concept's folder."""
     return folder / (NEGATIVES if negative else VIEWS) / f"{sha256}.jpg"
 
 
 def files(folder: Path, concept: Concept) -> list[Path]:
-    """List where a concept's pictures are: its views, then its negatives."""
+    """Return the paths of a concept's pictures: its views, then its negatives."""
     views = [view_file(folder, view.sha256) for view in concept.views]
     return views + [view_file(folder, view.sha256, negative=True) for view in concept.negatives]
 
 
 def read(folder: Path, concept_id: str) -> Concept:
-    """Read the concept of a folder. Raises ValueError, in words, where it is damaged, and OSError."""
+    """Read the concept of a folder. Raises ValueError with a message if it is damaged, and OSError."""
     record = json.loads((folder / FILE).read_bytes())
     try:
         views = _pictures(record["views"])
@@ -126,18 +126,18 @@ def read(folder: Path, concept_id: str) -> Concept:
 
 
 def read_preferences(path: Path) -> Preferences:
-    """Read an owner's wishes; no file means none. Raises ValueError where it is damaged, and OSError."""
+    """Read an owner's preferences; no file means none. Raises ValueError if it is damaged, and OSError."""
     if not path.is_file():
         return Preferences()
     record = json.loads(path.read_bytes())
     try:
-        return checked(Preferences(record["threshold"], record["top_k"], record.get("confidence")))
+        return validated(Preferences(record["threshold"], record["top_k"], record.get("confidence")))
     except (KeyError, TypeError) as error:
         raise ValueError(f"something is missing or of the wrong kind ({error})") from error
 
 
-def checked(wishes: Preferences) -> Preferences:
-    """Return the wishes, or raise a ValueError where they are out of range."""
+def validated(wishes: Preferences) -> Preferences:
+    """Return the preferences. Raises ValueError if one is out of range."""
     if wishes.threshold is not None and not -1.0 <= wishes.threshold <= 1.0:
         raise ValueError("the threshold must be from -1 to 1")
     if wishes.confidence is not None and not 0.0 < wishes.confidence < 1.0:

@@ -67,7 +67,7 @@ class ImportExport:
         session = self._context.session(request)
         if not self._context.assistant.concepts(session.owner):
             raise PersonalError("There is nothing to export yet.")
-        left_out = import_export.damage(self._context.library, session.owner)
+        left_out = import_export.list_damage(self._context.library, session.owner)
         return {
             self.link: f"personal/export/{self._context.sessions.download(session)}",
             self.notice: render.problem(" ".join(left_out)),
