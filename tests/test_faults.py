@@ -192,10 +192,10 @@ def test_damage_is_told_in_the_concepts_tab_and_does_not_keep_the_rest_from_an_e
     with open_assistant(folder) as assistant:
         page = Browser(assistant, folder)
         assert mia in page.concepts.draw(page.session)[page.concepts.damage]
-        shown = page.concepts.carry_out(page.request)
+        shown = page.concepts.transfer.export(page.request)
         said = shown[page.concepts.notice]
         assert all(words in said for words in ("1 photo of", "cup", "lost", mia))
-        assert shown[page.concepts.link]
+        assert shown[page.concepts.transfer.link]
         stream = io.BytesIO()
         left_out = import_export.export(assistant.library, ME, stream)
         assert len(left_out) == 3
@@ -227,5 +227,5 @@ def test_a_card_whose_photo_is_damaged_says_so_and_the_photo_can_be_removed(dama
         assert "damaged" in page.concepts.draw(page.session)[page.concepts.cards]
         cup = assistant.library.lookup(ME, "cup")
         page.session.open_concept = cup.id
-        page.concepts.on_views(event(act="remove", photo=cup.avatar), page.request)
+        page.concepts.editor.on_views(event(act="remove", photo=cup.avatar), page.request)
         assert len(assistant.library.lookup(ME, "cup").views) == 1

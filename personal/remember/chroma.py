@@ -34,7 +34,7 @@ BATCH = 500
 PAGE = 5000
 """Records read in one call."""
 
-ADVICE = "Press “Learn all photos again” in Settings (or run `python -m personal reindex`) to rebuild it."
+ADVICE = "Press “Rebuild recognition index” in Settings (or run `python -m personal reindex`) to rebuild it."
 
 log = logging.getLogger(__name__)
 
