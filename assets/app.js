@@ -333,14 +333,16 @@
     }
   };
 
-  /* A growing answer is kept in sight, until the reader scrolls. */
+  /* A growing answer is kept in sight, until the reader scrolls; one that comes whole is brought into sight. */
   const follow = () => {
-    let following = false, was = false;
+    let following = false, was = false, answers = 0;
     for (const kind of ["wheel", "touchmove"]) addEventListener(kind, () => { following = false; }, { passive: true });
     new MutationObserver(() => {
       const live = document.querySelector("#live .said");
-      if (live && !was) following = true;
+      const now = document.querySelectorAll("#log .said.it").length;
+      if ((live && !was) || now > answers) following = true;
       was = Boolean(live);
+      answers = now;
       const last = live ?? document.querySelector("#log .said:last-child");
       if (following) last?.scrollIntoView({ block: "nearest" });
       if (!live) following = false;

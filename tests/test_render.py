@@ -347,3 +347,12 @@ def test_an_answer_from_the_notes_says_so_and_whose_they_are():
     html = render.log(talk, known(bo))
     assert "From your notes" in html
     assert "used bo" in html
+
+
+def test_a_question_that_brings_no_photo_rests_on_who_is_recognised_in_the_last_one():
+    bo = concept()
+    talk = conversation(seen(bo))
+    talk.entries.append(Entry(Turn("and now?"), Answer("<bo> sleeps.", Look((), (), 0.0), "tiny", 5, 0.6, 2.5)))
+    html = render.log(talk, known(bo))
+    assert "General answer" not in html
+    assert html.count("used bo") == 2

@@ -78,24 +78,26 @@ def answer_html(conversation: Conversation, number: int, entry: Entry, concepts:
     if entry.answer is None:
         words = entry.error or "Stopped."
         return f'<article class="said it failed" role="alert"><p>{escape(words)}</p><footer>{again}</footer></article>'
-    answer = entry.answer
+    answer, earlier = entry.answer, set[str]()
     spoken = [match.concept for match in answer.look.matches]
     statement = answer.look.statement
     if answer.tokens or answer.stopped:
         known = _statement(statement, concepts, conversation.colours)
         recognised = conversation.recognised(entry, answer.look)
+        earlier = set() if entry.turn.photos else recognised or set()
         text = prose(answer.text, concepts, conversation.colours, spoken, recognised) or "<p><em>No answer.</em></p>"
         words = _written(text, answer.model)
     else:  # what is known is the whole answer
         whole = Statement(answer.text, statement.source) if statement else None
         known = _statement(whole, concepts, conversation.colours, spoken)
         words = "" if known else f'<div class="words" dir="auto">{prose(answer.text, concepts, {}, spoken)}</div>'
+    shown = [concepts[one] for one in sorted(earlier) if one in concepts]
     stopped = '<p class="note">Stopped.</p>' if answer.stopped else ""
     failed = f'<p class="note" role="alert">{escape(entry.error)}</p>' if entry.error else ""
     copy = f'<button {act("copy")} data-text="{escape(answer.text)}">{icon("copy")}Copy</button>'
     return (
         f'<article class="said it">{known}{words}{stopped}{failed}'
-        f"{used(answer, conversation)}<footer>{copy}{again}</footer></article>"
+        f"{used(answer, conversation, shown)}<footer>{copy}{again}</footer></article>"
     )
 
 
@@ -121,11 +123,14 @@ def _written(text: str, model: str) -> str:
     return f'<div class="model">{by}<div class="words" dir="auto">{text}</div></div>'
 
 
-def used(answer: Answer, conversation: Conversation) -> str:
-    """Return what an answer rests on, folded: each match with its card, what was ruled out, and how long it took."""
-    matches = {match.concept.id: match.concept.name for match in answer.matches}
-    known = answer.look.statement.concepts if answer.look.statement else ()
-    names = ", ".join({**{concept.id: concept.name for concept in known}, **matches}.values())
+def used(answer: Answer, conversation: Conversation, recognised: Sequence[Concept] = ()) -> str:
+    """Return what an answer rests on, folded: each match with its card, what was ruled out, and how long it took.
+
+    `recognised` are those in the photos of an earlier question, which it is about if it brings none.
+    """
+    known = [*recognised, *(answer.look.statement.concepts if answer.look.statement else ())]
+    rests_on = [*known, *(match.concept for match in answer.matches)]
+    names = ", ".join({concept.id: concept.name for concept in rests_on}.values())
     denied = ", ".join(match.concept.name for match in answer.look.denied)
     ruled_out = f"ruled out {escape(denied)}" if denied else ""
     retrieve_s = answer.look.seconds
