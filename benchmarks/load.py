@@ -149,6 +149,21 @@ class Visitor:
         self.tally.looks.append(time.perf_counter() - began)
         if "data-stage" not in self.page.read("panel"):
             raise EventFailed(f"a photo was not shown: {self.page.read('notice')[:200]}")
+        await self.see_pictures()
+
+    async def see_pictures(self) -> None:
+        """Fetch the photo in the panel, and one of another visitor, who alone may see it."""
+        for picture in PICTURE.findall(self.page.read("panel"))[:1]:
+            response = await self.client.get(f"/personal/picture/{picture}?side=900")
+            if response.status_code != 200:
+                self.tally.lost.append(f"the photo {picture[:8]} of visitor {self.number}: {response.status_code}")
+            self.check(response.status_code, "")
+        others = [picture for picture, owner in self.tally.pictures.items() if owner != self.number]
+        if others:
+            response = await self.client.get(f"/personal/picture/{self.random.choice(others)}?side=900")
+            if response.status_code != 404:
+                self.tally.leaks.append(f"visitor {self.number} fetched a picture of another: {response.status_code}")
+            self.check(response.status_code, "")
 
     async def ask(self) -> None:
         """Ask about the photo, wait for the answer, and see that it is to this question."""
