@@ -46,6 +46,7 @@ import psutil
 from PIL import Image
 
 from benchmarks.page import EventFailed, Page
+from personal.ui.samples import read_samples
 
 ROOT = Path(__file__).parents[1]
 FAKE, TINY = "fake", "personal-tiny"
@@ -77,6 +78,7 @@ class Tally:
     answers: int = 0
     writes: int = 0
     pictures: dict[str, int] = field(default_factory=dict)
+    shipped: set[str] = field(default_factory=lambda: {photo.sha256 for photo in read_samples().photos})
     secrets: set[str] = field(default_factory=set)
 
 
@@ -103,7 +105,7 @@ class Visitor:
         others = self.tally.secrets - {self.secret}  # a small model may garble a secret into one that nobody has
         for secret in others.intersection(SECRET.findall(text)):
             self.tally.leaks.append(f"visitor {self.number} was sent the words of {secret}")
-        for picture in PICTURE.findall(text):
+        for picture in set(PICTURE.findall(text)) - self.tally.shipped:
             owner = self.tally.pictures.setdefault(picture, self.number)
             if owner != self.number:
                 self.tally.leaks.append(f"visitor {self.number} was sent a picture of visitor {owner}")
@@ -226,7 +228,7 @@ class Visitor:
             return await self.add()
         name = await self.open()
         await self.page.fire("forget", "click")
-        self.said("forgotten", lost=f"{name} was not forgotten")
+        self.said(f"Deleted {name}", lost=f"{name} was not forgotten")
         del self.kept[name]
 
     async def open(self) -> str:

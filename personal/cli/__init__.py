@@ -10,7 +10,7 @@ import sys
 
 from personal import logs, proxies, settings, terminal
 from personal.cli.parser import build_parser
-from personal.errors import PersonalError
+from personal.errors import PersonalError, SettingsError
 
 __all__ = ["build_parser", "main"]
 
@@ -28,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.flush()
         return code
     except PersonalError as error:
-        logs.report(error)
+        if not isinstance(error, SettingsError):  # a bad setting is one line
+            logs.report(error)
         print(f"personal: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # whoever read the output has gone, such as `head`
