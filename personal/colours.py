@@ -41,8 +41,8 @@ _PRIMARIES = {  # ITU-T H.273, table 2: red, green and blue (x, y), then white
 _TRANSFERS: dict[int, float | str] = {4: 2.2, 5: 2.8, 8: 1.0, 16: PQ, 17: 2.6, 18: HLG}
 """ITU-T H.273, table 3. All others, the curves of television among them, are shown as sRGB, as browsers do."""
 
-_SCALES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)
-"""What is white in pictures of numbers: fractions, and 8, 10, 12, 14 and 16 bits."""
+_SCALES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0, 2.0**24 - 1, 2.0**32 - 1)
+"""What is white in pictures of numbers: fractions, and 8, 10, 12, 14, 16, 24 and 32 bits."""
 
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _STEPS = 1 << 14

@@ -14,9 +14,8 @@ from dataclasses import replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from personal import tiff
@@ -171,10 +170,10 @@ def _open_deep(data: bytes, max_pixels: int) -> Image.Image | None:
     """Open a picture whose colours have more bits than Pillow reads, a TIFF or PNG, or return None if it is none."""
     if data[24:26] in (b"\x10\2", b"\x10\6") and data.startswith(b"\x89PNG"):
         return _open_dim_png(data, max_pixels)
-    samples = tiff.deep(data, max_pixels) if data.startswith(tiff.MAGIC) else None
-    if samples is None:
+    found = tiff.deep(data, max_pixels) if data.startswith(tiff.MAGIC) else None
+    if found is None:
         return None
-    image = _upright(_from_samples(samples), tiff.orientation(data))
+    image = _upright(_from_samples(found), tiff.orientation(data))
     image.info["icc_profile"] = tiff.profile(data)
     return image
 
@@ -194,18 +193,23 @@ def _open_dim_png(data: bytes, max_pixels: int) -> Image.Image | None:
         return None  # Pillow says what is wrong
     if samples.dtype.itemsize != 2 or samples[..., :3].max() >= 1 << 14:
         return None
-    image = _from_samples(samples)
+    image = _from_samples(tiff.Deep(samples, "RGB"))
     with Image.open(BytesIO(data), formats=("PNG",)) as plain:
         image.format, image.info = plain.format, dict(plain.info)
     return image
 
 
-def _from_samples(samples: npt.NDArray[Any]) -> Image.Image:
-    """Return samples of any depth, (height, width, 3 or 4), as a picture of 8 bits."""
-    image = shown(samples[..., :3])
-    if samples.shape[2] == 4:
-        image.putalpha(shown(samples[..., 3]))
-    return image
+def _from_samples(found: tiff.Deep) -> Image.Image:
+    """Return samples of any depth as a picture of 8 bits: L, RGB, RGBA or CMYK, or RGBa where alpha is multiplied."""
+    count = len(found.colours)
+    bands = shown(found.samples[..., :count].squeeze(2) if count == 1 else found.samples[..., :count]).split()
+    image = Image.merge(found.colours, bands)
+    if found.white_is_zero:
+        image = ImageOps.invert(image)
+    if found.samples.shape[2] == count:
+        return image
+    alpha = shown(found.samples[..., count])
+    return Image.merge("RGBa" if found.premultiplied else "RGBA", (*image.convert("RGB").split(), alpha))
 
 
 def _repair_end(data: bytes, image: Image.Image) -> tuple[bytes, Image.Image, str]:

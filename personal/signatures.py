@@ -6,7 +6,7 @@ from personal import tiff
 
 DAMAGED = "is damaged or cut short: it cannot be shown completely. Copy or save it again."
 READABLE = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF"
-SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", *tiff.MAGIC)
 BITMAP_HEADERS = tuple(size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124))
 """Sizes of a BMP's second header, at offset 14."""
 
@@ -37,6 +37,8 @@ def explain_unreadable(data: bytes) -> str:
         for magic, at, width in SIDES
     ):
         return "has no pixels: its width or height is 0. Save it again."
+    if data.startswith(tiff.MAGIC) and tiff.is_unknown(data):
+        return "is a TIFF of a kind that cannot be read: save it as JPEG or PNG."
     if data.startswith(SIGNATURES) or data[8:12] == b"WEBP" or data[4:8] == b"ftyp":
         return DAMAGED
     return f"is not a picture that can be read: use {READABLE}."

@@ -319,9 +319,12 @@ def test_transparency_survives_a_change_of_colours():
 # -- raw photos --------------------------------------------------------------------------------------------------------
 
 
-def tiff(*directories, order="<", magic=b"", extra=b""):
+def tiff(*directories, order="<", magic=b"", extra=b"", big=False):
     """A TIFF of directories of (tag, type, values); an IFD as value means its offset, "next" chains it."""
-    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 0) + magic
+    offset, count, width = ("Q", "Q", 8) if big else ("I", "H", 4)
+    number = 43 if big else 42
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}H", number)
+    head += struct.pack(f"{order}HH", 8, 0) * big + struct.pack(order + offset, 0) + magic
     body = bytearray(head + extra)
     offsets = {}
     sizes = {1: "B", 2: "B", 3: "H", 4: "I", 13: "I", 7: "B"}
@@ -331,17 +334,17 @@ def tiff(*directories, order="<", magic=b"", extra=b""):
         for tag, kind, values in sorted(entries):
             values = [offsets[v[1]] if isinstance(v, tuple) else v for v in values]
             packed = struct.pack(f"{order}{len(values)}{sizes[kind]}", *values)
-            if len(packed) > 4:
+            if len(packed) > width:
                 body += bytes(len(body) % 2)
                 place, packed = len(body), packed
                 body += packed
-                packed = struct.pack(f"{order}I", place)
-            fields += struct.pack(f"{order}HHI", tag, kind, len(values)) + packed.ljust(4, b"\0")
+                packed = struct.pack(order + offset, place)
+            fields += struct.pack(f"{order}HH{offset}", tag, kind, len(values)) + packed.ljust(width, b"\0")
         body += bytes(len(body) % 2)
         offsets[number] = len(body)
         following = offsets[after] if after is not None else 0
-        body += struct.pack(f"{order}H", len(entries)) + fields + struct.pack(f"{order}I", following)
-    struct.pack_into(f"{order}I", body, 4, offsets[0])
+        body += struct.pack(order + count, len(entries)) + fields + struct.pack(order + offset, following)
+    struct.pack_into(order + offset, body, 8 if big else 4, offsets[0])
     return bytes(body)
 
 
@@ -484,26 +487,65 @@ def test_a_picture_of_no_numbers_at_all_is_black_and_no_error():
     assert pixels(read_photo(saved(Image.fromarray(np.full((32, 32), np.nan, np.float32)), "TIFF"))).max() == 0
 
 
-def colour_tiff(samples, *, order="<", compression=1, predictor=1, rows=16, sample_format=1, turned=1, profile=b""):
-    """An RGB(A) TIFF of any depth, in strips."""
-    height, width, count = samples.shape
-    bits = samples.dtype.itemsize * 8
-    values = samples
+def predicted(part, predictor, order):
+    """A strip or tile as a predictor leaves it, in bytes."""
     if predictor == 2:
-        values = np.concatenate([samples[:, :1], np.diff(samples, axis=1)], axis=1)
-    strips = [
-        values[at : at + rows].astype(samples.dtype.newbyteorder(order)).tobytes() for at in range(0, height, rows)
-    ]
+        whole = part.view(f"u{part.dtype.itemsize}")
+        part = np.concatenate([whole[:, :1], np.diff(whole, axis=1)], axis=1)
+    if predictor == 3:
+        rows, columns, channels = part.shape
+        planes = part.astype(part.dtype.newbyteorder(">")).view(np.uint8).reshape(rows, columns * channels, -1)
+        planes = planes.transpose(0, 2, 1).reshape(rows, -1, channels)
+        return np.concatenate([planes[:, :1], np.diff(planes, axis=1)], axis=1).tobytes()
+    return part.astype(part.dtype.newbyteorder(order)).tobytes()
+
+
+def compressed(part, compression):
+    if compression == 1:
+        return part
     if compression == 8:
-        strips = [zlib.compress(strip) for strip in strips]
-    offsets = [8 + sum(map(len, strips[:i])) for i in range(len(strips))]
+        return zlib.compress(part)
+    grey = Image.frombytes("L", (len(part), 1), part)  # libtiff, by way of Pillow
+    with Image.open(BytesIO(saved(grey, "TIFF", compression={5: "tiff_lzw", 32773: "packbits"}[compression]))) as image:
+        place, size = image.tag_v2[273][0], image.tag_v2[279][0]
+        image.fp.seek(place)
+        return image.fp.read(size)
+
+
+def deep_tiff(
+    samples, *, order="<", compression=1, predictor=1, rows=16, tile=0, planar=1, photometric=2, extra=2, turned=1,
+    profile=b"", big=False, bits=0,
+):  # fmt: skip
+    """A TIFF of any depth, (height, width, channels), in strips of some rows or in square tiles."""
+    height, width, count = samples.shape
+    form = {"u": 1, "i": 2, "f": 3}[samples.dtype.kind]
+    parts = []
+    for plane in [samples] if planar == 1 else np.split(samples, count, axis=2):
+        if not tile:
+            parts += [plane[at : at + rows] for at in range(0, height, rows)]
+            continue
+        filled = np.pad(plane, [(0, -height % tile), (0, -width % tile), (0, 0)], constant_values=7)
+        parts += [
+            filled[top : top + tile, left : left + tile]
+            for top in range(0, height, tile)
+            for left in range(0, width, tile)
+        ]
+    parts = [compressed(predicted(np.ascontiguousarray(part), predictor, order), compression) for part in parts]
+    offsets = [(16 if big else 8) + sum(map(len, parts[:i])) for i in range(len(parts))]
+    colours = {2: 3, 5: 4}.get(photometric, 1)
     entries = [
-        (256, 4, [width]), (257, 4, [height]), (258, 3, [bits] * count), (259, 3, [compression]), (262, 3, [2]),
-        (273, 4, offsets), (274, 3, [turned]), (277, 3, [count]), (278, 4, [rows]), (279, 4, list(map(len, strips))),
-        (317, 3, [predictor]), (339, 3, [sample_format] * count), *([(338, 3, [2])] if count == 4 else []),
+        (256, 4, [width]), (257, 4, [height]), (258, 3, [bits or samples.dtype.itemsize * 8] * count),
+        (259, 3, [compression]), (262, 3, [photometric]), (274, 3, [turned]), (277, 3, [count]), (284, 3, [planar]),
+        (317, 3, [predictor]), (339, 3, [form] * count),
+        *([(338, 3, [extra] * (count - colours))] if count > colours else []),
         *([(34675, 7, list(profile))] if profile else []),
     ]  # fmt: skip
-    return tiff((entries, None), order=order, extra=b"".join(strips))
+    sizes = list(map(len, parts))
+    if tile:
+        entries += [(322, 3, [tile]), (323, 3, [tile]), (324, 4, offsets), (325, 4, sizes)]
+    else:
+        entries += [(273, 4, offsets), (278, 4, [rows]), (279, 4, sizes)]
+    return tiff((entries, None), order=order, extra=b"".join(parts), big=big)
 
 
 def deep_png(samples):
@@ -523,8 +565,90 @@ def deep_png(samples):
 @pytest.mark.parametrize("most", [1023, 4095, 65535])
 def test_colours_of_twelve_bits_in_sixteen_are_not_black(order, compression, predictor, most):
     samples = (scene((96, 72)) * most).astype(np.uint16)
-    photo = read_photo(colour_tiff(samples, order=order, compression=compression, predictor=predictor))
+    photo = read_photo(deep_tiff(samples, order=order, compression=compression, predictor=predictor))
     assert np.abs(pixels(photo) - scene((96, 72)) * 255).mean() < 4
+
+
+DEEP = [(np.uint16, 4095), (np.uint16, 65535), (np.uint32, 2**32 - 1), (np.int16, 32767), (np.float32, 1.0)]
+ARRANGED = {
+    "strips": {},
+    "tiles": {"tile": 32},
+    "planes": {"planar": 2},
+    "tiled planes": {"planar": 2, "tile": 32},
+    "BigTIFF": {"big": True, "tile": 32},
+}
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("arranged", ARRANGED)
+@pytest.mark.parametrize(("compression", "predictor"), [(1, 1), (5, 1), (5, 2), (8, 2), (32773, 1)])
+def test_deep_colours_are_read_however_they_are_arranged(order, arranged, compression, predictor):
+    options = dict(ARRANGED[arranged], order=order, compression=compression, predictor=predictor)
+    for type_, most in DEEP:
+        data = deep_tiff((scene((96, 72)) * most).astype(type_), **options)
+        assert np.abs(pixels(read_photo(data)) - scene((96, 72)) * 255).mean() < 4, (type_, most)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("arranged", ARRANGED)
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_deep_greys_are_read_however_they_are_arranged_and_whatever_is_white(order, arranged, photometric):
+    grey = scene((96, 72)).mean(axis=2, keepdims=True)
+    for type_, most in (*DEEP, (np.int32, 2**31 - 1), (np.float64, 4095.0)):
+        stored = (grey if photometric else 1 - grey) * most
+        data = deep_tiff(
+            stored.astype(type_), photometric=photometric, order=order, compression=5, **ARRANGED[arranged]
+        )
+        assert np.abs(pixels(read_photo(data)) - grey * 255).mean() < 4, (type_, most)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("type_", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("arranged", ARRANGED)
+def test_floats_are_read_with_their_own_predictor(order, type_, arranged):
+    data = deep_tiff(scene((96, 72)).astype(type_), order=order, compression=8, predictor=3, **ARRANGED[arranged])
+    assert np.abs(pixels(read_photo(data)) - scene((96, 72)) * 255).mean() < 4
+
+
+def test_inks_of_twelve_bits_in_sixteen_are_not_white():
+    inks = np.concatenate([1 - scene((96, 72)), np.zeros((72, 96, 1))], axis=2)
+    for planar in (1, 2):
+        photo = read_photo(deep_tiff((inks * 4095).astype(np.uint16), photometric=5, planar=planar))
+        assert np.abs(pixels(photo) - scene((96, 72)) * 255).mean() < 4
+
+
+@pytest.mark.parametrize(("extra", "left"), [(0, 100), (1, 255), (2, 178)])
+def test_what_follows_deep_colours_is_alpha_only_where_the_file_says_so(extra, left):
+    samples = np.full((40, 40, 4), 65535, np.uint16)
+    samples[:, :20, :3], samples[:, :20, 3] = 25700, 65535 * 100 // 255 + (65535 * 28 // 255 if extra == 2 else 0)
+    photo = read_photo(deep_tiff(samples, extra=extra))
+    assert abs(pixels(photo)[20, 8].mean() - left) < 8
+    assert pixels(photo)[20, 32].mean() > 250
+
+
+@pytest.mark.parametrize("planar", [1, 2])
+@pytest.mark.parametrize("tile", [0, 32])
+@pytest.mark.parametrize("compression", [1, 5])
+def test_colours_of_eight_bits_are_read_however_they_are_arranged(planar, tile, compression):
+    samples = (scene((96, 72)) * 255).astype(np.uint8)
+    photo = read_photo(deep_tiff(samples, planar=planar, tile=tile, compression=compression))
+    assert np.abs(pixels(photo) - samples).mean() < 4
+
+
+@pytest.mark.parametrize("odd", [{"bits": 24}, {"bits": 10}, {"photometric": 8}, {"compression": 34712}])
+def test_a_whole_tiff_that_cannot_be_read_is_not_called_damaged(odd):
+    data = deep_tiff((scene((96, 72)) * 4095).astype(np.uint16), **{**odd, "compression": 1})
+    if "compression" in odd:
+        data = data.replace(struct.pack("<HHIH", 259, 3, 1, 1), struct.pack("<HHIH", 259, 3, 1, odd["compression"]))
+    assert "a TIFF of a kind that cannot be read: save it as JPEG or PNG" in refusal(data)
+
+
+def test_a_deep_tiff_whose_strips_are_missing_or_spoilt_is_called_damaged():
+    samples = (scene((96, 72)) * 4095).astype(np.uint16)
+    whole = deep_tiff(samples, compression=5)
+    at = whole.index(struct.pack("<HHI", 257, 4, 1)) + 8
+    assert "is damaged" in refusal(whole[:at] + struct.pack("<I", 96) + whole[at + 4 :])
+    assert "is damaged" in refusal(whole[:8] + bytes(200) + whole[208:])
 
 
 @pytest.mark.parametrize("most", [1023, 4095, 16383, 65535])
@@ -549,14 +673,14 @@ def test_colours_in_floating_point_are_read(type_, most):
     samples = (scene((96, 72)) * min(most, 60_000)).astype(type_)
     samples[3, 3] = np.nan
     samples[5, 5, 0] = np.inf
-    photo = read_photo(colour_tiff(samples, sample_format=3))
+    photo = read_photo(deep_tiff(samples))
     assert np.abs(pixels(photo) - scene((96, 72)) * 255).mean() < (12 if most == 65535 else 4)
 
 
 def test_deep_colours_keep_their_transparency_and_lie_upright():
     samples = np.full((40, 80, 4), 65535, np.uint16)
     samples[:, :40] = 0
-    photo = read_photo(colour_tiff(samples, turned=6))
+    photo = read_photo(deep_tiff(samples, turned=6))
     assert (photo.width, photo.height) == (40, 80)
     assert pixels(photo).min() > 250
 
@@ -565,12 +689,12 @@ def test_deep_colours_keep_their_profile():
     samples = np.zeros((40, 40, 3), np.uint16)
     samples[..., 0] = 65535
     profile = swapped_profile()
-    photo = read_photo(colour_tiff(samples, profile=profile))
+    photo = read_photo(deep_tiff(samples, profile=profile))
     assert pixels(photo)[20, 20, 2] > 230 > 30 > pixels(photo)[20, 20, 0]
 
 
 def test_deep_colours_that_are_cut_short_or_too_large_are_refused():
-    data = colour_tiff((scene((96, 72)) * 4095).astype(np.uint16))
+    data = deep_tiff((scene((96, 72)) * 4095).astype(np.uint16))
     assert "too many pixels" in refusal(data, max_pixels=96 * 72 - 1)
     cut = bytearray(data)
     at = cut.index(struct.pack("<HHI", 273, 4, 5)) + 8
