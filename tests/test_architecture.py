@@ -15,6 +15,7 @@ LEVELS = {
         "findings",
         "questions",
         "concepts",
+        "conversations",
         "messages",
         "parts",
         "env_file",

@@ -97,7 +97,7 @@ def test_a_question_goes_to_the_conversation_that_its_page_shows(browser, drop):
     browser.chat.conversations.begin(other)
     drop(GREEN, request=other)
     list(browser.chat.asking.ask("And now?", browser.request))
-    first, second = browser.session.conversations
+    first, second = browser.session.history.live()
     assert [entry.turn.question for entry in first.entries] == ["Who?", "And now?"]
     assert second.entries == []
 
@@ -107,7 +107,7 @@ def test_erasing_everything_empties_the_forms_of_all_pages(browser, tmp_path):
     browser.concepts.new.receive([str(tmp_path / "a.png")], browser.request)
     browser.settings.erase_all("erase", another_page(browser))
     assert browser.session.new_photos == []
-    assert browser.session.conversations[0].photos == []
+    assert browser.session.conversation.photos == []
 
 
 # -- the form of a concept ---------------------------------------------------------------------------------------------
@@ -298,9 +298,9 @@ def test_a_double_click_deletes_one_conversation(browser, drop):
         drop(colour)
     browser.chat.conversations.drop(browser.request)
     browser.chat.conversations.drop(browser.request)
-    assert len(browser.session.conversations) == 2
+    assert len(browser.session.history.live()) == 2
     browser.page.undo(browser.request)
-    assert len(browser.session.conversations) == 3
+    assert len(browser.session.history.live()) == 3
 
 
 def test_a_half_typed_name_outlives_a_look_at_another_tab(browser, drop):

@@ -21,9 +21,9 @@ from personal.concepts import (
     Turn,
     View,
 )
+from personal.conversations import Conversation, Entry
 from personal.images import read_photo
 from personal.ui import render
-from personal.ui.sessions import Conversation, Entry
 
 EVIL = "<img src=x onerror=alert(1)>\"'&<script>alert(2)</script>"
 

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from personal.compose import LOCAL
+from personal.conversations import Conversation
 from personal.errors import PersonalError, StoreError
-from personal.ui.sessions import COOKIE, TABS, Conversation, Sessions
+from personal.ui.sessions import COOKIE, TABS, Sessions
 from tests.conftest import picture
 
 
@@ -46,13 +47,14 @@ def test_a_page_holds_what_is_its_own_and_a_new_one_begins_with_the_conversation
     sessions, _ = make()
     token = sessions.new()
     one = sessions.of(request(token, "a"))
-    one.conversations.append(Conversation())
-    one.current, one.side, one.new_photos = one.conversations[0].id, "new", [picture((1, 2, 3))]
+    one.history.add(Conversation())
+    one.history.add(Conversation())
+    one.current, one.side, one.new_photos = one.history.live()[0].id, "new", [picture((1, 2, 3))]
     other = sessions.of(request(token, "b"))
     assert other.conversation is one.conversation
     assert (other.side, other.new_photos) == ("", [])
-    other.current = other.conversations[1].id
-    assert one.conversation is one.conversations[0]
+    other.current = other.history.live()[1].id
+    assert one.conversation is one.history.live()[0]
 
 
 def test_a_page_stays_with_its_conversation_when_another_page_begins_one():
@@ -60,7 +62,7 @@ def test_a_page_stays_with_its_conversation_when_another_page_begins_one():
     token = sessions.new()
     one, other = sessions.of(request(token, "a")), sessions.of(request(token, "b"))
     shown = one.conversation
-    other.conversations.append(Conversation())
+    other.history.add(Conversation())
     assert one.conversation is shown
 
 
@@ -120,7 +122,7 @@ def test_what_the_web_server_keeps_is_released_with_a_visitor_and_with_old_pages
     for number in range(TABS + 1):
         sessions.of(request(token, f"page {number}"))
     assert released == [(["page 0"], "", True)]
-    sessions.clear(visitor)
+    sessions.erase(visitor.owner, lambda owner: None)
     sessions.sweep()
     pages = [f"page {number + 1}" for number in range(TABS)]
     assert released[1:] == [(pages, visitor.folder, False), (pages, visitor.folder, True)]
@@ -169,7 +171,7 @@ def test_a_download_works_once_and_only_for_its_owner():
     session = sessions.of(request(sessions.new()))
     token = sessions.download(session)
     assert sessions.redeem("something else") is None
-    assert sessions.redeem(token) == session.owner
+    assert sessions.redeem(token) == (session.visitor, "")
     assert sessions.redeem(token) is None
 
 

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock
@@ -21,6 +22,7 @@ from personal.errors import ConceptError, StoreError
 from personal.folding import folded
 from personal.remember import disk, record
 from personal.remember.catalogue import Catalogue, new_token, trashed_at
+from personal.remember.conversations import ConversationStore
 from personal.remember.edit import check_count, edited, views_of
 from personal.remember.library_reader import LibraryReader
 from personal.remember.names import MAX_NAME, clean_attributes, clean_category, clean_info, clean_name
@@ -193,7 +195,7 @@ class Library(LibraryReader):
                     self._stage_deletion(folder)
 
     def erase(self, owner: str) -> None:
-        """Erase everything of an owner: concepts, trash, preferences. There is no undo."""
+        """Erase everything of an owner: concepts, conversations, trash, preferences. There is no undo."""
         with self._writing(owner):
             if self._owner(owner).exists():
                 self._stage_deletion(self._owner(owner))
@@ -208,6 +210,10 @@ class Library(LibraryReader):
         with self._writing(owner):
             disk.make_dir(self._owner(owner))
             disk.write_json(self._owner(owner) / "preferences.json", asdict(preferences))
+
+    def conversations(self, owner: str) -> ConversationStore:
+        """Open the conversations kept for an owner: one store at a time."""
+        return ConversationStore(self._owner(owner), partial(self._writing, owner))
 
     def recover(self) -> None:
         """Finish erasures and remove what an interrupted write left. What is damaged otherwise is left alone."""

@@ -4,6 +4,7 @@
     owners/<owner>/concepts/<id>/concept.json           written last: a folder without one is an unconfirmed add
     owners/<owner>/concepts/<id>/views/<sha256>.jpg     written first, as are the negatives:
     owners/<owner>/concepts/<id>/negatives/<sha256>.jpg
+    owners/<owner>/conversations/<id>/                  see `personal.remember.conversations`
     owners/<owner>/trash/<token>/                       what was forgotten; the token holds the time
     owners/<owner>/preferences.json
     gone/                                               what is being erased
@@ -23,7 +24,7 @@ from pathlib import Path
 from personal.concepts import Concept, Photo, Preferences, View
 from personal.errors import ConceptError, StoreError
 from personal.folding import folded
-from personal.remember import disk, record
+from personal.remember import conversations, disk, record
 from personal.remember.catalogue import Catalogue, TrashedConcept, load, read_trash
 from personal.remember.names import clean_name
 
@@ -119,7 +120,7 @@ class LibraryReader:
         found: list[str] = []
         with self._mutex, disk.translate_errors(self.data_dir):
             for owner in self.owners():
-                found += load(self._owner(owner)).problems
+                found += load(self._owner(owner)).problems + conversations.problems(self._owner(owner))
                 path = self._owner(owner) / "preferences.json"
                 try:
                     record.read_preferences(path)

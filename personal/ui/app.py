@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import shutil
@@ -14,12 +13,13 @@ from typing import Any, cast
 import gradio as gr
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from personal.compose import LOCAL, Opening
 from personal.errors import PersonalError, SettingsError
 from personal.memory import give_back
+from personal.remember.library import Library
 from personal.settings import ASSETS, Settings
 from personal.ui import connections, preferences, render, theme
 from personal.ui.api import Api
@@ -28,7 +28,9 @@ from personal.ui.concepts import Concepts
 from personal.ui.context import AppContext, Updates, html
 from personal.ui.doors import UPLOAD, outermost
 from personal.ui.evaluate import Evaluate
+from personal.ui.exports import EXPORTS, Exports
 from personal.ui.gradio_internals import NONSENSE, SLOTS, FnIndexInferError, PageBlocks
+from personal.ui.history import Kept
 from personal.ui.pictures import PICTURES, Pictures
 from personal.ui.places import hidden
 from personal.ui.policy import PagePolicy
@@ -174,8 +176,13 @@ class Server:
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["FORWARDED_ALLOW_IPS"] = ""  # the web server believes no proxy by itself: `personal.ui.proxies` does
         self.opening = Opening(settings)
+        self.kept = Kept(lambda: cast(Library, self.opening.assistant.library) if self.opening.assistant else None)
         self.sessions = Sessions(
-            shared=settings.shared, grace_s=settings.session_grace_s, erase=self._erase, release=self._release
+            shared=settings.shared,
+            grace_s=settings.session_grace_s,
+            erase=self._erase,
+            release=self._release,
+            kept=self.kept,
         )
         self._context = AppContext(self.opening, self.sessions)
         self.page = Page(self._context).build()
@@ -215,7 +222,7 @@ class Server:
                         Uploads(self.uploads, knobs.max_upload_bytes, shared=knobs.shared).receive,
                         methods=["POST"],
                     ),
-                    Route("/personal/export/{token}", self._export),
+                    Route(EXPORTS + "{token}", Exports(self._context).send),
                     Route(PICTURES + "{sha256}", Pictures(self._context).send),
                 ],
             },
@@ -275,7 +282,7 @@ class Server:
         self._erase_leftovers()
         while not self._closed.wait(SWEEP_EVERY_S):
             assistant = self.opening.assistant
-            for sweep in (self.sessions.sweep, *([assistant.sweep] if assistant else [])):
+            for sweep in (self.sessions.sweep, *([assistant.sweep] if assistant else []), self.kept.forget):
                 try:
                     sweep()
                 except PersonalError as error:  # such as a full disk: what could not be erased is tried again
@@ -290,20 +297,6 @@ class Server:
         for folder in self.uploads.parent.glob("*"):
             if folder != self.uploads:
                 shutil.rmtree(folder, ignore_errors=True)
-
-    def _export(self, request: Request) -> Response:
-        from personal.remember import import_export
-
-        owner = self.sessions.redeem(request.path_params["token"])
-        if owner is None:
-            return PlainTextResponse("This link has been used or is over. Press Export again.", status_code=410)
-        stream = io.BytesIO()
-        try:
-            import_export.export(self._context.library, owner, stream)
-        except PersonalError as error:
-            return PlainTextResponse(hidden(self.settings)(str(error)), status_code=409)
-        headers = {"content-disposition": 'attachment; filename="personal.zip"', "cache-control": "no-store"}
-        return Response(stream.getvalue(), media_type="application/zip", headers=headers)
 
 
 def _no_such_endpoint(request: Request, error: Exception) -> Response:

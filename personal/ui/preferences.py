@@ -14,7 +14,7 @@ from personal.errors import PersonalError
 from personal.ui import render
 from personal.ui.context import AppContext, Updates, html, show_errors
 from personal.ui.models import Models
-from personal.ui.sessions import Conversation, Session
+from personal.ui.sessions import Session
 
 WORD = "erase"
 
@@ -55,8 +55,8 @@ class Settings:
             self.reindex = gr.Button("Rebuild recognition index", size="sm", elem_id="reindex")
             self.progress = html(elem_id="reindex-progress")
             html(
-                f"<h2>Erase everything</h2><p class='note'>All concepts, their photos, what was deleted lately, and "
-                f"your preferences: deleted immediately and permanently. Type <b>{WORD}</b> to confirm.</p>"
+                f"<h2>Erase everything</h2><p class='note'>All concepts, conversations, their photos, what was deleted "
+                f"lately, and your preferences: deleted immediately and permanently. Type <b>{WORD}</b> to confirm.</p>"
             )
             with gr.Row(elem_classes="erase"):
                 self.word = gr.Textbox(
@@ -123,8 +123,10 @@ class Settings:
         assistant, knobs = self._context.assistant, self._context.settings
         concepts = assistant.concepts(session.owner)
         views = sum(len(concept.views) for concept in concepts)
+        talks = len(session.history.all())
         rows = [
             ("Concepts", f"{render.plural(len(concepts), 'concept')}, {render.plural(views, 'photo')}"),
+            ("Conversations", str(talks) if session.history.keeps else f"{talks}, in memory alone"),
             ("On disk", _megabytes(knobs.data_dir / "owners" / session.owner)),
         ]
         if session.owner == LOCAL:
@@ -167,14 +169,7 @@ class Settings:
         session = self._context.session(request)
         if (word or "").strip().casefold() != WORD:
             raise PersonalError(f"Type {WORD} into the field to confirm. Nothing was erased.")
-        for conversation in session.conversations:
-            conversation.stop.set()
-        self._context.assistant.erase(session.owner)
-        session.conversations[:] = [Conversation()]
-        for tab in session.visitor.tabs.values():
-            tab.close()
-            tab.undo = None
-        self._context.sessions.clear(session.visitor)
+        self._context.sessions.erase(session.owner, self._context.assistant.erase)
         return {
             **self._draw_all(session),
             self.word: "",

@@ -8,9 +8,10 @@ from functools import cache
 
 from personal.assistant import Assistant
 from personal.concepts import Photo
+from personal.conversations import Conversation
 from personal.images import read_photo
 from personal.settings import ASSETS
-from personal.ui.sessions import Conversation, Session
+from personal.ui.sessions import Session
 
 FOLDER = ASSETS / "samples"
 
@@ -55,7 +56,7 @@ def remember(assistant: Assistant, session: Session) -> str:
         assistant.remember(session.owner, sample.name, sample.photos, sample.category, sample.info)
     for photo in reversed(samples.photos):  # each is recognised once its conversation is shown
         talk = Conversation(draft=[photo], active=photo.sha256)
-        session.conversations.append(talk)
+        session.history.add(talk)
         session.current = talk.id
     return f"Added {len(samples.concepts)} sample concepts. Try them in Chat."
 
@@ -66,5 +67,5 @@ def begin_example(assistant: Assistant, session: Session, number: int) -> str:
     number = number if 0 <= number < len(samples.photos) else 0
     remember(assistant, session)
     photo = samples.photos[number]
-    session.current = next(talk.id for talk in session.conversations if talk.draft == [photo])
+    session.current = next(talk.id for talk in reversed(session.history.live()) if talk.draft == [photo])
     return samples.questions[number]

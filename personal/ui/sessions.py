@@ -18,8 +18,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from personal.compose import LOCAL
-from personal.concepts import Answer, Box, Concept, Look, Photo, PhotoFindings, Turn
+from personal.concepts import Concept, Photo
+from personal.conversations import Conversation as Conversation
+from personal.conversations import Entry as Entry
 from personal.errors import PersonalError
+from personal.ui.history import History, Kept
 
 COOKIE = "personal"
 TABS = 16
@@ -28,99 +31,9 @@ AGAIN = 3
 """How often at most something is done that the visitor overtakes by asking for more."""
 
 ENDED_GUEST = "Your visit has ended, and what you added as a guest was erased."
-ENDED_HERE = (
-    "The app was started again, or this page was away for long. Your concepts are here; the conversation is gone."
-)
+ENDED_HERE = "The app was started again, or this page was away for long. Your concepts and conversations are here."
 
 T = TypeVar("T")
-
-
-@dataclass(eq=False)
-class Entry:
-    """One exchange on the screen: the turn, and its answer or the words of what went wrong."""
-
-    turn: Turn
-    answer: Answer | None = None
-    error: str = ""
-
-
-@dataclass
-class Conversation:
-    """What one conversation holds, for as long as the browser session lasts.
-
-    `findings` are what is known about its photos, by their sha256; nothing else keeps that. `confirmed` are pairs of a
-    photo and a concept that the visitor said is right. `active` is the photo in the panel, `marked` the part of it
-    being named, `editing` the number of the entry whose question is being edited; `answering` is the entry whose answer
-    is being written, which `stop` ends.
-    """
-
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
-    entries: list[Entry] = field(default_factory=list)
-    draft: list[Photo] = field(default_factory=list)
-    findings: dict[str, PhotoFindings] = field(default_factory=dict)
-    confirmed: set[tuple[str, str]] = field(default_factory=set)
-    colours: dict[str, int] = field(default_factory=dict)
-    active: str | None = None
-    marked: Box | None = None
-    editing: int | None = None
-    answering: Entry | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def title(self) -> str:
-        """The first question, else that it is new."""
-        return next((entry.turn.question for entry in self.entries if entry.turn.question), "New conversation")
-
-    @property
-    def photos(self) -> list[Photo]:
-        """Every photo of the conversation, those not yet sent last."""
-        return [photo for entry in self.entries for photo in entry.turn.photos] + self.draft
-
-    def photo(self, sha256: str | None) -> Photo | None:
-        return next((photo for photo in self.photos if photo.sha256 == sha256), None)
-
-    def of(self, photo: Photo) -> PhotoFindings:
-        """Return what is known about a photo."""
-        return self.findings.get(photo.sha256) or PhotoFindings(photo)
-
-    def found(self, found: PhotoFindings) -> None:
-        """Keep what was found in a photo; what was rejected while it was searched counts."""
-        self.findings[found.photo.sha256] = found.rejecting(self.of(found.photo).rejected)
-
-    def reject(self, photo: Photo, concept_id: str) -> None:
-        """Note that a concept is not in a photo."""
-        self.findings[photo.sha256] = self.of(photo).rejecting(self.of(photo).rejected | {concept_id})
-
-    def accept(self, photo: Photo, concept_id: str) -> None:
-        """Take a rejection back."""
-        self.findings[photo.sha256] = self.of(photo).rejecting(self.of(photo).rejected - {concept_id})
-
-    def about(self, entry: Entry) -> tuple[Photo, ...]:
-        """List the photos that an entry's question is about: its own, or else the last one before it."""
-        before = self.entries[: self.entries.index(entry)]
-        return entry.turn.photos or tuple([photo for one in before for photo in one.turn.photos][-1:])
-
-    def recognised(self, entry: Entry, look: Look) -> set[str] | None:
-        """Return the ids of concepts that an answer may name: recognised in its photos or asked about; None: any.
-
-        `look` is what was found for the question. None where there is no photo in which one could be recognised.
-        """
-        photos = self.about(entry)
-        if not photos:
-            return None
-        asked = {match.concept.id for match in look.named} | {
-            concept.id for concept in (look.statement.concepts if look.statement else ())
-        }
-        return asked | {match.concept.id for photo in photos for match in self.of(photo).seen}
-
-    def activate(self, sha256: str) -> None:
-        """Put a photo of the conversation into the panel; anything else changes nothing."""
-        if self.photo(sha256):
-            self.active, self.marked = sha256, None
-
-    def colour(self, concept_id: str) -> int:
-        """The concept's colour in this conversation: 0..7, in order of appearance."""
-        return self.colours.setdefault(concept_id, len(self.colours)) % 8
 
 
 @dataclass
@@ -148,9 +61,9 @@ class Visitor:
     key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     folder: str = field(default_factory=lambda: secrets.token_hex(8))
     returned: bool = False
-    conversations: list[Conversation] = field(default_factory=lambda: [Conversation()])
+    history: History = field(default_factory=History)
     tabs: dict[str, Session] = field(default_factory=dict)
-    downloads: dict[str, float] = field(default_factory=dict)
+    downloads: dict[str, tuple[float, str]] = field(default_factory=dict)
     checked: tuple[set[tuple[str, str, str]], str] = field(default_factory=lambda: (set(), ""))
     connections: int = 0
     revision: int = 0
@@ -167,14 +80,12 @@ class Visitor:
 
     def photo(self, sha256: str) -> Photo | None:
         """Return a photo that one of their pages holds, with a question or in a form."""
-        found = (conversation.photo(sha256) for conversation in list(self.conversations))
         held = (photo for tab in list(self.tabs.values()) for photo in (*tab.new_photos, *tab.faces.values()))
-        return next((p for p in (*found, *held) if p and p.sha256 == sha256), None)
+        return next((photo for photo in held if photo.sha256 == sha256), None) or self.history.photo(sha256)
 
     def stop(self) -> None:
-        """End all that is being written for them."""
-        for conversation in self.conversations:
-            conversation.stop.set()
+        """End all that is being written for them alone."""
+        self.history.stop()
         for tab in self.tabs.values():
             if tab.writing:
                 tab.writing.stop.set()
@@ -210,14 +121,19 @@ class Session:
         return self.visitor.owner
 
     @property
-    def conversations(self) -> list[Conversation]:
+    def history(self) -> History:
         """The conversations of all of the visitor's pages."""
-        return self.visitor.conversations
+        return self.visitor.history
 
     @property
     def conversation(self) -> Conversation:
-        """The conversation that the page shows, until another is chosen or it is deleted."""
-        found = next((c for c in self.conversations if c.id == self.current), self.conversations[-1])
+        """The conversation that the page shows, until another is chosen or it is deleted.
+
+        The first page after a visit that ended begins with the one asked last, a new visitor's with a blank one.
+        """
+        found = self.history.get(self.current) if self.current else None
+        if found is None:
+            found = self.history.latest() if self.current or self.returned else self.history.blank()
         self.current = found.id
         return found
 
@@ -259,10 +175,22 @@ class Release(Protocol):
 
 
 class Sessions:
-    """The table of visitors. `erase(owner)` is called for a temporary owner whose session has ended."""
+    """The table of visitors. `erase(owner)` is called for a temporary owner whose session has ended.
 
-    def __init__(self, *, shared: bool, grace_s: float, erase: Callable[[str], None], release: Release = _keep) -> None:
+    `kept` are the conversations of the machine's owner; None keeps them in memory.
+    """
+
+    def __init__(
+        self,
+        *,
+        shared: bool,
+        grace_s: float,
+        erase: Callable[[str], None],
+        release: Release = _keep,
+        kept: Kept | None = None,
+    ) -> None:
         self.shared = shared
+        self.kept = None if shared else kept
         self._grace_s = grace_s
         self._erase = erase
         self._release = release
@@ -308,19 +236,39 @@ class Sessions:
     def new(self, *, returned: bool = False) -> str:
         """Welcome a visitor and return the secret token for their cookie."""
         token = secrets.token_urlsafe(32)
-        visitor = Visitor(f"visitor-{secrets.token_hex(12)}" if self.shared else LOCAL, returned=returned)
+        owner = f"visitor-{secrets.token_hex(12)}" if self.shared else LOCAL
+        visitor = Visitor(owner, returned=returned, history=History(self.kept))
         with self._lock:
             self._table[token] = self._table[visitor.key] = visitor
         return token
 
-    def clear(self, visitor: Visitor) -> None:
-        """Clear what the web server keeps of a visitor who goes on."""
-        self._release(list(visitor.tabs), visitor.folder, ended=False)
+    def erase(self, owner: str, erase: Callable[[str], None]) -> None:
+        """Erase all that is an owner's by `erase`, and what their pages and the web server hold; they go on."""
+        visitors, kept = self.visitors(owner), self.kept if owner == LOCAL else None
+        for visitor in visitors:
+            visitor.stop()
+            visitor.history.clear()
+        if kept:
+            kept.erase()
+        try:
+            erase(owner)
+        finally:
+            if kept:
+                kept.erased()
+        for visitor in visitors:
+            for tab in visitor.tabs.values():
+                tab.close()
+                tab.undo = None
+            self._release(list(visitor.tabs), visitor.folder, ended=False)
 
     def has(self, owner: str) -> bool:
         """Tell whether an owner is still visiting."""
+        return bool(self.visitors(owner))
+
+    def visitors(self, owner: str) -> list[Visitor]:
+        """List the browsers of an owner."""
         with self._lock:
-            return any(visitor.owner == owner for visitor in self._table.values())
+            return [visitor for visitor in dict.fromkeys(self._table.values()) if visitor.owner == owner]
 
     @contextmanager
     def connected(self, visitor: Visitor) -> Iterator[None]:
@@ -362,17 +310,20 @@ class Sessions:
             visitors = set(self._table.values())
         for visitor in visitors:
             visitor.stop()
+        if self.kept:
+            self.kept.stop()
 
-    def download(self, session: Session) -> str:
-        """Issue a token with which this session's owner can fetch an export once, within five minutes."""
+    def download(self, session: Session, what: str = "") -> str:
+        """Issue a token for an export that works once, within five minutes: of a conversation, or of all concepts."""
         token = secrets.token_urlsafe(24)
-        session.visitor.downloads = {token: time.monotonic() + 300}
+        session.visitor.downloads = {token: (time.monotonic() + 300, what)}
         return token
 
-    def redeem(self, token: str) -> str | None:
-        """Turn a download token into its owner, once."""
+    def redeem(self, token: str) -> tuple[Visitor, str] | None:
+        """Turn a download token into its visitor and what is to be exported, once."""
         with self._lock:
-            for visitor in self._table.values():
-                if visitor.downloads.pop(token, 0.0) > time.monotonic():
-                    return visitor.owner
+            for visitor in dict.fromkeys(self._table.values()):
+                until, what = visitor.downloads.pop(token, (0.0, ""))
+                if until > time.monotonic():
+                    return visitor, what
         return None

@@ -12,6 +12,7 @@ import gradio as gr
 
 from personal.assistant import FROM_FINDINGS
 from personal.concepts import Answer, Look, Match, Photo, TextDelta, Turn, Waiting
+from personal.conversations import Conversation, Entry
 from personal.errors import PersonalError
 from personal.findings import gather
 from personal.generate.fair_queue import PENDING_MAX
@@ -20,7 +21,7 @@ from personal.ui import render
 from personal.ui.chat.composer import Composer
 from personal.ui.chat.photos import Photos
 from personal.ui.context import AppContext, Updates, html, show_errors
-from personal.ui.sessions import Conversation, Entry, Session
+from personal.ui.sessions import Session
 
 DRAW_EVERY_S = 0.08
 """Shortest time between two drawings of a growing answer, seconds."""
@@ -109,7 +110,7 @@ class Asking:
         """Return why a question cannot be asked now; nothing where it can."""
         if talk.answering is not None:
             return [STILL_ANSWERING]
-        if sum(one.answering is not None for one in session.conversations) >= PENDING_MAX:
+        if sum(one.answering is not None for one in session.history.live()) >= PENDING_MAX:
             return [f"You have {PENDING_MAX} questions waiting. Wait for an answer, or stop one."]
         if len(text) > QUESTION_MAX:
             return [f"That is {len(text):,} characters; a question can have {QUESTION_MAX:,}. Please shorten it."]
@@ -174,6 +175,7 @@ class Asking:
                 seconds = time.perf_counter() - growing.began
                 entry.answer = Answer(growing.text, growing.look, "", 0, None, seconds, stopped=True)
             entry.turn = replace(entry.turn, answer=entry.answer.text if entry.answer else "")
+            session.history.keep(talk)
             session.visitor.revision += 1  # a tab that is being drawn meanwhile knows nothing of this
         yield self._draw_all(session)
 

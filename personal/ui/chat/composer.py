@@ -7,10 +7,11 @@ from typing import Any
 
 import gradio as gr
 
+from personal.conversations import Conversation
 from personal.ui import render
 from personal.ui.chat.photos import Photos
 from personal.ui.context import AppContext, Updates, html, show_errors
-from personal.ui.sessions import Conversation, Session
+from personal.ui.sessions import Session
 
 
 class Composer:

@@ -12,7 +12,7 @@ from personal.ui import render
 from personal.ui.chat.composer import Composer
 from personal.ui.chat.photos import Photos
 from personal.ui.context import AppContext, Updates, show_errors
-from personal.ui.sessions import Conversation, Session
+from personal.ui.sessions import Session
 
 DOUBLE_CLICK_S = 0.7
 """A second click on Delete within this time, seconds, is part of the first."""
@@ -48,7 +48,9 @@ class Conversations:
     def draw(self, session: Session) -> Updates:
         """Return the conversations by their titles, the newest first."""
         talk = session.conversation
-        titles = [(c.title[:60], c.id) for c in reversed(session.conversations)]
+        titles = [(one.title[:60], one.id) for one in session.history.all()]
+        if talk.id not in {one for _, one in titles}:
+            titles = [(talk.title, talk.id), *titles]
         return {self.chooser: gr.Dropdown(choices=titles, value=talk.id)}
 
     @show_errors
@@ -71,9 +73,7 @@ class Conversations:
     def begin(self, request: gr.Request) -> Updates:
         """Start a new conversation, unless the last one is still empty."""
         session = self._context.session(request)
-        if session.conversations[-1].photos or session.conversations[-1].entries:
-            session.conversations.append(Conversation())
-        return self._show(session, session.conversations[-1].id)
+        return self._show(session, session.history.blank().id)
 
     @show_errors
     def drop(self, request: gr.Request) -> Updates:
@@ -81,16 +81,14 @@ class Conversations:
         session = self._context.session(request)
         gone = session.conversation
         now = time.monotonic()
-        if (not gone.entries and not gone.photos) or now - session.deleted_at < DOUBLE_CLICK_S:
+        if gone.blank or now - session.deleted_at < DOUBLE_CLICK_S:
             return {}
         session.deleted_at = now
-        gone.stop.set()
-        place = session.conversations.index(gone)
-        session.conversations[:] = [c for c in session.conversations if c is not gone] or [Conversation()]
-        session.current = session.conversations[-1].id
+        restore = session.history.delete(gone.id)
+        session.current = session.history.latest().id
 
         def back() -> str:
-            session.conversations.insert(place, gone)
+            restore()
             session.current = gone.id
             return "The conversation is back."
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from personal.concepts import WHOLE, Box, Concept, ConceptEdit, Photo, View
+from personal.conversations import Conversation
 from personal.crops import crop
 from personal.ui import render
 from personal.ui.chat.photos import Photos
 from personal.ui.context import AppContext
-from personal.ui.sessions import Conversation, Session
+from personal.ui.sessions import Session
 
 CROP_MARGIN = 0.06
 """Margin around a box that becomes a view, in parts of its width and height."""
@@ -61,6 +62,7 @@ class Corrections:
                 add_negatives=[picture for picture in held if picture.sha256 not in kept],
             ),
         )
+        session.history.keep(talk)
         self._photos.look_again(session)
         return f"Undone. This may be {before.name}."
 
@@ -113,6 +115,7 @@ class Corrections:
         talk.confirmed.discard((photo.sha256, concept.id))
         if rejected:
             talk.reject(photo, concept.id)
+        session.history.keep(talk)
         self._photos.look_again(session)
         return f"Photo removed from {concept.name}."
 

@@ -12,13 +12,14 @@ from typing import Any
 import gradio as gr
 
 from personal.concepts import WHOLE, Box, Concept, Photo
+from personal.conversations import Conversation
 from personal.errors import PersonalError
 from personal.ui import render
 from personal.ui.chat.corrections import Corrections
 from personal.ui.chat.photos import Photos
 from personal.ui.concepts import Concepts
 from personal.ui.context import AppContext, Updates, html, show_errors
-from personal.ui.sessions import Conversation, Session
+from personal.ui.sessions import Session
 
 NEAREST = 6
 """Concepts that are offered for a marked part of a photo, those most like it."""

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from personal.concepts import Look, Photo
+from personal.conversations import Conversation
 from personal.errors import PersonalError
 from personal.ui.context import AppContext
-from personal.ui.sessions import Conversation, Session
+from personal.ui.sessions import Session
 
 DRAFT_PHOTOS, DRAFT_BYTES = 20, 50 * 2**20
 """Photos that can wait for one question, in number and in bytes."""

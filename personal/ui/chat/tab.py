@@ -66,8 +66,9 @@ class Chat:
         self.conversations.wire(quiet)
 
     def draw(self, session: Session) -> Updates:
-        """Return everything the tab shows, from the session."""
+        """Return everything the tab shows, from the session; what is shown is kept."""
         talk = session.conversation
+        session.history.keep(talk)
         concepts = self._known(session)
         return {
             self.log: render.log(talk, concepts, self._examples()),

@@ -176,9 +176,10 @@ class ConceptEditor:
         concept = self._open(session)
         photo = self._context.picture(session, concept.id, view)
         self._context.assistant.revise(session.owner, concept.id, ConceptEdit(remove_negatives=[view]))
-        for talk in session.conversations:
+        for talk in session.history.live():
             for found in list(talk.findings.values()):
                 talk.accept(found.photo, concept.id)
+            session.history.keep(talk)
 
         def undo() -> str:
             edit = ConceptEdit(add_negatives=[photo] if photo else [])

@@ -13,11 +13,8 @@ from personal.errors import PersonalError
 from personal.remember import import_export
 from personal.ui import render
 from personal.ui.context import AppContext, Updates, discard, html, show_errors
+from personal.ui.exports import DOWNLOAD
 from personal.ui.sessions import Session
-
-DOWNLOAD = "watch('value', () => { if (props.value) { const a = document.createElement('a'); a.href = props.value; \
-a.download = ''; document.body.append(a); a.click(); a.remove(); props.value = ''; } });"
-"""Fetches what the server offers, once."""
 
 
 class ImportExport:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from html import escape
 
 from personal.concepts import Box, Concept, Match, Photo
+from personal.conversations import Conversation
 from personal.ui.render.elements import act, icon
-from personal.ui.sessions import Conversation
 
 NOBODY = "I don't recognise anyone or anything of yours here."
 

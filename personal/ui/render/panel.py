@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from personal.concepts import Box, Concept, Match, Photo, Preferences
+from personal.conversations import Conversation
 from personal.ui.render.certainty import describe, sure
 from personal.ui.render.elements import act, icon, picture
 from personal.ui.render.names import place_of
-from personal.ui.sessions import Conversation
 
 
 def panel(

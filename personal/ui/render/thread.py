@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from personal.concepts import Concept, Photo
+from personal.conversations import Conversation, Entry
 from personal.ui.render.answer import answer_html
 from personal.ui.render.certainty import describe
 from personal.ui.render.elements import act, icon, picture
 from personal.ui.render.names import boxes, names
-from personal.ui.sessions import Conversation, Entry
 
 
 def log(conversation: Conversation, concepts: Mapping[str, Concept], examples: Sequence[tuple[Photo, str]] = ()) -> str:
