@@ -102,6 +102,7 @@
   };
   let gone = false;
   const ended = async (response) => {
+    if (gone) return;
     gone = true;
     const { detail } = await response.clone().json().catch(() => ({}));
     tell(detail ?? "Your visit has ended.", "Start again", () => location.reload());
@@ -333,20 +334,25 @@
     }
   };
 
-  /* A growing answer is kept in sight, until the reader scrolls; one that comes whole is brought into sight. */
+  /* A growing answer is kept in sight, until the reader scrolls; one that comes whole is brought into sight, and again
+     when its photos, which come after it, have moved it. */
+  const PHOTOS_MS = 3000;
   const follow = () => {
-    let following = false, was = false, answers = 0;
-    for (const kind of ["wheel", "touchmove"]) addEventListener(kind, () => { following = false; }, { passive: true });
+    let until = 0, was = false, answers = 0;
+    const last = () => document.querySelector("#live .said") ?? document.querySelector("#log .said:last-child");
+    const show = () => { if (performance.now() < until) last()?.scrollIntoView({ block: "nearest" }); };
+    for (const kind of ["wheel", "touchmove"]) addEventListener(kind, () => { until = 0; }, { passive: true });
     new MutationObserver(() => {
-      const live = document.querySelector("#live .said");
+      const live = Boolean(document.querySelector("#live .said"));
       const now = document.querySelectorAll("#log .said.it").length;
-      if ((live && !was) || now > answers) following = true;
-      was = Boolean(live);
+      if (live && !was) until = Infinity;
+      else if (!live && was) until = until && performance.now() + PHOTOS_MS;
+      else if (!live && now > answers) until = performance.now() + PHOTOS_MS;
+      was = live;
       answers = now;
-      const last = live ?? document.querySelector("#log .said:last-child");
-      if (following) last?.scrollIntoView({ block: "nearest" });
-      if (!live) following = false;
+      show();
     }).observe(document.body, { childList: true, subtree: true });
+    document.addEventListener("load", (event) => { if (event.target.closest?.("#log")) show(); }, true);
   };
 
   const announce = () => {

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -15,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import apps
 from tests.chromium import ADVICE, find
 
 ROOT = Path(__file__).parents[1]
@@ -47,31 +45,27 @@ def chromium():
 
 @contextmanager
 def served(data_dir, **environment):
-    """The app in a process of its own, as `make run` starts it."""
+    """The app in a process of its own, by the file that `make run` starts."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {"PERSONAL_DATA_DIR": str(data_dir), "GRADIO_SERVER_PORT": str(port), **environment}
     log = data_dir.parent / "app.log"
-    with log.open("w") as out:
-        app = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=ROOT, env={**os.environ, **environment}, stdout=out, stderr=out
-        )
-        try:
-            address = f"http://127.0.0.1:{port}/"
-            deadline = time.monotonic() + 120
-            while True:
-                assert app.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                try:
-                    urllib.request.urlopen(address, timeout=5).read()
-                    break
-                except OSError:
-                    time.sleep(0.3)
-            yield address
-        finally:
-            app.kill()
-            app.wait()
+    app = apps.start(log, {"PERSONAL_DATA_DIR": str(data_dir), "GRADIO_SERVER_PORT": str(port), **environment})
+    try:
+        address = f"http://127.0.0.1:{port}/"
+        deadline = time.monotonic() + 120
+        while True:
+            assert app.is_alive(), log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            try:
+                urllib.request.urlopen(address, timeout=5).read()
+                break
+            except OSError:
+                time.sleep(0.3)
+        yield address
+    finally:
+        app.kill()
+        app.join()
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import time
 from pathlib import Path
 
 from personal.concepts import ConceptEdit
+from tests.apps import processes
 from tests.conftest import open_assistant, picture
 
 OWNER = "local"
@@ -129,11 +129,9 @@ def test_fifty_kills_lose_nothing_that_was_confirmed(tmp_path):
     draw = random.Random(20261121)
     folder, log_file = tmp_path / "data", tmp_path / "log.jsonl"
     state, cut = {}, set()
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["chromadb", "tests.test_crash", "personal.remember.local_index"])
     for kill in range(KILLS):
         log_file.write_text("", encoding="utf-8")
-        writer = processes.Process(target=write, args=(str(folder), str(log_file), kill))
+        writer = processes().Process(target=write, args=(str(folder), str(log_file), kill))
         writer.start()
         while not log_file.stat().st_size:
             assert writer.is_alive()

@@ -151,7 +151,7 @@ def used(answer: Answer, conversation: Conversation, recognised: Sequence[Concep
         if answer.dropped_turns
         else ""
     )
-    rests = f"used {escape(names)}" if names else "General answer"
+    rests = f"used {escape(names)}" if names else "General answer" if answer.tokens else "No concept used"
     said = " · ".join(part for part in (rests, ruled_out, time, left_out) if part)
     return f'<details class="used"><summary>{said}</summary><ul>{rows}</ul>{why}<p>{model}</p></details>'
 
