@@ -176,9 +176,9 @@ class Plain:
             return self._encoder.project(pooled)
         return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
 
-    def common(self, vectors: Any) -> Any:
+    def cohort_score(self, vectors: Any) -> Any:
         none = self._without & {"cohort", "projection"}
-        return np.zeros(len(vectors), np.float32) if none else self._encoder.common(vectors)
+        return np.zeros(len(vectors), np.float32) if none else self._encoder.cohort_score(vectors)
 
     def regress_boxes(self, dense: Any, boxes: Any) -> Any:
         return boxes if "box regression" in self._without else self._encoder.regress_boxes(dense, boxes)

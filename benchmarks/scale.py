@@ -39,7 +39,7 @@ from personal.retrieve.retriever import Retriever
 from personal.tiny.assemble import encoder_dir
 
 OWNER = "bench"
-DIMENSION, STRANGERS = 160, 1000
+DIMENSION, COHORT = 160, 1000
 VIEWS, VECTORS = 3, 3
 """Views of a concept, and vectors of a view."""
 APART, SIBLINGS = 0.6, 0.45
@@ -65,7 +65,7 @@ class Drawn:
 
     def __init__(self, random: np.random.Generator) -> None:
         self._random = random
-        self._strangers = unit(random.normal(size=(STRANGERS, DIMENSION)))
+        self._cohort = unit(random.normal(size=(COHORT, DIMENSION)))
         self.near = np.zeros((1, DIMENSION), np.float32)
 
     def embed_reference(self, _: Image.Image) -> Array:
@@ -84,8 +84,8 @@ class Drawn:
         drawn[like] = noisy(self._random, self.near[self._random.integers(len(self.near), size=like.sum())], 0.9)
         return drawn
 
-    def common(self, vectors: Array) -> Array:
-        similarity = vectors @ self._strangers.T
+    def cohort_score(self, vectors: Array) -> Array:
+        similarity = vectors @ self._cohort.T
         return np.asarray(-np.partition(-similarity, 9, axis=1)[:, :10].mean(axis=1) - 0.25, np.float32)
 
     def regress_boxes(self, _: Array, boxes: Array) -> Array:

@@ -99,7 +99,7 @@ def _models(settings: Settings) -> dict[str, Any]:
 
 
 def _recognition(settings: Settings) -> dict[str, Any]:
-    """Tell what an encoder comes without. Names are then said more cautiously, so that is no fault."""
+    """Return a row on what an encoder comes without; names are then said more cautiously, so it is no fault."""
     from personal.retrieve.encoder import UNFITTED_THRESHOLD, fitted
 
     if settings.encoder == TINY or fitted(settings.encoder):

@@ -88,7 +88,7 @@ class Folded:
 
 
 def is_invisible(sign: str) -> bool:
-    """Tell whether a character shows nothing and does not count in a name."""
+    """Return whether a character shows nothing and does not count in a name."""
     return bool(_INVISIBLE.match(sign))
 
 
@@ -120,6 +120,6 @@ def _unaccented(sign: str) -> str:
 
 
 def _is_accent(sign: str) -> bool:
-    """Tell accents by their combining class: those above, below and attached, and Hebrew's and Arabic's points."""
+    """Return whether a mark is an accent by its combining class: above, below, attached, Hebrew or Arabic points."""
     place = unicodedata.combining(sign)
     return place >= 200 or 10 <= place <= 36

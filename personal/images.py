@@ -246,12 +246,12 @@ def _coding(data: bytes, image: Image.Image) -> Coding | None:
         if "srgb" in image.info:
             return None
         return by_chromaticities(image.info.get("gamma"), image.info.get("chromaticity"))
-    told = image.info.get("nclx_profile")
+    nclx = image.info.get("nclx_profile")
     if image.format == "AVIF":
         import pillow_heif
 
-        told = pillow_heif.HeifFile(BytesIO(data)).info.get("nclx_profile")  # Pillow does not read it
-    return by_code_points(told["color_primaries"], told["transfer_characteristics"]) if told else None
+        nclx = pillow_heif.HeifFile(BytesIO(data)).info.get("nclx_profile")  # Pillow does not read it
+    return by_code_points(nclx["color_primaries"], nclx["transfer_characteristics"]) if nclx else None
 
 
 def _normalise(image: Image.Image, kept: tuple[int, int], max_side: int, coding: Coding | None) -> Image.Image:

@@ -87,7 +87,7 @@ def _proxy_of(url: str) -> tuple[str, str]:
 
 
 def _wrong(proxy: str) -> str:
-    """Say what is wrong with a proxy's address, or ""."""
+    """Return what is wrong with a proxy's address, or ""."""
     address = proxy if "://" in proxy else f"http://{proxy}"
     try:
         parts = urlsplit(address)

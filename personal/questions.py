@@ -56,7 +56,7 @@ _SUBJECT = "\ue000"
 def read_intent(question: str, asked: Sequence[Concept], *, photos: bool) -> tuple[Intent, str]:
     """Return what a question asks for, and for COUNT and WHO of a kind the word for it ("dogs").
 
-    `asked` are the concepts that the question names, written `<name>` in it; `photos` tells whether one is shown.
+    `asked` are the concepts that the question names, written `<name>` in it; `photos` says whether one is shown.
     """
     text = question
     for concept in asked:

@@ -1,4 +1,4 @@
-"""TIFF by its directories: raw photos told from pictures, and colour samples deeper than Pillow reads them.
+"""TIFF by its directories: recognise raw photos, and read samples of more than 8 bits, which Pillow does not.
 
 TIFF 6.0 (1992) and Adobe's supplements. Serves `personal.images` alone.
 """
@@ -224,7 +224,7 @@ def _decompressed(part: bytes, compression: int, row: int, rows: int) -> bytes:
 
 
 def _deep(ifd: Ifd, samples: npt.NDArray[Any]) -> Deep:
-    """Say what channels mean: colours first, then alpha, unless the file says that what follows is none."""
+    """Return samples with their meaning: colours first, then alpha, unless the file says that it is none."""
     photometric = ifd[PHOTOMETRIC][0]
     colours = COLOURS[photometric]
     extra = ifd.get(EXTRA, (2,))[0]  # 1: alpha that colours are multiplied by, 2: alpha

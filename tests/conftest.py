@@ -81,7 +81,7 @@ class MeanColour:
     def dense(self, image, *, fine=False):
         return None
 
-    def common(self, vectors):
+    def cohort_score(self, vectors):
         return np.zeros(len(vectors), np.float32)
 
 

@@ -155,3 +155,78 @@ def test_the_shell_answers_help_without_loading_anything_heavy():
     )
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+# Names that gave way to the field's terms, by the folder in which they meant something else than the word does.
+RETIRED = {
+    "": "Seen Compared Known Stored Past Roomy Turnstile Piece Card Table Held Desk Screen Lesson Course Watch "
+    "unwatched settle CROWD DOUBT ALIKE ROOM lay_out runs_in_circles in_words inward _shared_out _distinct _settled "
+    "_in_doubt _reader _below_one_another _bury",
+    "retrieve": "claim coverage shared _drawn widen tighten _sure _near raised silent core strangers common usual "
+    "middle rivals corrected alike",
+    "generate": "past Stage neutral sight spoken forgotten nothing",
+    "remember": "alike",
+    "learn": "Stage strangers common usual study move marks",
+    "evaluate": "Stage watch alike",
+    "ui": "newest",
+}
+RETIRED_FILES = {"held", "shelf", "mend", "alike", "past", "sight", "desk", "exchange"}
+RETIRED_SENTENCES = (
+    "runs in circles", "what recognises faces", "stand with the concept where", "join them", "in threads that end",
+    "this did not start", "so much more similarity", "draw tighter", "looks alike",
+)  # fmt: skip
+
+
+def named(tree):
+    """Every identifier of a module, with its line."""
+    for node in ast.walk(tree):
+        for field in ("name", "id", "attr", "arg", "asname"):
+            name = getattr(node, field, None)
+            if isinstance(name, str):
+                yield name.rpartition(".")[2], getattr(node, "lineno", 0)
+
+
+@pytest.mark.parametrize("folder", RETIRED)
+def test_no_retired_name_stands_in_the_code(folder):
+    retired = set(RETIRED[folder].split())
+    found = [
+        f"{path.relative_to(ROOT)}:{line} {name}"
+        for path in sorted((ROOT / "personal" / folder).rglob("*.py"))
+        for name, line in named(ast.parse(path.read_text(encoding="utf-8")))
+        if name in retired
+    ]
+    assert found == []
+
+
+def test_no_file_has_a_retired_name_and_no_text_a_retired_sentence():
+    assert [path.name for path in modules() if path.stem in RETIRED_FILES] == []
+    texts = [*modules(), ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "assets").glob("*.js")]
+    wrong = [
+        f"{path.relative_to(ROOT)}: {sentence}"
+        for path in texts
+        for sentence in RETIRED_SENTENCES
+        if sentence in path.read_text(encoding="utf-8").lower()
+    ]
+    assert wrong == []
+
+
+LONGEST_FUNCTION, LONGEST_MODULE = 40, 400
+LAYOUTS = {"cli/parser.py build_parser", "evaluate/__main__.py _parser", "ui/theme.py theme"}
+"""Functions that lay something out line by line, and may be as long as that is."""
+TOO_LONG = {"ui/render/panel.py _match"}
+"""To be split; nothing joins them."""
+
+
+def test_functions_and_modules_are_short():
+    """A function's docstring does not count."""
+    found = set()
+    for path in modules():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        name = str(path.relative_to(ROOT / "personal"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                text = node.body[0] if ast.get_docstring(node) else None
+                lines = node.end_lineno - node.lineno + 1 - (text.end_lineno - text.lineno + 1 if text else 0)
+                found |= {f"{name} {node.name}"} if lines > LONGEST_FUNCTION else set()
+        assert path.read_text(encoding="utf-8").count("\n") <= LONGEST_MODULE, name
+    assert found - LAYOUTS == TOO_LONG

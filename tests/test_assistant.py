@@ -573,7 +573,7 @@ def test_look_alikes_are_told_worst_first_with_the_views_that_are_alike(assistan
     assistant.remember(ME, "cup", [rust])
     assistant.remember(YOU, "other", [red])
     assistant.disown(ME, bo.id, rust, WHOLE)
-    monkeypatch.setattr(type(assistant.retriever), "alike", 0.98, raising=False)
+    monkeypatch.setattr(type(assistant.retriever), "confusable_threshold", 0.98, raising=False)
     first, *others = assistant.look_alikes(ME)
     assert {(first.first, first.first_view), (first.second, first.second_view)} == {
         (assistant.library.get(ME, bo.id), red.sha256),
@@ -585,7 +585,7 @@ def test_look_alikes_are_told_worst_first_with_the_views_that_are_alike(assistan
         frozenset(("rex", "cup")),
     }
     assert all(one.similarity >= other.similarity for one, other in zip([first, *others], others, strict=False))
-    monkeypatch.setattr(type(assistant.retriever), "alike", 0.9999999)
+    monkeypatch.setattr(type(assistant.retriever), "confusable_threshold", 0.9999999)
     assert assistant.look_alikes(ME) == []
 
 

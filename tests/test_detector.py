@@ -321,10 +321,10 @@ def test_of_boxes_that_show_one_thing_the_best_stays():
     dog = Proposal((0.1, 0.1, 0.5, 0.5), 0.6, "dog")
     cat = Proposal((0.12, 0.1, 0.5, 0.5), 0.9, "cat")
     part = Proposal((0.1, 0.1, 0.3, 0.3), 0.4, "dog")
-    assert module._distinct([dog, part, cat]) == [cat, part]
-    assert module._distinct([]) == []
+    assert module._suppressed([dog, part, cat]) == [cat, part]
+    assert module._suppressed([]) == []
     grid = [Proposal((x / 40, 0.0, (x + 1) / 40, 1.0), 1 - x / 100, "dog") for x in range(40)]
-    assert module._distinct(grid[::-1]) == grid[:MOST_PROPOSALS]
+    assert module._suppressed(grid[::-1]) == grid[:MOST_PROPOSALS]
 
 
 def test_photos_may_come_from_several_threads_at_once(detector):

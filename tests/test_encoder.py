@@ -71,7 +71,7 @@ def test_a_reference_is_remembered_whole_first_then_its_middle_and_from_afar(emb
     assert vectors.shape == (3, 160)
     np.testing.assert_allclose(vectors[0], embedded.embed([scene()])[0], atol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
-    assert np.abs(embedded.common(vectors)).max() < 0.5
+    assert np.abs(embedded.cohort_score(vectors)).max() < 0.5
 
 
 @pytest.mark.model

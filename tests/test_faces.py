@@ -36,7 +36,7 @@ def cache() -> Path:
 def faces(cache) -> Faces:
     pytest.importorskip("dlib", reason=f"needs {module.LIBRARY}")
     made = Faces(cache, weights.assemble)
-    assert [progress.text for progress in made.load()][-1] == "Opened what recognises faces"
+    assert [progress.text for progress in made.load()][-1] == "Opened the face model"
     return made
 
 

@@ -10,9 +10,9 @@ from personal.retrieve.head import CONTEXT, GRID, Head, _around, read
 
 def head(**more):
     random = np.random.default_rng(0)
-    strangers = random.normal(size=(50, 4)).astype(np.float32)
-    strangers /= np.linalg.norm(strangers, axis=1, keepdims=True)
-    return Head(random.normal(size=(6, 4)).astype(np.float32), strangers, **more)
+    cohort = random.normal(size=(50, 4)).astype(np.float32)
+    cohort /= np.linalg.norm(cohort, axis=1, keepdims=True)
+    return Head(random.normal(size=(6, 4)).astype(np.float32), cohort, **more)
 
 
 def test_projected_vectors_have_unit_length_and_do_not_depend_on_scale():
@@ -24,10 +24,10 @@ def test_projected_vectors_have_unit_length_and_do_not_depend_on_scale():
 
 def test_what_lies_among_strangers_is_more_common_than_what_lies_apart():
     known = head()
-    among = known.strangers.mean(axis=0, keepdims=True)
+    among = known.cohort.mean(axis=0, keepdims=True)
     among /= np.linalg.norm(among)
-    assert known.common(among)[0] > known.common(-among)[0] - 1e-6
-    assert head(usual=0.5).common(among)[0] == pytest.approx(known.common(among)[0] - 0.5)
+    assert known.cohort_score(among)[0] > known.cohort_score(-among)[0] - 1e-6
+    assert head(cohort_mean=0.5).cohort_score(among)[0] == pytest.approx(known.cohort_score(among)[0] - 0.5)
 
 
 def test_reading_around_a_box_is_bilinear_channel_by_channel_and_nothing_lies_outside():

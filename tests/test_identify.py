@@ -15,7 +15,7 @@ from personal.errors import PersonalError
 from personal.evaluate.__main__ import main
 from personal.evaluate.baselines import Majority, Rap, WholePhoto
 from personal.evaluate.confusion import as_table, draw_confusion
-from personal.evaluate.identify import UNNAMED, Seen, auroc, draw, figures, identify, measured
+from personal.evaluate.identify import UNNAMED, QueryResult, auroc, draw, figures, identify, measured
 from personal.evaluate.layouts.identified import read_folder
 from personal.images import open_photo, read_photo
 from personal.retrieve.regions import Regions, crops
@@ -71,11 +71,11 @@ def test_references_are_never_asked_about_and_a_seed_always_draws_the_same(folde
 
 def test_the_figures_count_as_defined():
     seen = [
-        Seen("bo", True, "bo", 0.9),  # right name
-        Seen("bo", True, "mo", 0.8),  # wrong name
-        Seen("mo", True, "mo", 0.4, certainty="maybe"),  # no name, though highest is right
-        Seen("xi", False, "mo", 0.7),  # a stranger named
-        Seen("xi", False, "bo", 0.1, certainty="silent"),  # a stranger passed over
+        QueryResult("bo", True, "bo", 0.9),  # right name
+        QueryResult("bo", True, "mo", 0.8),  # wrong name
+        QueryResult("mo", True, "mo", 0.4, certainty="maybe"),  # no name, though highest is right
+        QueryResult("xi", False, "mo", 0.7),  # a stranger named
+        QueryResult("xi", False, "bo", 0.1, certainty="silent"),  # a stranger passed over
     ]
     row = figures(seen, open_set=True)
     assert row["top1"] == pytest.approx(2 / 3)
@@ -100,7 +100,10 @@ def test_a_query_that_is_drawn_twice_counts_twice():
 
 def test_photos_asked_about_in_many_seeds_make_nothing_surer():
     def row(right):
-        return [Seen("bo", True, "bo" if i < right else "mo", 0.5, photo=picture((9, 9, 9), dot=i)) for i in range(20)]
+        return [
+            QueryResult("bo", True, "bo" if i < right else "mo", 0.5, photo=picture((9, 9, 9), dot=i))
+            for i in range(20)
+        ]
 
     once, often = (measured([row(15)] * seeds, open_set=False) for seeds in (1, 50))
     assert once["top1"] == often["top1"] == 0.75
@@ -114,17 +117,17 @@ def test_photos_asked_about_in_many_seeds_make_nothing_surer():
 
 @pytest.mark.filterwarnings("error")
 def test_what_there_is_no_query_for_has_no_figure():
-    known = [Seen("bo", True, "bo", 0.9), Seen("mo", True, "bo", 0.8)]
+    known = [QueryResult("bo", True, "bo", 0.9), QueryResult("mo", True, "bo", 0.8)]
     report = measured([known, known], open_set=True)
     assert (report["top1"], report["auroc"], report["top2"]) == (0.5, None, None)
     assert set(report["intervals"]) == {"top1", "f1"}
-    assert measured([[Seen("xi", False, "bo", 0.9)]], open_set=True)["top1"] is None
+    assert measured([[QueryResult("xi", False, "bo", 0.9)]], open_set=True)["top1"] is None
     json.dumps(report, allow_nan=False)
 
 
 def test_a_seed_in_which_nobody_ranked_second_leaves_the_others_theirs():
-    with_second = [Seen("bo", True, "mo", 0.9, "bo"), Seen("mo", True, "mo", 0.8, "bo")]
-    without = [Seen("bo", True, "bo", 0.9), Seen("mo", True, "mo", 0.8)]
+    with_second = [QueryResult("bo", True, "mo", 0.9, "bo"), QueryResult("mo", True, "mo", 0.8, "bo")]
+    without = [QueryResult("bo", True, "bo", 0.9), QueryResult("mo", True, "mo", 0.8)]
     for seeds in ([with_second, without], [without, with_second]):
         report = measured(seeds, open_set=False)
         assert report["top2"] == 1

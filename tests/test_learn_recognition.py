@@ -83,9 +83,9 @@ def test_what_is_shipped_is_read_back_as_it_was_learnt(learnt, tmp_path):
     assert deltas.read(tmp_path, deltas.RECOGNITION)
     found = head.read(tmp_path)
     assert found.projection.shape == (CHANNELS, CHANNELS)
-    assert found.strangers.shape == (30, CHANNELS)
+    assert found.cohort.shape == (30, CHANNELS)
     assert [weight.shape for weight, _ in found.layers] == [(192, 4000), (128, 192), (4, 128)]
-    np.testing.assert_allclose(np.linalg.norm(found.strangers, axis=1), 1, atol=1e-2)
+    np.testing.assert_allclose(np.linalg.norm(found.cohort, axis=1), 1, atol=1e-2)
     dense, guess = encode(drawn(3), 512), np.array([[0.1, 0.2, 0.6, 0.7]], np.float32)
     np.testing.assert_allclose(found.regress_boxes(dense, guess), made.regress_boxes(dense, guess), atol=0.02)
     manifest = json.loads((tmp_path / deltas.MANIFEST).read_text(encoding="utf-8"))
@@ -121,8 +121,8 @@ def test_a_projection_tells_subjects_apart_that_one_light_makes_alike():
 def test_usual_pictures_are_as_common_as_usual(learnt):
     made, _ = learnt
     looks = run(recognition.augmented_pairs(draw, encode, 40, np.random.default_rng(5)))
-    common = made.common(made.project(np.concatenate(looks)))
-    assert abs(common.mean()) < 0.15
+    cohort_score = made.cohort_score(made.project(np.concatenate(looks)))
+    assert abs(cohort_score.mean()) < 0.15
 
 
 def test_what_is_pasted_lies_in_its_box_and_never_over_another():
@@ -181,7 +181,7 @@ def test_the_shell_learns_with_the_embedded_encoder(photos, tmp_path):
     assert main(["recognise", str(photos.folder), str(tmp_path), *few]) == 0
     found = head.read(tmp_path)
     assert found.projection.shape == (1280, recognition.DIMENSION)
-    assert found.strangers.shape == (4, recognition.DIMENSION)
+    assert found.cohort.shape == (4, recognition.DIMENSION)
     assert all(np.isfinite(weight).all() for weight, _ in found.layers)
 
 
@@ -201,6 +201,6 @@ def test_the_shipped_head_draws_boxes_closer_with_the_embedded_encoder():
 def test_the_shipped_head_has_what_the_app_reads():
     found = head.read(deltas.SHIPPED)
     assert found.projection.shape == (1280, recognition.DIMENSION)
-    assert len(found.strangers) == 1000
+    assert len(found.cohort) == 1000
     assert found.layers[0][0].shape[1] == head.GRID**2 * boxes.WIDTH
-    assert 0 < found.usual < 1
+    assert 0 < found.cohort_mean < 1

@@ -17,8 +17,8 @@ from personal.learn.__main__ import main
 from personal.learn.cider import CiderD
 from personal.learn.curves import draw_curves
 from personal.learn.prefix_tree import TokenSequence, build_tree, collate
-from personal.learn.reinforce import CONFIG, LOG, advantages, own_captions, reinforce, settle
-from personal.learn.train import CHECKPOINT, REINFORCED, SETTLED, train
+from personal.learn.reinforce import CONFIG, LOG, advantages, finetune, own_captions, reinforce
+from personal.learn.train import CHECKPOINT, FINETUNED, REINFORCED, train
 from tests.thin_model import captioned_photos, feature_cache, opened, thin_checkpoint, trained_run, training_rows
 
 pytestmark = pytest.mark.model
@@ -141,13 +141,13 @@ def test_what_was_learnt_on_is_void_once_the_weights_before_it_change(trained, r
     shutil.copytree(trained, run)
     config = replace(CONFIG, steps=1, batch_size=2, rank=4, validate_every=9)
     list(reinforce(rows, [], model, run, config))
-    list(settle(rows, model, run, replace(config, steps=1)))
-    assert export.final_checkpoint(run) == run / SETTLED
+    list(finetune(rows, model, run, replace(config, steps=1)))
+    assert export.final_checkpoint(run) == run / FINETUNED
     list(reinforce(rows, [], model, run, replace(config, steps=2)))
     assert export.final_checkpoint(run) == run / REINFORCED
     further = replace(CONFIG, steps=31, batch_size=6, rank=4, save_every=1, validate_every=99)
     list(train(rows, [], lambda fresh: model, run, further))
-    assert export.final_checkpoint(run) not in {run / REINFORCED, run / SETTLED}
+    assert export.final_checkpoint(run) not in {run / REINFORCED, run / FINETUNED}
 
 
 def test_nothing_is_reinforced_where_nothing_was_trained(rows, model, tmp_path):
@@ -172,5 +172,5 @@ def test_the_command_reinforces_a_run(tmp_path, monkeypatch):
     )
     assert main(["reinforce", data_dir, str(captioned_photos().folder), run_dir, *thin, "--steps", "1"]) == 0
     assert (tmp_path / "run" / REINFORCED).is_file()
-    assert export.final_checkpoint(tmp_path / "run") == tmp_path / "run" / SETTLED
+    assert export.final_checkpoint(tmp_path / "run") == tmp_path / "run" / FINETUNED
     assert (tmp_path / "run" / "rewards.png").is_file()

@@ -54,7 +54,7 @@ class MeanColour:
     def project(self, pooled):
         return pooled
 
-    def common(self, vectors):
+    def cohort_score(self, vectors):
         return np.zeros(len(vectors), np.float32)
 
     def regress_boxes(self, dense, boxes):

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Generator as Steps
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -84,11 +84,19 @@ class Assistant(Recognition):
         if known is not None:
             yield _logged(Answer(known, look, FROM_FINDINGS, 0, None, time.perf_counter() - began))
             return
+        events = self.generator.stream(
+            grounded.messages, max_new_tokens=self._max_new_tokens, stop=stop, temperature=temperature, owner=owner
+        )
+        answer = yield from self._collected(events, look, began)
+        yield _logged(replace(answer, stopped=stop.is_set()))
+
+    def _collected(
+        self, events: Iterable[Waiting | TextDelta], look: Look, began: float
+    ) -> Steps[Waiting | TextDelta, None, Answer]:
+        """Pass a model's events on, and return them as an Answer."""
         parts: list[str] = []
         tokens, dropped_turns, first_token_s = 0, 0, None
-        for event in self.generator.stream(
-            grounded.messages, max_new_tokens=self._max_new_tokens, stop=stop, temperature=temperature, owner=owner
-        ):
+        for event in events:
             if isinstance(event, TextDelta):
                 first_token_s = first_token_s or time.perf_counter() - began
                 tokens += event.tokens
@@ -97,17 +105,15 @@ class Assistant(Recognition):
                     parts.clear()
                 parts.append(event.text)
             yield event
-        answer = Answer(
+        return Answer(
             text="".join(parts).strip(),
             look=look,
             model=self.generator.name,
             tokens=tokens,
             first_token_s=first_token_s,
             total_s=time.perf_counter() - began,
-            stopped=stop.is_set(),
             dropped_turns=dropped_turns,
         )
-        yield _logged(answer)
 
     def answers(
         self, asked: Sequence[tuple[str, Turn]], *, names: bool = True, memory: bool = True

@@ -97,7 +97,7 @@ class Recognition(Memory):
         """List the pairs of an owner's concepts that are hard to tell apart, the worst first. Raises StoreError."""
         self.indexing.keep_up(owner)
         concepts = {concept.id: concept for concept in self.library.concepts(owner)}
-        pairs = self.index.look_alikes(owner, list(concepts), self.retriever.alike)
+        pairs = self.index.look_alikes(owner, list(concepts), self.retriever.confusable_threshold)
         return [
             LookAlike(concepts[one], concepts[other], one_view, other_view, similarity)
             for similarity, (one, one_view), (other, other_view) in pairs

@@ -28,13 +28,13 @@ PASSING = {"id", "created", "updated"}
 """Fields of a concept that differ each time it is registered."""
 
 
-class Watch(Protocol):
+class ProgressBar(Protocol):
     """A progress bar: passes things on one by one, with words for what they are."""
 
     def __call__(self, things: Sequence[T], words: str, /) -> Iterable[T]: ...
 
 
-def unwatched(things: Sequence[T], words: str, /) -> Iterable[T]:
+def no_progress_bar(things: Sequence[T], words: str, /) -> Iterable[T]:
     """Show no progress bar."""
     return things
 

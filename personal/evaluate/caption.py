@@ -20,7 +20,7 @@ from personal.data.pictures import CROP, parse_picture
 from personal.data.subjects import Subject, SuppliedConcept, noise, subject_of, supply
 from personal.data.templates import CAPTION_REQUEST
 from personal.errors import PersonalError
-from personal.evaluate.asking import BATCH, Question, Watch, replies, unwatched
+from personal.evaluate.asking import BATCH, ProgressBar, Question, no_progress_bar, replies
 from personal.evaluate.captioned import read_captioned
 from personal.evaluate.journal import Journal, Reply
 from personal.evaluate.report import Report
@@ -78,7 +78,7 @@ def plain(
     rows: Sequence[CaptionedPhoto],
     *,
     journal: Journal | None = None,
-    watch: Watch = unwatched,
+    progress: ProgressBar = no_progress_bar,
 ) -> Report:
     """Ask the Assistant, without concepts, for a caption of each photo, and score them.
 
@@ -89,7 +89,7 @@ def plain(
     usable: list[CaptionedPhoto] = []
 
     def questions() -> Iterator[Question]:
-        for row in watch(rows, "captions"):
+        for row in progress(rows, "captions"):
             photo = read_captioned(photos, row, report.notes)
             if photo is not None:
                 usable.append(row)
@@ -114,13 +114,15 @@ def with_names(
     *,
     count: int | None,
     journal: Journal | None = None,
-    watch: Watch = unwatched,
+    progress: ProgressBar = no_progress_bar,
 ) -> Report:
     """Test supplied names of all scripts and of each held-out one, on `count` photos each (MIXED, OF_SCRIPT)."""
     report = Report()
     for script in (None, *names.HELD_OUT_SCRIPTS):
         some = count or (OF_SCRIPT if script else MIXED)
-        answers = supplied(generator, photos, rows, script=script, seed=0, count=some, journal=journal, watch=watch)
+        answers = supplied(
+            generator, photos, rows, script=script, seed=0, count=some, journal=journal, progress=progress
+        )
         label = script or "mixed"
         for name, present in (("named", True), ("false", False)):
             counts = [[answer["said"], 1] for answer in answers if answer["there"] is present]
@@ -139,7 +141,7 @@ def supplied(
     seed: int,
     count: int | None = None,
     journal: Journal | None = None,
-    watch: Watch = unwatched,
+    progress: ProgressBar = no_progress_bar,
 ) -> list[dict[str, Any]]:
     """Caption photos with one concept supplied that is in them, then with one that is not; at most `count` of each.
 
@@ -156,8 +158,8 @@ def supplied(
     for among, present in ((nameable, True), (subjects, False)):
         few = count is not None and count < len(among)
         drawn = random.sample(among, count or 0) if few else among
-        watched = iter(watch(drawn, f"{script or 'mixed'} names, {'there' if present else 'not there'}"))
-        while some := list(islice(watched, BATCH)):
+        shown = iter(progress(drawn, f"{script or 'mixed'} names, {'there' if present else 'not there'}"))
+        while some := list(islice(shown, BATCH)):
             known = [_present(s, script, random) if present else _noise(s, subjects, script, random) for s in some]
             for s, one, text in zip(some, known, _ask(generator, photos, some, known, journal), strict=True):
                 said = one.tag in text if present else has_name(text, one.tag[1:-1])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from personal.concepts import Photo
 from personal.data.templates import two_options
 from personal.errors import ImageError, PersonalError
-from personal.evaluate.asking import CACHED, Watch, replies, to_mistake, unwatched
+from personal.evaluate.asking import CACHED, ProgressBar, no_progress_bar, replies, to_mistake
 from personal.evaluate.asking import Question as Asked
 from personal.evaluate.journal import Journal, Reply
 from personal.evaluate.mistakes import Mistake
@@ -114,7 +114,11 @@ def remember(assistant: Assistant, imported: Sequence[ImportedConcept]) -> list[
 
 
 def choice(
-    assistant: Assistant, questions: Sequence[Question], *, journal: Journal | None = None, watch: Watch = unwatched
+    assistant: Assistant,
+    questions: Sequence[Question],
+    *,
+    journal: Journal | None = None,
+    progress: ProgressBar = no_progress_bar,
 ) -> Report:
     """Ask about the concepts in the library, in both orders and under each condition.
 
@@ -129,7 +133,7 @@ def choice(
     with_photos = any(question.photo for question in asked)
     conditions = (WITH_INFO, WITHOUT_INFO, WITHOUT_PHOTO) if with_photos else (WITH_INFO, WITHOUT_INFO)
     jobs = [_Job(q, tags[q.concept], swapped, c) for q in asked for swapped in (False, True) for c in conditions]
-    given = replies(assistant, (job.question_asked() for job in watch(jobs, "questions")), journal or Journal())
+    given = replies(assistant, (job.question_asked() for job in progress(jobs, "questions")), journal or Journal())
     answers: list[dict[str, Any]] = []
     mistakes: list[Mistake] = []
     for job, reply in zip(jobs, given, strict=True):

@@ -37,12 +37,12 @@ def _plain_captions(options: argparse.Namespace) -> Shown:
     photos = Photos(options.folder)
     rows = photos_of_test_split(photos, options.limit)
     with open_assistant() as assistant, open_journal(options, assistant) as journal:
-        report = plain(assistant, photos, rows, journal=journal, watch=progress_bar)
+        report = plain(assistant, photos, rows, journal=journal, progress=progress_bar)
         if options.names is not None:
             readable = {answer["photo"] for answer in report.answers}
             rows = [row for row in rows if row.image in readable]
             count = options.names or None
-            named = with_names(assistant.generator, photos, rows, count=count, journal=journal, watch=progress_bar)
+            named = with_names(assistant.generator, photos, rows, count=count, journal=journal, progress=progress_bar)
             report.figures |= named.figures
             report.intervals |= named.intervals
             report.answers += named.answers
@@ -64,7 +64,7 @@ def _named_captions(options: argparse.Namespace) -> Shown:
         strangers = [(image, photo) for image, photo in read if photo is not None]
     how = _chosen(options, "references", "seeds", "unregistered")
     with open_assistant() as assistant, open_journal(options, assistant) as journal:
-        report = named_captions(assistant, folder, **how, strangers=strangers, journal=journal, watch=progress_bar)
+        report = named_captions(assistant, folder, **how, strangers=strangers, journal=journal, progress=progress_bar)
         report.notes += notes
         return write_report(options, report, assistant, journal)
 
@@ -76,7 +76,7 @@ def recognition(options: argparse.Namespace) -> Shown:
     folder = _folder(options)
     how = {**_chosen(options, "references", "seeds"), "names": not options.no_names}
     with open_assistant() as assistant, open_journal(options, assistant) as journal:
-        report = protocol.recognition(assistant, folder, **how, journal=journal, watch=progress_bar)
+        report = protocol.recognition(assistant, folder, **how, journal=journal, progress=progress_bar)
         return write_report(options, report, assistant, journal)
 
 
@@ -89,7 +89,7 @@ def choice(options: argparse.Namespace) -> Shown:
     imported = import_export.read(options.database)
     with open_assistant() as assistant, open_journal(options, assistant) as journal:
         notes += protocol.remember(assistant, imported)
-        report = protocol.choice(assistant, questions, journal=journal, watch=progress_bar)
+        report = protocol.choice(assistant, questions, journal=journal, progress=progress_bar)
         report.notes += notes
         return write_report(options, report, assistant, journal)
 
@@ -121,7 +121,7 @@ def _search_by_caption(options: argparse.Namespace) -> Shown:
     photos = Photos(options.folder)
     rows = photos_of_test_split(photos, options.limit)
     with open_journal(options) as journal:
-        report = protocol(settings.load(), photos, rows, journal=journal, watch=progress_bar)
+        report = protocol(settings.load(), photos, rows, journal=journal, progress=progress_bar)
         return write_report(options, report, journal=journal, table="search by caption")
 
 
@@ -134,7 +134,7 @@ def _search_by_name(options: argparse.Namespace) -> Shown:
     how = _chosen(options, "references", "seeds")
     with open_assistant() as assistant, open_journal(options, assistant) as journal:
         towers = protocol.OpenClipTowers(settings.load())
-        report = protocol.in_library(assistant, towers, dataset, **how, journal=journal, watch=progress_bar)
+        report = protocol.in_library(assistant, towers, dataset, **how, journal=journal, progress=progress_bar)
         return write_report(options, report, assistant, journal)
 
 
@@ -151,7 +151,7 @@ def identify(options: argparse.Namespace) -> Shown:
         compared: list[protocol.Ranker] = [Majority()]
         if not options.no_baselines:
             compared = [*_retrievers(assistant), *compared]
-        result = protocol.identify(assistant, folder, **how, baselines=compared, watch=progress_bar)
+        result = protocol.identify(assistant, folder, **how, baselines=compared, progress=progress_bar)
         title = f"{options.references} references, {options.seeds} seeds"
         more = {key: result.report[key] for key in ("per_seed", "open_set") if key in result.report}
         notes, table = write_report(options, result.summary(), assistant, **more)
@@ -172,14 +172,14 @@ def _chosen(options: argparse.Namespace, *names: str) -> dict[str, Any]:
 def _usable(dataset: Dataset, options: argparse.Namespace) -> Dataset:
     from personal.evaluate.layouts import usable
 
-    return usable(dataset, options.references, watch=progress_bar)
+    return usable(dataset, options.references, progress=progress_bar)
 
 
 def _folder(options: argparse.Namespace) -> Folder:
     """Read a dataset of any layout for the protocols about one concept a photo."""
     from personal.evaluate.layouts.identified import read_folder
 
-    return read_folder(options.folder, options.references, watch=progress_bar)
+    return read_folder(options.folder, options.references, progress=progress_bar)
 
 
 def _retrievers(assistant: Assistant) -> list[WholePhoto]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from personal.concepts import Box, Certainty, Photo
 from personal.errors import PersonalError
 from personal.evaluate import openset
-from personal.evaluate.asking import CACHED, Watch, register, unwatched
+from personal.evaluate.asking import CACHED, ProgressBar, no_progress_bar, register
 from personal.evaluate.mistakes import Mistake
 from personal.evaluate.report import DRAWS, Report
 
@@ -79,7 +79,7 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Seen:
+class QueryResult:
     """One query: the right name, whether that is registered, and what ranked highest, as `Ranked` has it."""
 
     truth: str
@@ -128,7 +128,7 @@ def identify(
     unregistered: int = 0,
     same_kinds: bool = False,
     baselines: Sequence[Ranker] = (),
-    watch: Watch = unwatched,
+    progress: ProgressBar = no_progress_bar,
 ) -> Result:
     """Measure identification over seeds 0..N-1 (NumPy's default generator), and `baselines` on the same photos.
 
@@ -141,63 +141,19 @@ def identify(
     open_set = unregistered > 0 or same_kinds
     assistant.retriever.cache_size = min(folder.size, CACHED)
     drawn = [draw(folder, references, unregistered, seed, same_kinds=same_kinds) for seed in range(seeds)]
-    asked = [
-        (seed, truth, photo)
-        for seed, (_, queries) in enumerate(drawn)
-        for truth, some in queries.items()
-        for photo in some
-    ]
-    rankers: list[Ranker] = [Ours(assistant), *baselines]
-    seen: dict[str, list[list[Seen]]] = {ranker.name: [[] for _ in drawn] for ranker in rankers}
-    known = -1
-    for seed, truth, photo in watch(asked, "identify"):
-        chosen, _ = drawn[seed]
-        for ranker in rankers:
-            if seed != known:
-                ranker.register(seed, chosen)
-            best = ranker.rank(photo)
-            found = Seen(
-                truth,
-                truth in chosen,
-                best.name,
-                best.similarity,
-                best.second,
-                photo,
-                best.box,
-                best.certainty,
-                best.probability,
-            )
-            seen[ranker.name][seed].append(found)
-        known = seed
-    ours = seen.pop(Ours.name)
+    results = _ranked(drawn, [Ours(assistant), *baselines], progress)
+    ours = results.pop(Ours.name)
     report = {
         **measured(ours, open_set=open_set),
         "threshold": assistant.default_confidence if assistant.threshold is None else assistant.threshold,
-        "concepts": size,
-        "references": references,
-        "seeds": seeds,
-        "unregistered": unregistered,
-        "same_kinds": same_kinds,
-        "notes": list(folder.notes),
+        **{"concepts": size, "references": references, "seeds": seeds, "unregistered": unregistered},
+        **{"same_kinds": same_kinds, "notes": list(folder.notes)},
     }
     report["baselines"] = {
         name: {key: value for key, value in measured(rows, open_set=open_set).items() if key != "per_seed"}
-        for name, rows in seen.items()
+        for name, rows in results.items()
     }
-    report["answers"] = [
-        {
-            "seed": seed,
-            "photo": folder.files.get(query.photo.sha256, "") if query.photo else "",
-            "concept": query.truth,
-            "registered": query.registered,
-            "answer": query.name,
-            "similarity": round(query.similarity, 4),
-            "probability": query.probability and round(query.probability, 4),
-            "certainty": query.certainty,
-        }
-        for seed, queries in enumerate(ours)
-        for query in queries
-    ]
+    report["answers"] = [_row(seed, query, folder) for seed, queries in enumerate(ours) for query in queries]
     every = [query for queries in ours for query in queries]
     decided = [_decided(query, folder) for query in every] if open_set else []
     if open_set:
@@ -206,6 +162,44 @@ def identify(
         report["open_set"]["by_kind"] = openset.by_kind(decided) if folder.kinds else {}
     confusion = Counter((query.truth, query.name if query.said else UNNAMED) for query in every)
     return Result(report, confusion, [m for query in every if (m := _mistake(query, open_set=open_set))], decided)
+
+
+def _ranked(
+    drawn: Sequence[tuple[Drawn, Drawn]], rankers: Sequence[Ranker], progress: ProgressBar
+) -> dict[str, list[list[QueryResult]]]:
+    """Register each seed's references with every ranker and ask it the seed's queries: by its name and the seed."""
+    asked = [
+        (seed, truth, photo)
+        for seed, (_, queries) in enumerate(drawn)
+        for truth, some in queries.items()
+        for photo in some
+    ]
+    results: dict[str, list[list[QueryResult]]] = {ranker.name: [[] for _ in drawn] for ranker in rankers}
+    last = -1
+    for seed, truth, photo in progress(asked, "identify"):
+        chosen, _ = drawn[seed]
+        for ranker in rankers:
+            if seed != last:
+                ranker.register(seed, chosen)
+            best = ranker.rank(photo)
+            scores = (best.name, best.similarity, best.second)
+            result = QueryResult(truth, truth in chosen, *scores, photo, best.box, best.certainty, best.probability)
+            results[ranker.name][seed].append(result)
+        last = seed
+    return results
+
+
+def _row(seed: int, query: QueryResult, folder: Folder) -> dict[str, Any]:
+    return {
+        "seed": seed,
+        "photo": folder.files.get(query.photo.sha256, "") if query.photo else "",
+        "concept": query.truth,
+        "registered": query.registered,
+        "answer": query.name,
+        "similarity": round(query.similarity, 4),
+        "probability": query.probability and round(query.probability, 4),
+        "certainty": query.certainty,
+    }
 
 
 def draw(
@@ -248,7 +242,7 @@ def _kinds(folder: Folder) -> list[list[str]]:
     return several
 
 
-def measured(seen: Sequence[Sequence[Seen]], *, open_set: bool) -> dict[str, Any]:
+def measured(seen: Sequence[Sequence[QueryResult]], *, open_set: bool) -> dict[str, Any]:
     """Compute the figures of every seed, their means, and 95 % intervals of these.
 
     The intervals are the percentile bootstrap's over photos: one that was asked about in several seeds is drawn or left
@@ -279,7 +273,7 @@ def measured(seen: Sequence[Sequence[Seen]], *, open_set: bool) -> dict[str, Any
     return report
 
 
-def figures(seen: Sequence[Seen], *, open_set: bool) -> dict[str, Any]:
+def figures(seen: Sequence[QueryResult], *, open_set: bool) -> dict[str, Any]:
     """Compute one seed's `top1`, `top2` (first or second), `auroc` and `f1`; the last two are None unless `open_set`.
 
     So is `top2` where nobody ranked second, and whatever there was no query for.
@@ -291,7 +285,7 @@ def figures(seen: Sequence[Seen], *, open_set: bool) -> dict[str, Any]:
     return {**row, "queries": len(seen)}
 
 
-def _weighted(seen: Sequence[Seen], weights: Array, *, open_set: bool) -> dict[str, Array]:
+def _weighted(seen: Sequence[QueryResult], weights: Array, *, open_set: bool) -> dict[str, Array]:
     """Compute a seed's figures, each (draws,), where a query counts as often as `weights`, (draws, queries), say."""
     known = np.array([query.registered for query in seen], bool)
     right = np.array([query.registered and query.name == query.truth for query in seen], bool)
@@ -339,7 +333,7 @@ class Ours:
         return Ranked(best.concept.name, similarity, second, best.box, best.certainty, best.probability)
 
 
-def _decided(query: Seen, folder: Folder) -> openset.Decided:
+def _decided(query: QueryResult, folder: Folder) -> openset.Decided:
     score = query.similarity if query.probability is None else query.probability
     return openset.Decided(
         query.photo.sha256 if query.photo else query,
@@ -352,8 +346,8 @@ def _decided(query: Seen, folder: Folder) -> openset.Decided:
     )
 
 
-def _mistake(query: Seen, *, open_set: bool) -> Mistake | None:
-    """Tell what was wrong: another's name, a stranger's, or silence about somebody known, which an open set forbids."""
+def _mistake(query: QueryResult, *, open_set: bool) -> Mistake | None:
+    """Return what was wrong: another's name, any for an unregistered concept, or in an open set none at all."""
     said = query.said or not open_set
     if (said and query.registered and query.name == query.truth) or not (said or query.registered):
         return None
@@ -368,7 +362,7 @@ def _figures(report: Mapping[str, Any]) -> dict[str, float | int | None]:
     return {name: value for name, value in plain.items() if value is None or isinstance(value, float | int)}
 
 
-def _photo_of(query: Seen, place: int) -> str:
+def _photo_of(query: QueryResult, place: int) -> str:
     return query.photo.sha256 if query.photo else str(place)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from personal.concepts import Box, Photo
 from personal.data.templates import CAPTION_REQUEST
 from personal.errors import PersonalError
-from personal.evaluate.asking import Watch, ask, library_digest, register, unwatched
+from personal.evaluate.asking import ProgressBar, ask, library_digest, no_progress_bar, register
 from personal.evaluate.journal import Journal
 from personal.evaluate.layouts import deal, photos_of
 from personal.evaluate.mistakes import MAX_MISTAKES, Mistake
@@ -37,7 +37,7 @@ Hit = tuple[str, float, Box | None]
 """A name, its similarity, and where."""
 
 
-class Compared(Protocol):
+class Baseline(Protocol):
     """A baseline of retrieval (`evaluate.baselines`); `names_said` is how many names it always says."""
 
     @property
@@ -72,9 +72,9 @@ def multi(
     together: bool = False,
     captions: bool = True,
     least: int = 2,
-    baselines: Sequence[Compared] = (),
+    baselines: Sequence[Baseline] = (),
     journal: Journal | None = None,
-    watch: Watch = unwatched,
+    progress: ProgressBar = no_progress_bar,
 ) -> Report:
     """Measure all photos with at least `least` concepts of a `usable` dataset, with each seed's references.
 
@@ -84,7 +84,7 @@ def multi(
     dataset = require_shared_photos(dataset, least)
     answers: list[dict[str, Any]] = []
     every: list[Item] = []
-    how: dict[str, Any] = {"captions": captions, "baselines": baselines, "journal": journal, "watch": watch}
+    how: dict[str, Any] = {"captions": captions, "baselines": baselines, "journal": journal, "watch": progress}
     for seed in range(seeds):
         dealt = deal(dataset, references, seed=seed)
         groups: dict[frozenset[str], list[Query]] = {}
@@ -131,9 +131,9 @@ def measure_items(
     *,
     threshold: float | None = None,
     captions: bool = True,
-    baselines: Sequence[Compared] = (),
+    baselines: Sequence[Baseline] = (),
     journal: Journal | None = None,
-    watch: Watch = unwatched,
+    progress: ProgressBar = no_progress_bar,
     words: str = "photos",
 ) -> Iterator[dict[str, Any]]:
     """Look at every item with the threshold, by default the encoder's, and without, and caption it: rows for `score`.
@@ -143,7 +143,7 @@ def measure_items(
     journal = journal or Journal()
     tags = {concept.name: concept.tag for concept in assistant.concepts(owner)}
     known = {"threshold": threshold, "library": library_digest(assistant, owner)}
-    for item in watch(items, words):
+    for item in progress(items, words):
         photo = item.read()
         about = {"photo": item.file or photo.sha256, "concepts": list(item.boxes), "others": sorted(item.others)}
         row, most = {**item.info, **about}, len(item.boxes)
@@ -178,7 +178,7 @@ def _look(
 
 
 def _named(item: Item, hits: Iterable[Hit]) -> dict[str, Any]:
-    """Tell who was named, with which similarity, and the overlap with the true box of those named rightly."""
+    """Return who was named, with which similarity, and the overlap with the true box of those named rightly."""
     found = {name: (similarity, box) for name, similarity, box in hits}
     truth = {name: box for name, box in item.boxes.items() if box is not None}
     boxes = {name: box for name, (_, box) in found.items() if box is not None}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from personal.concepts import Photo
 from personal.data.templates import CAPTION_REQUEST
 from personal.errors import PersonalError
-from personal.evaluate.asking import CACHED, Question, Watch, register, replies, to_mistake, unwatched
+from personal.evaluate.asking import CACHED, ProgressBar, Question, no_progress_bar, register, replies, to_mistake
 from personal.evaluate.identify import draw
 from personal.evaluate.journal import Journal
 from personal.evaluate.mistakes import Mistake
@@ -36,7 +36,7 @@ def named_captions(
     unregistered: int = 0,
     strangers: Sequence[tuple[str, Photo]] = (),
     journal: Journal | None = None,
-    watch: Watch = unwatched,
+    progress: ProgressBar = no_progress_bar,
 ) -> Report:
     """Caption every query of every seed; `strangers`, (file, photo), are divided among the seeds.
 
@@ -60,18 +60,25 @@ def named_captions(
             for photo in photos
         ]
         asked += [(STRANGERS, file, "", photo) for file, photo in strangers[seed::seeds]]
-        questions = (Question(owner, CAPTION_REQUEST, photo) for *_, photo in watch(asked, f"captions, seed {seed}"))
+        questions = (Question(owner, CAPTION_REQUEST, photo) for *_, photo in progress(asked, f"captions, seed {seed}"))
         for (source, file, name, photo), reply in zip(asked, replies(assistant, questions, journal), strict=True):
             named = [other for other, concept in concepts.items() if concept.tag in reply["answer"]]
-            answers.append({"seed": seed, "source": source, "photo": file, "concept": name, **reply, "named": named})
-            expected = {name} if source == REGISTERED else set()
-            if set(named) != expected:
-                words = f"<{name}> and no other" if expected else "nobody is named"
-                mistakes.append(to_mistake(reply, photo, CAPTION_REQUEST, words, set(named) - expected))
+            answer = {"seed": seed, "source": source, "photo": file, "concept": name, **reply, "named": named}
+            answers.append(answer)
+            mistakes += _mistakes(answer, photo)
     report = score(answers)
     report.notes = list(folder.notes)
     report.mistakes = mistakes
     return report
+
+
+def _mistakes(answer: dict[str, Any], photo: Photo) -> list[Mistake]:
+    """Return the answer as a mistake if it names others than its concept, or does not name that."""
+    expected = {answer["concept"]} if answer["source"] == REGISTERED else set()
+    if set(answer["named"]) == expected:
+        return []
+    words = f"<{answer['concept']}> and no other" if expected else "nobody is named"
+    return [to_mistake(answer, photo, CAPTION_REQUEST, words, set(answer["named"]) - expected)]
 
 
 def score(answers: Sequence[dict[str, Any]]) -> Report:

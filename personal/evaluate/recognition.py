@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from personal.concepts import Photo
-from personal.evaluate.asking import CACHED, Question, Watch, register, replies, to_mistake, unwatched
+from personal.evaluate.asking import CACHED, ProgressBar, Question, no_progress_bar, register, replies, to_mistake
 from personal.evaluate.identify import draw
 from personal.evaluate.journal import Journal, Reply
 from personal.evaluate.mistakes import Mistake
@@ -32,7 +32,7 @@ def recognition(
     seeds: int,
     names: bool = True,
     journal: Journal | None = None,
-    watch: Watch = unwatched,
+    progress: ProgressBar = no_progress_bar,
 ) -> Report:
     """Ask about every pair of every seed: verification, or identification without `names`.
 
@@ -49,14 +49,13 @@ def recognition(
         chosen, queries = draw(folder, references, 0, seed)
         texts = {name: QUESTION.format(tag=concept.tag) for name, concept in register(assistant, owner, chosen).items()}
         asked = [(truth, photo, name) for truth, some in queries.items() for photo in some for name in texts]
-        shown = (
-            Question(owner, texts[name], photo, names) for _, photo, name in watch(asked, f"recognition, seed {seed}")
-        )
+        each = progress(asked, f"recognition, seed {seed}")
+        shown = (Question(owner, texts[name], photo, names) for _, photo, name in each)
         for (truth, photo, name), reply in zip(asked, replies(assistant, shown, journal), strict=True):
             place = {"seed": seed, "photo": folder.files[photo.sha256], "of": truth, "concept": name}
             answers.append({**place, "there": truth == name, **reply})
             photos.append(photo)
-        hidden = (Question(owner, texts[name], None, names) for name in watch(list(texts), "without photos"))
+        hidden = (Question(owner, texts[name], None, names) for name in progress(list(texts), "without photos"))
         said = dict(zip(texts, replies(assistant, hidden, journal), strict=True))
         text_only += [said[name] for *_, name in asked]
     report = score(answers)

@@ -22,7 +22,7 @@ from personal.concepts import Photo
 from personal.data.photos import CAPTIONS
 from personal.data.ranks import ranks_of_own
 from personal.errors import ModelError, PersonalError
-from personal.evaluate.asking import Watch, library_digest, register, unwatched
+from personal.evaluate.asking import ProgressBar, library_digest, no_progress_bar, register
 from personal.evaluate.captioned import read_captioned
 from personal.evaluate.journal import Journal, Reply
 from personal.evaluate.layouts import Dataset, Search, deal, photos_of
@@ -56,7 +56,7 @@ def search(
     rows: Sequence[CaptionedPhoto],
     *,
     journal: Journal | None = None,
-    watch: Watch = unwatched,
+    progress: ProgressBar = no_progress_bar,
 ) -> Report:
     """Rank the photos of `rows` by each of their captions, with the encoder of the settings.
 
@@ -66,7 +66,7 @@ def search(
     notes: list[str] = []
     images: list[Array] = []
     queries: list[tuple[int, CaptionedPhoto, str]] = []
-    for row in watch(rows, "photos"):
+    for row in progress(rows, "photos"):
         photo = read_captioned(photos, row, notes)
         if photo is not None:
             queries += [(len(images), row, caption) for caption in row.captions]
@@ -74,7 +74,7 @@ def search(
     if not images:
         raise PersonalError(f"None of the photos of {photos.folder} can be read.\n" + "\n".join(notes[:10]))
     parts = [[text for *_, text in queries[i : i + CAPTIONS_AT_ONCE]] for i in range(0, len(queries), CAPTIONS_AT_ONCE)]
-    texts = [towers.texts(part) for part in watch(parts, "captions")]
+    texts = [towers.texts(part) for part in progress(parts, "captions")]
     ranks = ranks_of_own(np.concatenate(images), np.concatenate(texts), [number for number, *_ in queries])
     answers = [
         {"photo": row.image, "query": text, "rank": round(float(rank) + 1, 1)}
@@ -95,7 +95,7 @@ def in_library(
     references: int,
     seeds: int = 1,
     journal: Journal | None = None,
-    watch: Watch = unwatched,
+    progress: ProgressBar = no_progress_bar,
 ) -> Report:
     """Search the photos of a `usable` dataset's queries by name and context, with each seed's references.
 
@@ -111,11 +111,11 @@ def in_library(
         dealt = deal(dataset, references, seed=seed)
         library = list(dict.fromkeys(query.path for query in dealt.queries))
         asked = [search for search in dataset.searches if not search.photos.isdisjoint(library)]
-        by_name = _concept_scores(assistant, f"seed-{seed}", dealt.references, library, journal, watch)
-        for path in watch([path for path in library if path not in vectors], f"vectors, seed {seed}"):
+        by_name = _concept_scores(assistant, f"seed-{seed}", dealt.references, library, journal, progress)
+        for path in progress([path for path in library if path not in vectors], f"vectors, seed {seed}"):
             vectors[path] = _photo_vector(towers, read_photo(path), journal)
         images = np.concatenate([vectors[path] for path in library])
-        for search in watch(asked, f"searches, seed {seed}"):
+        for search in progress(asked, f"searches, seed {seed}"):
             by_text = standardise((images @ towers.texts([_query_text(search, kinds)])[0]).astype(np.float64))
             by_concept = np.mean([by_name[name] for name in search.concepts] or [np.zeros(len(library))], axis=0)
             right = np.array([path in search.photos for path in library])
@@ -138,13 +138,13 @@ def _concept_scores(
     references: Mapping[str, Sequence[Path]],
     library: Sequence[Path],
     journal: Journal,
-    watch: Watch,
+    progress: ProgressBar,
 ) -> dict[str, NDArray[np.float64]]:
     """Register a seed's references and return each concept's standardised similarity to every photo."""
     register(assistant, owner, photos_of(references))
     digest = library_digest(assistant, owner)
     similarities = []
-    for path in watch(library, f"photos, {owner}"):
+    for path in progress(library, f"photos, {owner}"):
         photo = read_photo(path)
         ranked = journal.recall({"rank": photo.sha256, "library": digest}, partial(_rank, assistant, owner, photo))
         similarities.append([ranked.get(name, -1.0) for name in references])

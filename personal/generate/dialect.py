@@ -77,15 +77,15 @@ class Dialect:
         """Return how to ask after a refusal that names one option as not supported, or None."""
         return self._without(param) if code.startswith("unsupported") else None
 
-    def after_words(self, told: str, status: int | None, images: Sequence[int]) -> Dialect | None:
+    def after_words(self, message: str, status: int | None, images: Sequence[int]) -> Dialect | None:
         """Return how to ask after a refusal in words; `images` are the sizes, in bytes, of those that were sent.
 
         `status` is None for a refusal within a stream. Returns None where the words name nothing that can be changed.
         """
-        of_images, of_size = _OF_IMAGES.search(told), _SIZE.search(told)
-        if of_images and (_MANY.search(told) or (_COUNTED.search(told) and not of_size)):
-            return self._fewer(told, len(images))
-        if status == 413 or (of_images and of_size and _LARGE.search(told)):
+        of_images, of_size = _OF_IMAGES.search(message), _SIZE.search(message)
+        if of_images and (_MANY.search(message) or (_COUNTED.search(message) and not of_size)):
+            return self._fewer(message, len(images))
+        if status == 413 or (of_images and of_size and _LARGE.search(message)):
             return self._smaller(images)
         for words, option in (
             (_TEMPERATURE, "temperature"),
@@ -93,7 +93,7 @@ class Dialect:
             (_STREAM, "stream" if status else ""),
             (_SYSTEM, "system"),
         ):
-            changed = self._without(option) if words.search(told) else None
+            changed = self._without(option) if words.search(message) else None
             if changed:
                 return changed
         return None
@@ -102,9 +102,9 @@ class Dialect:
         smaller = min(self.image_bytes, sum(images)) // 2
         return replace(self, image_bytes=smaller) if images and smaller >= SMALLEST else None
 
-    def _fewer(self, told: str, sent: int) -> Dialect | None:
+    def _fewer(self, message: str, sent: int) -> Dialect | None:
         """Return how to ask with as many images as a refusal names, or else with one less."""
-        most = [int(found) if found.isdigit() else 1 for found in _MOST.findall(told)]
+        most = [int(found) if found.isdigit() else 1 for found in _MOST.findall(message)]
         if sent < 2 or 0 in most:
             return None  # it takes none at all
         return replace(self, images=next((n for n in most if n < sent), sent - 1))

@@ -99,18 +99,14 @@ def download(
     return (yield from _download_files(spec, info.sha, missing, cache, endpoint))
 
 
-def _download_files(
-    spec: ModelSpec, revision: str, missing: int, cache: Path | None, endpoint: str | None
-) -> Generator[Progress, None, Path]:
-    from huggingface_hub import snapshot_download
+def _silent_bar(bars: list[Any], stop: threading.Event) -> type[Any]:
+    """Return a tqdm class that appends its byte counters to `bars`, and raises InterruptedError once `stop` is set.
+
+    Two bars count bytes, one for the network and one for the disk.
+    """
     from tqdm import tqdm
 
-    stop = threading.Event()
-    bars: list[Any] = []
-
     class Bar(tqdm):  # type: ignore[misc]
-        """Count silently; two bars count bytes, one for the network and one for the disk."""
-
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **{**options, "disable": True})
             if options.get("unit") == "B":
@@ -121,6 +117,16 @@ def _download_files(
                 raise InterruptedError("the download was stopped")
             self.n += n or 0
 
+    return Bar
+
+
+def _download_files(
+    spec: ModelSpec, revision: str, missing: int, cache: Path | None, endpoint: str | None
+) -> Generator[Progress, None, Path]:
+    from huggingface_hub import snapshot_download
+
+    stop = threading.Event()
+    bars: list[Any] = []
     pool = ThreadPoolExecutor(1, "download")
     work = pool.submit(
         snapshot_download,
@@ -130,7 +136,7 @@ def _download_files(
         endpoint=endpoint,
         allow_patterns=FILES,
         ignore_patterns="*/*",
-        tqdm_class=Bar,
+        tqdm_class=_silent_bar(bars, stop),
     )
     try:
         while not wait([work], POLL_S).done:

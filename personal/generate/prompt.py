@@ -289,7 +289,7 @@ def _line(text: str) -> str:
 
 
 def _info(concept: Concept) -> str:
-    """Say what is known of a concept on one line; its category too, unless the info says it."""
+    """Return what is known of a concept on one line; its category too, unless the info says it."""
     info, category = _line(concept.info), _line(concept.category)
     if category and category.casefold() not in info.casefold():
         return f"{category}. {info}".strip()
@@ -297,7 +297,7 @@ def _info(concept: Concept) -> str:
 
 
 def _sighting(label: str, matches: Sequence[Match]) -> str:
-    """Tell a model that cannot see who was recognised in a photo, where, how large and how surely."""
+    """Return, for a model that cannot see, who was recognised in a photo, where, how large and how surely."""
     seen = [
         f"{escape_control_tokens(m.concept.tag)}, {_place(m.box)} (similarity {m.similarity:.2f})"
         for m in matches

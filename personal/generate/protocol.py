@@ -144,7 +144,7 @@ class Heard:
         return bool(self.size or self.tool or self.end)
 
     def why_silent(self, secret: str) -> str:
-        """Say why nothing of the answer is visible, and what to do, as what follows the model's name."""
+        """Return why nothing of the answer is visible, and what to do, as what follows the model's name."""
         if self.refusal:
             return f"refused to answer ({words(self.refusal, secret)}). Ask another question, or use another photo."
         if self.end == "content_filter":
@@ -170,8 +170,8 @@ def error_in(chunk: object) -> object:
     error = _field(chunk, "error") or _field(first, "error")
     if error:
         return error
-    told = any(_text(chunk, name) for name in ("message", "msg")) or _field(chunk, "detail")
-    return chunk if choices is None and (told or _text(chunk, "object") == "error") else None
+    explained = any(_text(chunk, name) for name in ("message", "msg")) or _field(chunk, "detail")
+    return chunk if choices is None and (explained or _text(chunk, "object") == "error") else None
 
 
 def _parts(content: object) -> tuple[str, str, str]:
@@ -213,9 +213,9 @@ def names(listed: object) -> list[str] | None:
     return [name for model in models if (name := _text(model, "id"))] if isinstance(models, list) else None
 
 
-def too_long(told: str) -> bool:
+def too_long(message: str) -> bool:
     """Return whether a server's words mean that the conversation does not fit into the model's context."""
-    return _TOO_LONG.search(told) is not None
+    return _TOO_LONG.search(message) is not None
 
 
 def words(text: object, secret: str = "", limit: int = 300) -> str:
@@ -232,40 +232,39 @@ def said(error: BaseException, secret: str) -> str:
     if isinstance(error, ValueError | RecursionError):
         return "what it sent is no JSON"
     body = getattr(error, "body", None)
-    told = next(filter(None, (_field(body, name) for name in ("message", "msg", "detail", "error"))), body)
-    if told or hasattr(error, "status_code"):
-        return words(told or "", secret)
+    message = next(filter(None, (_field(body, name) for name in ("message", "msg", "detail", "error"))), body)
+    if message or hasattr(error, "status_code"):
+        return words(message or "", secret)
     cause = error.__cause__ or error
     return words(cause, secret) or type(cause).__name__
 
 
 def failure(error: BaseException, secret: str, via: str = "") -> str:
-    """Say what an error of the client library means and what to do, as what follows the server's address.
+    """Return what an error of the client library means and what to do, as what follows the server's address.
 
     `via` is " through …" where a proxy is used.
     """
     import openai
 
-    told = said(error, secret)
+    message = said(error, secret)
     if isinstance(error, openai.APIStatusError):
-        return _refusal(error.status_code, told, error.response.headers)
+        return _refusal(error.status_code, message, error.response.headers)
     if isinstance(error, openai.APIConnectionError):
         advice = "Check PERSONAL_LLM_URL and the proxy." if via else "Start it, or check PERSONAL_LLM_URL."
-        return f"cannot be reached{via} ({told}). {advice}"
+        return f"cannot be reached{via} ({message}). {advice}"
     if isinstance(error, openai.APIError):
-        return f"reports an error ({told}). Look at its log."
-    return NO_SERVER.format(told)
+        return f"reports an error ({message}). Look at its log."
+    return NO_SERVER.format(message)
 
 
-def _refusal(status: int, told: str, headers: Mapping[str, str]) -> str:
+def _refusal(status: int, message: str, headers: Mapping[str, str]) -> str:
     if 300 <= status < 400:
-        told = words(headers.get("location", ""))
-    told = f"{status}: {told}" if told else f"{status}"
+        message = words(headers.get("location", ""))
+    message = f"{status}: {message}" if message else f"{status}"
     if status == 429:
-        return f"has too much to do ({told}). Try again {_when(headers.get('retry-after', ''))}."
-    return (
-        f"refused the question ({told}). {BLIND if _OF_IMAGES.search(told) else ADVICE.get(status, 'Look at its log.')}"
-    )
+        return f"has too much to do ({message}). Try again {_when(headers.get('retry-after', ''))}."
+    advice = BLIND if _OF_IMAGES.search(message) else ADVICE.get(status, "Look at its log.")
+    return f"refused the question ({message}). {advice}"
 
 
 def _when(retry_after: str) -> str:

@@ -263,14 +263,14 @@ class RemoteGenerator:
 
     def _otherwise(self, error: Any, dialect: Dialect, messages: list[Message], images: Sequence[int]) -> Dialect:
         """Return how to ask instead after an APIError, or shorten `messages` if they are too long; else raise it."""
-        told, param, code = said(error, self._key), error.param, str(error.code)
+        message, param, code = said(error, self._key), error.param, str(error.code)
         param, status = param if isinstance(param, str) else "", getattr(error, "status_code", None)
         changed = dialect.after_param(param, code)
-        if not changed and too_long(f"{told} {code}"):
-            messages[:] = _shorter(messages, f"for {self.name} ({told})")
+        if not changed and too_long(f"{message} {code}"):
+            messages[:] = _shorter(messages, f"for {self.name} ({message})")
             return dialect
         if not changed and status not in FINAL:
-            changed = dialect.after_words(f"{told} {param}", status, images)
+            changed = dialect.after_words(f"{message} {param}", status, images)
         if not changed:
             raise error
         return changed

@@ -45,7 +45,7 @@ class LentGenerator(LocalGenerator):
 
     @property
     def description(self) -> str:
-        """Say in words where and in which numbers the model computes."""
+        """Return in words where and in which number format the model computes."""
         return f"{self.checkpoint.plan.bits} on a GPU that ZeroGPU lends for each answer"
 
     def stream(
@@ -78,7 +78,7 @@ class LentGenerator(LocalGenerator):
 
 
 def announce() -> Callable[[str, list[Message], int, float], Said]:
-    """Tell ZeroGPU that there is work for its GPUs, and return that work as it is done there.
+    """Register work with ZeroGPU, and return it as it is done there.
 
     It wants to be told in the main thread, before the page is served and before bitsandbytes is opened.
     """
@@ -89,7 +89,7 @@ def announce() -> Callable[[str, list[Message], int, float], Said]:
 
 
 def _seconds(_source: str, _messages: list[Message], max_new_tokens: int, _temperature: float) -> int:
-    """Tell for how long a GPU is asked for: ZeroGPU ends what takes longer, and lets who asks for less go first."""
+    """Return the seconds of GPU to request: ZeroGPU ends what takes longer, and shorter requests go first."""
     return min(BEFORE_S + max_new_tokens // TOKENS_PER_S, LONGEST_S)
 
 

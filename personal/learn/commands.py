@@ -85,8 +85,8 @@ def reinforce(options: argparse.Namespace) -> Iterator[Progress]:
     model = CachedModel(rows, checkpoint, features, **how, fresh=False, labels=lines)
     config = replace(stages.CONFIG, steps=options.steps, **how)
     yield from stages.reinforce(rows, held_out, model, options.out, config)
-    settling = replace(stages.SETTLING_CONFIG, steps=min(stages.SETTLING_CONFIG.steps, options.steps))
-    yield from stages.settle(rows, model, options.out, settling)
+    finetuning = replace(stages.FINETUNING_CONFIG, steps=min(stages.FINETUNING_CONFIG.steps, options.steps))
+    yield from stages.finetune(rows, model, options.out, finetuning)
     draw_curves(options.out / stages.LOG, options.out / "rewards.png")
 
 

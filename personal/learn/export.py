@@ -11,7 +11,7 @@ from personal import labels
 from personal.errors import ModelError
 from personal.learn.lora import LORA_SCALE
 from personal.learn.reinforce import LOG as REINFORCED_LOG
-from personal.learn.train import LOG, REINFORCED, SETTLED, best_checkpoint, read_log
+from personal.learn.train import FINETUNED, LOG, REINFORCED, best_checkpoint, read_log
 from personal.learn.word_classifier import LINES
 from personal.tiny.deltas import ENCODER, LABELS, MANIFEST, MLLM, apply_deltas, part_facts
 from personal.tiny.parts import sha256_of
@@ -24,8 +24,8 @@ CONNECTOR_INPUT = "model.multi_modal_projector.linear_1"
 
 
 def final_checkpoint(run: Path) -> Path:
-    """Return the file with a run's weights: settled, reinforced, of the lowest held-out loss, or the last."""
-    later = (run / SETTLED, run / REINFORCED)
+    """Return the file with a run's weights: fine-tuned, reinforced, of the lowest held-out loss, or the last."""
+    later = (run / FINETUNED, run / REINFORCED)
     return next((path for path in later if path.is_file()), best_checkpoint(run))
 
 
@@ -115,7 +115,7 @@ def export_mllm(run: Path, folder: Path, base: Path | None = None, weight: float
         more = read_log(run / REINFORCED_LOG)
         rewards = [line for line in more if "reward" in line]
         facts |= {"reinforced_steps": rewards[-1]["step"], "held_out_reward": rewards[-1].get("held_out")}
-        facts |= {"settled_steps": max((line.get("settled", 0) for line in more), default=0)}
+        facts |= {"finetuned_steps": max((line.get("finetuned", 0) for line in more), default=0)}
         lines += more
     facts |= _effort(lines)
     found = to_deltas(final_checkpoint(run))

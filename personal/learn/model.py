@@ -147,14 +147,11 @@ class LoraModel:
         from transformers import DynamicCache
 
         random = None if seed is None else torch.Generator(self.device).manual_seed(seed)
-        cache, width = DynamicCache(), max(map(len, questions))
-        ids = torch.tensor([[end] * (width - len(q)) + list(q) for q in questions], device=self.device)
-        lengths = torch.tensor([len(q) for q in questions], device=self.device)
-        place = torch.arange(width, device=self.device)
-        padding = place < width - lengths[:, None]
+        cache = DynamicCache()
+        ids, padding, positions = _left_padded(questions, end, self.device)
+        lengths, place = (~padding).sum(dim=1), torch.arange(ids.shape[1], device=self.device)
         state = self._embed(ids, maps)
         mask = _additive((place > place[:, None])[None, None] | padding[:, None, None], state.dtype)
-        positions = (place - (width - lengths[:, None])).clamp(min=0)
         answers: list[torch.Tensor] = []
         ended = torch.zeros(len(maps) * count, dtype=torch.bool, device=self.device)
         before = _additive(padding.repeat_interleave(count, 0)[:, None, None], state.dtype)
@@ -181,6 +178,19 @@ class LoraModel:
 
         logits = torch.nn.functional.linear(states, self.model.lm_head.weight).float() / TEMPERATURE
         return logits.argmax(-1) if random is None else logits.softmax(-1).multinomial(1, generator=random)[:, 0]
+
+
+def _left_padded(
+    rows: Sequence[Sequence[int]], pad: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return token ids padded on the left, where padding is, and positions, each (rows, longest)."""
+    import torch
+
+    width = max(map(len, rows))
+    ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in rows], device=device)
+    before = torch.tensor([[width - len(row)] for row in rows], device=device)
+    place = torch.arange(width, device=device)
+    return ids, place < before, (place - before).clamp(min=0)
 
 
 def _additive(masked: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

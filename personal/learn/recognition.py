@@ -90,7 +90,7 @@ def train_head(
     projection = fit_projection(first, second)
     cohort = yield from draw_cohort(draw, encode, projection, sizes.cohort, of_cohort)
     head = Head(projection, cohort)
-    head = replace(head, usual=float(head.common(head.project(np.vstack([first, second]))).mean()))
+    head = replace(head, cohort_mean=float(head.cohort_score(head.project(np.vstack([first, second]))).mean()))
 
     def narrow(dense: Array) -> Array:
         return np.asarray(np.maximum(dense, 0) @ projection[:, :WIDTH], np.float32)
@@ -222,8 +222,8 @@ def to_tensors(head: Head) -> dict[str, torch.Tensor]:
     """Return a head's arrays as `personal.retrieve.head.read` expects them, in half precision but for two numbers."""
     import torch
 
-    arrays = {"projection": head.projection, "strangers": head.strangers}
+    arrays = {"projection": head.projection, "strangers": head.cohort}
     for number, (weight, bias) in enumerate(head.layers):
         arrays |= {f"boxes.{number}.weight": weight, f"boxes.{number}.bias": bias}
     half = {name: torch.from_numpy(np.ascontiguousarray(array, np.float16)) for name, array in arrays.items()}
-    return {**half, "usual": torch.tensor([head.usual]), "scale": torch.tensor([head.scale])}
+    return {**half, "usual": torch.tensor([head.cohort_mean]), "scale": torch.tensor([head.scale])}

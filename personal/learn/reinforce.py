@@ -21,7 +21,7 @@ from personal.errors import PersonalError
 from personal.learn.cider import FULL_STOP, CiderD
 from personal.learn.optimiser import Optimiser, TrainingConfig
 from personal.learn.sampler import BatchSampler
-from personal.learn.train import CHECKPOINT, REINFORCED, SETTLED, Stage, best_checkpoint, delete_outdated
+from personal.learn.train import CHECKPOINT, FINETUNED, REINFORCED, TrainingStage, best_checkpoint, delete_outdated
 
 if TYPE_CHECKING:
     from personal.learn.cached import CachedModel
@@ -30,7 +30,7 @@ LOG = "reinforced.jsonl"
 CONFIG = TrainingConfig(
     steps=120, batch_size=4, lora_lr=2e-4, connector_lr=1e-4, warmup_steps=5, decay=0.5, validate_every=40
 )
-SETTLING_CONFIG = TrainingConfig(steps=40, lora_lr=2e-4, connector_lr=5e-5, warmup_steps=3, decay=0.6, seed=5)
+FINETUNING_CONFIG = TrainingConfig(steps=40, lora_lr=2e-4, connector_lr=5e-5, warmup_steps=3, decay=0.6, seed=5)
 PHOTOS, SAMPLES = 12, 5
 """Photos of a step, and captions sampled for each."""
 REWARD_WEIGHT = 4.0
@@ -63,7 +63,7 @@ def reinforce(
     optimiser.load_weights(best_checkpoint(run))
 
     def train_one(step: int) -> dict[str, Any]:
-        delete_outdated(run, SETTLED)
+        delete_outdated(run, FINETUNED)
         photos = _photos_of_step(list(captions), step, config.seed)
         sampled = model.sample(CAPTION_REQUEST, photos, SAMPLES, seed=config.seed + step)
         rewards = [
@@ -81,13 +81,13 @@ def reinforce(
             line["held_out"] = round(mean(scores), 4)
         return line
 
-    yield from Stage("Reinforcing", run / REINFORCED, run / LOG).run(optimiser, config, train_one)
+    yield from TrainingStage("Reinforcing", run / REINFORCED, run / LOG).run(optimiser, config, train_one)
 
 
-def settle(
-    rows: Sequence[Row], model: CachedModel, run: Path, config: TrainingConfig = SETTLING_CONFIG
+def finetune(
+    rows: Sequence[Row], model: CachedModel, run: Path, config: TrainingConfig = FINETUNING_CONFIG
 ) -> Iterator[Progress]:
-    """Train once more on rows with concepts alone, since rewards for plain captions make names rarer. Resumable."""
+    """Fine-tune on rows with concepts alone, since rewards for plain captions make names rarer. Resumable."""
     batches = BatchSampler([row for row in rows if row["extra"] and row["image"]], config)
     optimiser = Optimiser(model.trained, model.statistics, config)
     optimiser.load_weights(run / REINFORCED)
@@ -97,7 +97,7 @@ def settle(
         optimiser.step(step)
         return {"loss": round(result.loss, 4), "tokens": result.tokens}
 
-    yield from Stage("Settling", run / SETTLED, run / LOG, "settled").run(optimiser, config, train_one)
+    yield from TrainingStage("Fine-tuning", run / FINETUNED, run / LOG, "finetuned").run(optimiser, config, train_one)
 
 
 def advantages(rewards: Sequence[float]) -> list[float]:

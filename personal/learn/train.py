@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 VALIDATION_BATCHES = 3
 """Held-out batches whose mean loss is the validation loss."""
 CHECKPOINT, BEST, LOG = "checkpoint.pt", "best.pt", "log.jsonl"
-REINFORCED, SETTLED = "reinforced.pt", "settled.pt"
+REINFORCED, FINETUNED = "reinforced.pt", "finetuned.pt"
 """The weights of the later stages (`personal.learn.reinforce`), outdated once an earlier stage goes on."""
 
 
@@ -49,7 +49,7 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class TrainingStage:
     """A resumable stage of a run: its title, its weights, its log, and the log's name for its steps."""
 
     title: str
@@ -102,7 +102,7 @@ def train(
     val_losses = _logged_val_losses(out / LOG, optimiser.resume(out / CHECKPOINT))
 
     def train_one(step: int) -> dict[str, Any]:
-        delete_outdated(out, REINFORCED, SETTLED)
+        delete_outdated(out, REINFORCED, FINETUNED)
         result = model.train_step(batches.batch(step))
         norm = optimiser.step(step)
         line = {"loss": round(result.loss, 4), "norm": round(norm, 3), "tokens": result.tokens}
@@ -117,7 +117,7 @@ def train(
     def stopped() -> bool:
         return _no_improvement(val_losses, config.patience)
 
-    step = yield from Stage("Training", out / CHECKPOINT, out / LOG).run(optimiser, config, train_one, stopped)
+    step = yield from TrainingStage("Training", out / CHECKPOINT, out / LOG).run(optimiser, config, train_one, stopped)
     if step < config.steps:
         yield Progress("Stopped: the held-out loss falls no more", step, config.steps)
 

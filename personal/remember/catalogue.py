@@ -42,16 +42,16 @@ class Catalogue:
     def take(self, concept_id: str) -> None:
         old = self.concepts.pop(concept_id, None)
         if old is not None:
-            alike = self.names[folded(old.name)]
-            alike.remove(concept_id)
-            if not alike:
+            same_name = self.names[folded(old.name)]
+            same_name.remove(concept_id)
+            if not same_name:
                 del self.names[folded(old.name)]
             self.ordered = None
 
     def named(self, name: str) -> Concept | None:
         """Return the concept called `name`: of two, the one with the very spelling, else the older."""
-        alike = [self.concepts[concept_id] for concept_id in self.names.get(folded(name), ())]
-        return min(alike, key=lambda concept: (concept.name != name, concept.created, concept.id), default=None)
+        same_name = [self.concepts[concept_id] for concept_id in self.names.get(folded(name), ())]
+        return min(same_name, key=lambda concept: (concept.name != name, concept.created, concept.id), default=None)
 
 
 @dataclass(frozen=True, slots=True)

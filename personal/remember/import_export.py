@@ -187,8 +187,8 @@ def apply(keeper: ImportTarget, owner: str, incoming: Sequence[ImportedConcept])
 def _by_name(concepts: Sequence[Concept]) -> Callable[[str], Concept | None]:
     """Return a function that finds a concept by its exact name, or else by one that counts as the same."""
     exact = {concept.name: concept for concept in concepts}
-    alike = {folded(concept.name): concept for concept in reversed(concepts)}
-    return lambda name: exact.get(name) or alike.get(folded(name))
+    by_folded = {folded(concept.name): concept for concept in reversed(concepts)}
+    return lambda name: exact.get(name) or by_folded.get(folded(name))
 
 
 def _fresh(concept: ImportedConcept, old: Concept) -> list[Photo]:

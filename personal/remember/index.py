@@ -92,13 +92,13 @@ class Index(ABC):
             return confusable_pairs(self.vectors(owner, concept_ids), at_least)
         known, found = set(concept_ids), dict[tuple[str, str], ConfusablePair]()
         for start in range(0, len(concept_ids), CONCEPTS):
-            for pair in self._near(owner, concept_ids[start : start + CONCEPTS]):
+            for pair in self._similar_pairs(owner, concept_ids[start : start + CONCEPTS]):
                 similarity, (one, _), (other, _) = pair
                 if similarity >= at_least and {one, other} <= known and pair > found.get((one, other), (-2.0,)):
                     found[one, other] = pair
         return nlargest(MAX_PAIRS, found.values())
 
-    def _near(self, owner: str, concept_ids: Sequence[str]) -> Iterator[ConfusablePair]:
+    def _similar_pairs(self, owner: str, concept_ids: Sequence[str]) -> Iterator[ConfusablePair]:
         """Yield each view of these concepts with each view of another concept that is near it."""
         stored = self.vectors(owner, concept_ids)
         views = [(concept_id, one) for concept_id, every in stored.items() for one in every if not one.negative]

@@ -152,35 +152,35 @@ class VectorCache:
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.bytes = 0
-        self._held: OrderedDict[tuple[str, str], list[IndexedView]] = OrderedDict()
+        self._cached: OrderedDict[tuple[str, str], list[IndexedView]] = OrderedDict()
 
     def get(self, owner: str, concept_id: str) -> list[IndexedView] | None:
         """Return the vectors of a concept, or None if they are not held."""
-        held = self._held.get((owner, concept_id))
+        held = self._cached.get((owner, concept_id))
         if held is not None:
-            self._held.move_to_end((owner, concept_id))
+            self._cached.move_to_end((owner, concept_id))
         return held
 
     def put(self, owner: str, concept_id: str, stored: list[IndexedView]) -> None:
         """Hold a concept's vectors, unless they alone are too many."""
         self.drop(owner, [concept_id])
-        self._held[owner, concept_id] = stored
+        self._cached[owner, concept_id] = stored
         self.bytes += _size(stored)
         while self.bytes > self.max_bytes:
-            self.bytes -= _size(self._held.popitem(last=False)[1])
+            self.bytes -= _size(self._cached.popitem(last=False)[1])
 
     def drop(self, owner: str, concept_ids: Iterable[str]) -> None:
         """Let go of some concepts."""
         for concept_id in concept_ids:
-            self.bytes -= _size(self._held.pop((owner, concept_id), []))
+            self.bytes -= _size(self._cached.pop((owner, concept_id), []))
 
     def erase(self, owner: str) -> None:
         """Let go of an owner's concepts."""
-        self.drop(owner, [concept_id for of, concept_id in self._held if of == owner])
+        self.drop(owner, [concept_id for of, concept_id in self._cached if of == owner])
 
     def clear(self) -> None:
         """Let go of everything."""
-        self._held.clear()
+        self._cached.clear()
         self.bytes = 0
 
 

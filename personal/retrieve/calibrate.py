@@ -80,16 +80,16 @@ class Decision:
             return probability, "sure" if similarity >= self.threshold else "silent"
         return probability, "sure" if probability >= self.sure else "maybe" if probability >= self.maybe else "silent"
 
-    def strictness(self, usual: float) -> float:
-        """Return how much more is asked than usual, 1 for everything: of the threshold, or some of the confidence."""
+    def strictness(self, default: float) -> float:
+        """Return how much stricter than the default is asked, 1 at most: by threshold, or by confidence."""
         if not self.by_probability:
-            return (self.threshold - usual) / (1 - usual)
+            return (self.threshold - default) / (1 - default)
         return self.config.face_strictness * (self.sure - self.config.sure) / (1 - self.config.sure)
 
 
-def platt(slope: float, middle: float) -> Calibration:
+def platt(slope: float, midpoint: float) -> Calibration:
     """Return the curve of similarity alone that is 1/2 at `middle`."""
-    return Calibration(slope, 0.0, 0.0, -slope * middle)
+    return Calibration(slope, 0.0, 0.0, -slope * midpoint)
 
 
 def fit(right: Sequence[float], wrong: Sequence[float]) -> Calibration | None:

@@ -76,7 +76,7 @@ class Comparer:
         near = self._prefilter(owner, features.regions, concepts)
         indexed = self._index.vectors(owner, [concept.id for concept in near])
         counted = [[one for one in indexed[concept.id] if one.view not in without] for concept in near]
-        gallery = build_gallery(counted, self._encoder.common, self._config)
+        gallery = build_gallery(counted, self._encoder.cohort_score, self._config)
         scores = score(features.regions, gallery, self._config)
         first = ScoredPhoto(features, tuple(near), gallery, scores, self._penalty(len(concepts), threshold))
         if box is not None or features.dense is None or not self._needs_second_pass(first, threshold):

@@ -164,7 +164,7 @@ class Detector:
         for start in range(0, len(prompts), PROMPTS_AT_ONCE):
             for box, score, prompt in self._detect(image, prompts[start : start + PROMPTS_AT_ONCE]):
                 found.append(Proposal(box, score, category_of[prompt]))
-        return _distinct(found)
+        return _suppressed(found)
 
     def _prompts(self, categories: Sequence[str]) -> dict[str, str]:
         """Write the categories as prompts: each prompt with the category that it stands for."""
@@ -232,22 +232,22 @@ def _config(source: str, revision: str | None) -> Any:
 
 
 def _nearest(phrase: str, prompts: Sequence[str]) -> str:
-    """Tell which prompt a phrase comes from: Grounding DINO returns pieces of the joined prompts."""
+    """Return the prompt that a phrase comes from: Grounding DINO returns pieces of the joined prompts."""
     if phrase in prompts:
         return phrase
     words = set(_WORD.findall(phrase))
     return max(prompts, key=lambda p: (len(words & set(p.split())), SequenceMatcher(None, p, phrase).ratio()))
 
 
-def _distinct(found: Sequence[Proposal]) -> list[Proposal]:
+def _suppressed(found: Sequence[Proposal]) -> list[Proposal]:
     """Keep the best of the boxes that show the same thing (greedy non-maximum suppression, across categories)."""
     ranked = sorted(found, key=lambda proposal: -proposal.score)[:CONSIDERED]
     if not ranked:
         return []
-    shared = pairwise_iou(tuple(proposal.box for proposal in ranked))
+    iou = pairwise_iou(tuple(proposal.box for proposal in ranked))
     kept: list[int] = []
     for row in range(len(ranked)):
-        if (shared[row, kept] <= SAME).all():
+        if (iou[row, kept] <= SAME).all():
             kept.append(row)
     return [ranked[row] for row in kept[:MOST_PROPOSALS]]
 

@@ -39,7 +39,7 @@ LONGEST = 2
 """How many times as long as the short side the long one may be."""
 
 THRESHOLDS = {"tf_efficientnet_lite2": 0.77}
-"""Similarity from which a concept is claimed, per trunk: fitted on data as docs/experiments.md tells."""
+"""Similarity from which a concept is claimed, per trunk: fitted on data, see docs/experiments.md."""
 CALIBRATIONS = {"tf_efficientnet_lite2": Calibration(19.19, 17.73, -0.71, -17.97)}
 """From a match to its probability ("Open-set recognition"); other models learn it from the library."""
 UNFITTED_THRESHOLD = 0.8
@@ -70,7 +70,7 @@ class Encoder:
 
     @property
     def maps(self) -> bool:
-        """Tell whether `dense` gives a map, so that windows cost nothing more than the whole photo."""
+        """Return whether `dense` gives a map, so that windows cost nothing more than the whole photo."""
         return self._cell > 0
 
     def load(self) -> Iterator[Progress]:
@@ -122,16 +122,16 @@ class Encoder:
         return in_foreground(lambda: self._embed_batch(images))
 
     def embed_reference(self, image: Image) -> NDArray[np.float32]:
-        """Embed a reference: the whole of it, its middle, and, from a map, the whole as if far away: (n, dimension)."""
+        """Embed a reference: the whole, its centre crop and, from a map, the whole as if far away: (n, dimension)."""
         import numpy as np
 
-        middle = centre(*image.size)
+        centre_crop = centre(*image.size)
         if not self.maps:
-            return self.embed([image, cut(image, middle)])
+            return self.embed([image, cut(image, centre_crop)])
 
         def pooled() -> NDArray[np.float32]:
             near, far = self._seen(image), self._map(image, TINY)
-            return self.project(np.concatenate([pool_whole(near), pool_box(near, middle), pool_whole(far)]))
+            return self.project(np.concatenate([pool_whole(near), pool_box(near, centre_crop), pool_whole(far)]))
 
         return in_foreground(pooled, learning=True)
 
@@ -144,7 +144,7 @@ class Encoder:
 
     @property
     def reads_sentences(self) -> bool:
-        """Tell if the text tower is a sentence encoder: a transformers model whose tokens are pooled by their mean."""
+        """Return whether the text tower is a sentence encoder: a transformers model with mean pooling."""
         return type(getattr(getattr(self._model, "text", None), "pooler", None)).__name__ == "MeanPooler"
 
     def sentences(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -174,11 +174,11 @@ class Encoder:
         """Turn what was pooled from a map (n, channels) into vectors (n, dimension), unit length."""
         return self._head.project(pooled) if self._head else unit(pooled)
 
-    def common(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Tell how much likelier than usual vectors are to resemble anything: (n,), about 0; 0 where nobody learnt."""
+    def cohort_score(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the cohort score of vectors (n, dimension): (n,), about 0; 0 without a recognition head."""
         import numpy as np
 
-        return self._head.common(vectors) if self._head else np.zeros(len(vectors), np.float32)
+        return self._head.cohort_score(vectors) if self._head else np.zeros(len(vectors), np.float32)
 
     def regress_boxes(self, dense: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Draw boxes (n, 4; left, top, right, bottom in 0..1) closer around what they hold, where that was learnt.
@@ -243,7 +243,7 @@ def _size(image: Image, short: int) -> tuple[float, float]:
 
 
 def _soft(image: Image) -> bool:
-    """Tell whether a photo could be halved, from SHORT_SIDE, and back with next to nothing lost in 99 of 100 places."""
+    """Return whether a photo, halved from SHORT_SIDE and enlarged again, stays the same in 99 of 100 places."""
     import numpy as np
     from PIL import Image as pillow
 

@@ -82,14 +82,14 @@ class Faces:
                 f"(`pip install {LIBRARY}`), or set PERSONAL_FACES=off."
             ) from error
         folder = yield from self._fetch(self._cache)
-        yield Progress("Opening what recognises faces")
+        yield Progress("Opening the face model")
         try:
             in_thread(lambda: self._open(dlib, folder))
         except (RuntimeError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
             raise ModelError(
-                f"What recognises faces cannot be opened ({error}). Delete the folder {folder}; it is fetched again."
+                f"The face model cannot be opened ({error}). Delete the folder {folder}; it is fetched again."
             ) from error
-        yield Progress("Opened what recognises faces", 1, 1)
+        yield Progress("Opened the face model", 1, 1)
 
     def _open(self, dlib: Any, folder: Path) -> None:
         self._dlib, self._cascade = dlib, Cascade(folder)

@@ -39,7 +39,7 @@ class Encoder(Protocol):
     def embed_reference(self, image: Image) -> Array: ...
     def dense(self, image: Image, *, fine: bool = False) -> Array | None: ...
     def project(self, pooled: Array) -> Array: ...
-    def common(self, vectors: Array) -> Array: ...
+    def cohort_score(self, vectors: Array) -> Array: ...
     def regress_boxes(self, dense: Array, boxes: Array) -> Array: ...
 
 
@@ -97,11 +97,11 @@ class FeatureExtractor:
 
     def of_reference(self, photo: Photo) -> Array:
         """Return what is kept of a reference, (n, dimension): the whole of it first. Raises ImageError."""
-        held = self._references.get(photo.sha256)
-        if held is None:
-            held = self._encoder.embed_reference(open_photo(photo))
-            self._references.put(photo.sha256, held)
-        return held
+        cached = self._references.get(photo.sha256)
+        if cached is None:
+            cached = self._encoder.embed_reference(open_photo(photo))
+            self._references.put(photo.sha256, cached)
+        return cached
 
     def of_photo(self, photo: Photo, categories: Iterable[str] = (), *, fine: bool = False) -> PhotoFeatures:
         """Return the features of a photo's windows, and of what a detector finds of categories, most frequent first.
@@ -110,13 +110,13 @@ class FeatureExtractor:
         """
         asked = [category for category, _ in Counter(categories).most_common()] if self._detector else []
         key = "\0".join([photo.sha256, "fine" if fine else "", *asked])
-        held = self._photos.get(key)
-        if held is None:
+        cached = self._photos.get(key)
+        if cached is None:
             image = open_photo(photo)
             found = self._detector.propose(image, asked) if self._detector and asked else []
-            held = self._encode(image, [one.box for one in found], fine=fine)
-            self._photos.put(key, held)
-        return held
+            cached = self._encode(image, [one.box for one in found], fine=fine)
+            self._photos.put(key, cached)
+        return cached
 
     def of_box(self, photo: Photo, box: Box) -> PhotoFeatures:
         """Return the features of one part of a photo alone."""

@@ -1,4 +1,4 @@
-"""What was learnt on top of an encoder's features, to recognise with: a projection, strangers, and tighter boxes.
+"""The recognition head on an encoder's features: a learnt projection, a cohort, and a box regressor.
 
 A folder's `recognition.safetensors` holds it (`personal.learn.recognition` writes it); an encoder without one works as
 it is. Arrays in, arrays out: knows neither photos nor concepts.
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 FILE = "recognition.safetensors"
 NEAREST = 20
-"""Strangers whose mean similarity says how common a picture looks."""
+"""Nearest members of the cohort whose mean similarity is the cohort score."""
 GRID, CONTEXT = 10, 2.0
 """Points along each side of what is read around a box, and how many times as wide as the box that is."""
 ROUNDS = 2
@@ -26,36 +26,36 @@ Array = NDArray[np.float32]
 class Head:
     """The learnt part of recognition.
 
-    `projection` is (channels, dimension), `strangers` (n, dimension) of unit length, `usual` how similar their like
-    mostly is to them, `layers` the weights (out, in) and biases of the box regressor, and `scale` what its features
-    are divided by.
+    `projection` is (channels, dimension), `cohort` (n, dimension) of unit length, `cohort_mean` the mean similarity of
+    training views to it, `layers` the weights (out, in) and biases of the box regressor, and `scale` what its features
+    are divided by. In the file the cohort is called "strangers" and its mean "usual".
     """
 
     projection: Array
-    strangers: Array
-    usual: float = 0.0
+    cohort: Array
+    cohort_mean: float = 0.0
     layers: tuple[tuple[Array, Array], ...] = field(default=(), repr=False)
     scale: float = 1.0
 
     @property
     def dimension(self) -> int:
-        """Tell how long projected vectors are."""
+        """Return the length of projected vectors."""
         return int(self.projection.shape[1])
 
     def project(self, vectors: Array) -> Array:
         """Project vectors (n, channels) to (n, dimension), unit length."""
         return unit(vectors @ self.projection)
 
-    def common(self, vectors: Array) -> Array:
-        """Tell how much likelier than others each of `vectors` (n, dimension) is to resemble strangers: (n,), about 0.
+    def cohort_score(self, vectors: Array) -> Array:
+        """Return how similar `vectors` (n, dimension) are to the cohort, less the mean: (n,), about 0.
 
-        The mean similarity to its nearest strangers (adaptive score normalisation, Matějka et al., Interspeech 2017),
-        less what is usual.
+        The mean similarity to the nearest of the cohort (adaptive score normalisation, AS-norm, Matějka et al.,
+        Interspeech 2017).
         """
-        nearest = min(NEAREST, len(self.strangers))
-        similarity = vectors @ self.strangers.T
+        nearest = min(NEAREST, len(self.cohort))
+        similarity = vectors @ self.cohort.T
         near = -np.partition(-similarity, nearest - 1, axis=1)[:, :nearest].mean(axis=1)
-        return np.asarray(near - self.usual, np.float32)
+        return np.asarray(near - self.cohort_mean, np.float32)
 
     def regress_boxes(self, dense: Array, boxes: Array) -> Array:
         """Move sides of boxes (n, 4; 0..1) towards what stands out there, by regression (Fast R-CNN, Girshick, 2015).

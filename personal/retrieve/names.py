@@ -58,7 +58,7 @@ def bracketed(question: str, names: Sequence[str]) -> str:
 
 
 def is_common(name: str) -> bool:
-    """Tell whether a name is an everyday word, a number or one Latin letter: a question may hold it by chance."""
+    """Return whether a name is an everyday word, a number or one Latin letter: a question may hold it by chance."""
     return folded(name) in COMMON_WORDS or name.isdigit() or (len(name) == 1 and name.isascii())
 
 
@@ -111,7 +111,7 @@ def _sign(sign: str) -> str:
 
 
 def _is_meant(text: str, start: int, end: int, name: str, accented: bool) -> bool:
-    """Tell a name from an everyday word, which is a name only with its capitals, and from a number that counts."""
+    """Return whether a word is meant as a name: no everyday word without its capitals, and no count."""
     if folded(name).isdigit():
         return len(name) > 2 or not _COUNTED.match(text, end)
     shown = cased(name) if accented else unaccented(cased(name))
@@ -132,7 +132,7 @@ def _neighbours(text: str, left: int, right: int) -> tuple[str, str]:
 
 
 def _joined(left: str, right: str) -> bool:
-    """Tell whether two neighbouring characters belong to one word (or to one picture of several code points)."""
+    """Return whether two neighbouring characters belong to one word (or to one picture of several code points)."""
     if not left or not right:
         return False
     if right in _GLUE or left == "\u200d" or unicodedata.category(right).startswith("M"):
@@ -141,7 +141,7 @@ def _joined(left: str, right: str) -> bool:
 
 
 def _is_letter(character: str) -> bool:
-    """Tell whether a character makes words in a script that puts spaces between them."""
+    """Return whether a character makes words in a script that puts spaces between them."""
     if _UNSPACED.match(character):
         return False
     return character.isalnum() or character == "_" or unicodedata.category(character).startswith("M")

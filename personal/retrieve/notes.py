@@ -132,7 +132,7 @@ def _coverage(wanted: Sequence[str], held: Sequence[str], of_word: dict[str, Arr
 
 
 def _lacks_form(question: str, clause: str) -> bool:
-    """Tell whether a question asks for a form, such as a date, that a clause does not hold."""
+    """Return whether a question asks for a form, such as a date, that a clause does not hold."""
     lowered = question.casefold().strip()
     for asks, holds in _FORMS:
         if re.search(asks, lowered):

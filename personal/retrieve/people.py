@@ -44,7 +44,7 @@ class People:
         return self._faces.loaded
 
     def load(self) -> Iterator[Progress]:
-        """Fetch and open what recognises faces, yielding progress. Raises ModelError."""
+        """Fetch and open the face model, yielding progress. Raises ModelError."""
         return self._faces.load()
 
     def clear(self) -> None:
@@ -98,15 +98,15 @@ class People:
         found = self._find(photo) if people else None
         if found is None or not found.boxes:
             return list(matches)
-        likeness = [found.vectors @ np.concatenate([one.vectors for one in stored[person.id]]).T for person in people]
-        similarity: NDArray[np.float32] = np.stack([one.max(axis=1) for one in likeness], axis=1)
+        cosine = [found.vectors @ np.concatenate([one.vectors for one in stored[person.id]]).T for person in people]
+        similarity: NDArray[np.float32] = np.stack([one.max(axis=1) for one in cosine], axis=1)
         bar = self._faces.threshold + strictness * (1 - self._faces.threshold)
         by_face = []
         for face, column in assign_greedily(similarity, np.eye(len(found.boxes), dtype=bool), bar):
             person = people[column]
-            view = stored[person.id][int(likeness[column][face].argmax())].view
-            alike, box = float(similarity[face, column]), found.boxes[face]
-            by_face.append(Match(person, "seen", alike, box, view, photo.sha256, by_face=True))
+            view = stored[person.id][int(cosine[column][face].argmax())].view
+            best, box = float(similarity[face, column]), found.boxes[face]
+            by_face.append(Match(person, "seen", best, box, view, photo.sha256, by_face=True))
         settled = {match.concept.id for match in by_face}
         known = {person.id for person in people}
         for match in matches:
@@ -124,6 +124,6 @@ class People:
 
 
 def _shows(box: Box, face: Box) -> bool:
-    """Tell whether a face's centre lies in a box."""
+    """Return whether a face's centre lies in a box."""
     x, y = (face[0] + face[2]) / 2, (face[1] + face[3]) / 2
     return box[0] <= x <= box[2] and box[1] <= y <= box[3]

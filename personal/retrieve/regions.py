@@ -30,7 +30,7 @@ COARSE = 0.5
 CROP_CELLS = 8
 """Cells along the short side of a photo when windows are crops."""
 CENTRE = 0.5
-"""The part of a reference photo, around its middle, that is remembered apart: there is the subject, mostly alone."""
+"""Side of a reference photo's centre crop as a part of the short side: it mostly shows the subject alone."""
 
 _SMALL = 1e-6
 
@@ -66,7 +66,7 @@ def _starts(room: int, step: int) -> list[int]:
 
 
 def fractions(window: Window, columns: int, rows: int) -> Box:
-    """Tell a window as fractions of the photo."""
+    """Return a window as fractions of the photo."""
     x0, y0, x1, y1 = window
     return x0 / columns, y0 / rows, x1 / columns, y1 / rows
 
@@ -79,7 +79,7 @@ def pool(dense: NDArray[np.float32], sizes: Sequence[float] = SIZES) -> Regions:
 
 
 def centre(width: int, height: int) -> Box:
-    """Tell which square in the middle of a picture of this size is remembered apart."""
+    """Return the centre crop of a picture of this size: the square that is indexed beside the whole."""
     side = min(width, height) * CENTRE
     x, y = side / width / 2, side / height / 2
     return 0.5 - x, 0.5 - y, 0.5 + x, 0.5 + y

@@ -75,7 +75,7 @@ class Retriever:
         return self._config.sure
 
     @property
-    def alike(self) -> float:
+    def confusable_threshold(self) -> float:
         """The similarity, -1..1, from which views of two concepts are hard to tell apart."""
         return self.threshold + self._config.confusable
 

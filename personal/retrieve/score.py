@@ -86,21 +86,21 @@ def build_gallery(
     """
     pictures = [one.vectors for concept in stored for one in concept]
     every = np.concatenate(pictures) if pictures else np.zeros((0, 0), np.float32)
-    common = cohort_score(every) if cohort_score and len(every) else np.zeros(len(every), np.float32)
+    cohort = cohort_score(every) if cohort_score and len(every) else np.zeros(len(every), np.float32)
     views = [[one.vectors for one in concept if not one.negative] for concept in stored]
     negatives = [[one.vectors for one in concept if one.negative] for concept in stored]
     mistaken = tuple(i for i, of_concept in enumerate(negatives) if of_concept)
     groups = [np.concatenate(group) if group else every[:0] for group in [*views, *(negatives[i] for i in mistaken)]]
     if len(groups) < 2:  # there is nothing to tell apart
-        nothing = np.zeros((every.shape[1], len(groups)), np.float32)
-        return Gallery(tuple(stored), every, common, nothing, nothing.sum(axis=0), mistaken)
+        zeros = np.zeros((every.shape[1], len(groups)), np.float32)
+        return Gallery(tuple(stored), every, cohort, zeros, zeros.sum(axis=0), mistaken)
     means = np.array([group.mean(axis=0) if len(group) else np.zeros(every.shape[1]) for group in groups], np.float64)
     apart = np.concatenate([group - mean for group, mean in zip(groups, means, strict=True)][: len(stored)])
     within = apart.T @ apart / max(1, len(apart) - sum(map(bool, views)))
     within += np.eye(len(within)) * max(1e-6, config.ridge * within.trace() / max(1, len(within)))
     weights = np.linalg.solve(within, means.T)
     offsets = -(means * weights.T).sum(axis=1) / 2
-    return Gallery(tuple(stored), every, common, weights.astype(np.float32), offsets.astype(np.float32), mistaken)
+    return Gallery(tuple(stored), every, cohort, weights.astype(np.float32), offsets.astype(np.float32), mistaken)
 
 
 def score(regions: Regions, gallery: Gallery, config: RecognitionConfig = CONFIG) -> ScoredRegions:

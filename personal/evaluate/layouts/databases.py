@@ -115,7 +115,7 @@ def _bare(name: str) -> str:
 
 
 def _is_captions(value: Any) -> bool:
-    """Tell RAP's and RePIC's {photo: names} from other files, such as id2filename.json."""
+    """Return whether a file is RAP's or RePIC's {photo: names}, not for example id2filename.json."""
     return (
         isinstance(value, dict)
         and bool(value)

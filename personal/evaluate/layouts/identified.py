@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 
 from personal.errors import PersonalError
-from personal.evaluate.asking import Watch, unwatched
+from personal.evaluate.asking import ProgressBar, no_progress_bar
 from personal.evaluate.identify import Drawn, Folder
 from personal.evaluate.layouts import Dataset, photos_of, read, usable
 from personal.images import read_photo
 
 
-def read_folder(folder: Path, references: int, *, watch: Watch = unwatched) -> Folder:
+def read_folder(folder: Path, references: int, *, progress: ProgressBar = no_progress_bar) -> Folder:
     """Read a folder of any layout, one of concept folders for example. Raises PersonalError."""
-    return as_folder(usable(read(folder), references, watch=watch), references)
+    return as_folder(usable(read(folder), references, progress=progress), references)
 
 
 def as_folder(dataset: Dataset, references: int) -> Folder:

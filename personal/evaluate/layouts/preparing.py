@@ -11,7 +11,7 @@ import numpy as np
 
 from personal.concepts import Photo
 from personal.errors import ImageError, PersonalError
-from personal.evaluate.asking import Watch, unwatched
+from personal.evaluate.asking import ProgressBar, no_progress_bar
 from personal.evaluate.layouts.shape import Dataset, Query, Subject
 from personal.images import read_photo
 from personal.remember.names import clean_name
@@ -25,7 +25,7 @@ class Deal:
     queries: list[Query]
 
 
-def usable(dataset: Dataset, references: int, *, watch: Watch = unwatched) -> Dataset:
+def usable(dataset: Dataset, references: int, *, progress: ProgressBar = no_progress_bar) -> Dataset:
     """Read every photo once and leave out, with a note, what cannot be used. Names become those of the library.
 
     Left out are photos that cannot be read or are repeated, queries that are references too, and, without a split,
@@ -34,7 +34,7 @@ def usable(dataset: Dataset, references: int, *, watch: Watch = unwatched) -> Da
     refuses a name.
     """
     dataset = _with_clean_names(dataset)
-    hashes, notes = _hashes(dataset, watch)
+    hashes, notes = _hashes(dataset, progress)
     subjects = [_without_repeats(subject, dataset, hashes, notes) for subject in dataset.subjects]
     referenced = {hashes[path] for subject in subjects for path in subject.references}
     queries = _distinct_queries(dataset, hashes, referenced, notes)
@@ -107,12 +107,12 @@ def _with_clean_names(dataset: Dataset) -> Dataset:
     )
 
 
-def _hashes(dataset: Dataset, watch: Watch) -> tuple[dict[Path, str], list[str]]:
+def _hashes(dataset: Dataset, progress: ProgressBar) -> tuple[dict[Path, str], list[str]]:
     """Return the sha256 of every photo that can be read, and notes on the others."""
     references = [path for subject in dataset.subjects for path in subject.references]
     hashes: dict[Path, str] = {}
     notes: list[str] = []
-    for path in watch(list(dict.fromkeys([*references, *(query.path for query in dataset.queries)])), "photos"):
+    for path in progress(list(dict.fromkeys([*references, *(query.path for query in dataset.queries)])), "photos"):
         try:
             hashes[path] = read_photo(path).sha256
         except ImageError as error:
