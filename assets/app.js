@@ -163,17 +163,24 @@
     URL.revokeObjectURL(pictures.get(old));
     pictures.delete(old);
   };
+  const fetchOnce = (name) => {
+    if (fetching.has(name) || pictures.has(name) || gone || (missed.get(name) ?? 0) >= 3) return;
+    const again = () => {
+      missed.set(name, (missed.get(name) ?? 0) + 1);
+      setTimeout(showPictures, 3000);
+    };
+    fetching.set(name, fetchPicture(name).then(showPictures, again).finally(() => fetching.delete(name)));
+  };
+  /* Those of a long conversation are fetched as they come near. */
+  const near = new IntersectionObserver((seen) => seen.forEach(({ isIntersecting, target }) => {
+    if (!isIntersecting) return;
+    near.unobserve(target);
+    fetchOnce(target.dataset.picture);
+  }), { rootMargin: "700px" });
   const showPictures = () => document.querySelectorAll("img[data-picture]").forEach((image) => {
-    const name = image.dataset.picture, known = pictures.get(name);
-    if (known) {
-      if (image.getAttribute("src") !== known) image.src = known;
-    } else if (!fetching.has(name) && !gone && (missed.get(name) ?? 0) < 3) {
-      const again = () => {
-        missed.set(name, (missed.get(name) ?? 0) + 1);
-        setTimeout(showPictures, 3000);
-      };
-      fetching.set(name, fetchPicture(name).then(showPictures, again).finally(() => fetching.delete(name)));
-    }
+    const known = pictures.get(image.dataset.picture);
+    if (!known) near.observe(image);
+    else if (image.getAttribute("src") !== known) image.src = known;
   });
 
   /* What is typed but not sent outlives a page that is loaded anew. */
@@ -285,7 +292,37 @@
         }
         if (within) corner(within, event, trigger);
       });
+      element.addEventListener("submit", (event) => {
+        const form = event.target.closest("form[data-send]");
+        if (!form) return;
+        event.preventDefault();
+        const menu = form.closest("details.menu");
+        menu?.removeAttribute("open");
+        menu?.querySelector("summary").focus();
+        trigger("select", { ...form.dataset, ...Object.fromEntries(new FormData(form)), act: form.dataset.send });
+      });
     },
+  };
+
+  /* On a narrow screen the list of conversations opens over the page, until one is chosen. */
+  const narrow = matchMedia("(max-width: 1100px)");
+  const openList = (button) => {
+    const list = document.querySelector("#sidebar");
+    list.popover = "auto";
+    list.ontoggle = ({ newState }) => button.setAttribute("aria-expanded", newState === "open");
+    list.showPopover({ source: button });
+  };
+  const closeList = () => {
+    const list = document.querySelector("#sidebar");
+    if (list?.matches(":popover-open")) list.hidePopover();
+  };
+  const lists = ({ target }) => {
+    const button = target.closest?.("#open-chats");
+    if (button) openList(button);
+    else if (target.closest?.("#sidebar :is([data-act=chat], [data-act=delete], #new-chat, #temporary-chat)")) {
+      if (target.closest("[data-act=delete]")) document.querySelector("#new-chat").focus();
+      closeList();
+    }
   };
 
   /* A photo that is let go of beside the field for questions is one for it; nowhere does the browser leave the page. */
@@ -381,6 +418,11 @@
     });
     new MutationObserver(showPictures).observe(document.body, {
       childList: true, subtree: true, attributeFilter: ["src", "data-picture"],
+    });
+    document.addEventListener("click", lists);
+    narrow.addEventListener("change", () => {
+      closeList();
+      document.querySelector("#sidebar")?.removeAttribute("popover");
     });
     addEventListener("pagehide", remember);
     recall();

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,7 +16,7 @@ from personal.concepts import Answer, Box, Concept, Look, Match, Photo, PhotoFin
 
 Rating = Literal["", "up", "down"]
 
-UNTITLED = "New conversation"
+UNTITLED, PHOTO_ALONE = "New chat", "Photo"
 MAX_TITLE = 100
 """Characters of a title that a person gives."""
 MAX_REMARK = 500
@@ -74,8 +74,9 @@ class Conversation:
 
     @property
     def title(self) -> str:
-        """The name it was given, else the first question, else that it is new."""
-        return self.name or next((entry.turn.question for entry in self.entries if entry.turn.question), UNTITLED)
+        """The name it was given, else the first question, else that there is a photo, or that it is new."""
+        asked = next((entry.turn.question for entry in self.entries if entry.turn.question), "")
+        return self.name or asked or (PHOTO_ALONE if self.draft else UNTITLED)
 
     @property
     def updated(self) -> str:
@@ -148,7 +149,8 @@ class Conversation:
         self.colours = {one: colour for one, colour in self.colours.items() if one in known}
         for entry in self.entries:
             if entry.answer:
-                entry.answer = replace(entry.answer, look=_without_others(entry.answer.look, known))
+                look = with_concepts(entry.answer.look, lambda concept: concept if concept.id in known else None)
+                entry.answer = replace(entry.answer, look=look)
 
 
 def name_alone(concept_id: str, name: str) -> Concept:
@@ -156,20 +158,22 @@ def name_alone(concept_id: str, name: str) -> Concept:
     return Concept(concept_id, name, "", "", (), "", "", "")
 
 
-def _without_others(look: Look, known: Container[str]) -> Look:
-    def kept(match: Match) -> Match:
-        if match.concept.id in known:
-            return match
-        gone = name_alone(match.concept.id, match.concept.name)
-        return Match(gone, match.reason, confirmed=match.confirmed, certainty=match.certainty)
+def with_concepts(look: Look, current: Callable[[Concept], Concept | None]) -> Look:
+    """Return what was found for a question with each concept as `current` returns it; None leaves its name alone."""
 
-    def known_of(concept: Concept) -> Concept:
-        return concept if concept.id in known else name_alone(concept.id, concept.name)
+    def concept_of(concept: Concept) -> Concept:
+        return current(concept) or name_alone(concept.id, concept.name)
+
+    def match_of(match: Match) -> Match:
+        concept = current(match.concept)
+        if concept is not None:
+            return replace(match, concept=concept)
+        return Match(concept_of(match.concept), match.reason, confirmed=match.confirmed, certainty=match.certainty)
 
     statement = look.statement
     return replace(
         look,
-        photos=tuple(PhotoFindings(found.photo, tuple(map(kept, found.matches))) for found in look.photos),
-        named=tuple(map(kept, look.named)),
-        statement=statement and replace(statement, concepts=tuple(map(known_of, statement.concepts))),
+        photos=tuple(replace(found, matches=tuple(map(match_of, found.matches))) for found in look.photos),
+        named=tuple(map(match_of, look.named)),
+        statement=statement and replace(statement, concepts=tuple(map(concept_of, statement.concepts))),
     )

@@ -242,9 +242,9 @@ def test_after_a_restart_the_page_says_what_is_there_still(tmp_path, chromium): 
             first.close()
             with served(tmp_path / "data") as address:
                 between.lead_to(address)
-                page.locator("#lost", has_text="Your concepts and conversations are here.").wait_for()
+                page.locator("#lost", has_text="Your concepts and chats are here.").wait_for()
                 page.locator("#lost").get_by_role("button", name="Start again").click()
-                page.locator("#banner", has_text="Your concepts and conversations are here").wait_for(timeout=120_000)
+                page.locator("#banner", has_text="Your concepts and chats are here").wait_for(timeout=120_000)
                 page.locator("#log .said.you", has_text="Hello, who are you?").wait_for()
                 typed(page).to_have_value("And one thing more")
                 tab(page, "Concepts")

@@ -196,7 +196,9 @@ def test_every_toast_is_seen_for_its_time_and_lies_above_the_field(app, chromium
     for file in (SCENE, STRANGERS):
         upload(page, "#ask", file)
         page.locator("#panel .stage").wait_for()
-        page.get_by_role("button", name="Delete").click()
+        page.locator("#open-chats").click()
+        page.locator("#chats li:has([aria-current]) summary").click()
+        page.locator("#chats").get_by_role("button", name="Delete", exact=True).click()
         page.locator("#panel .stage").wait_for(state="detached")
         page.locator("#toast", has_text="was deleted").wait_for()
         begun = page.evaluate("(toast => [toast.begun, toast.begun = true][0])(document.querySelector('.toast'))")

@@ -218,7 +218,7 @@ def test_a_limit_that_is_reached_is_told_and_changes_nothing(tmp_path):
     store = ConversationStore(tmp_path, nullcontext, max_conversations=2)
     for talk in talks[:2]:
         store.save(talk)
-    with pytest.raises(StoreError, match=r"2 conversations are kept, the most. Delete some to keep this one."):
+    with pytest.raises(StoreError, match=r"2 chats are kept, the most. Delete some to keep this one."):
         store.save(talks[2])
     talks[0].name = "One that is there still changes"
     store.save(talks[0])

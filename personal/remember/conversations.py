@@ -98,7 +98,7 @@ class ConversationStore:
                 photos = {view.sha256: self.photo(conversation_id, view) for view in kept.photos}
                 talk = conversation_record.read(record, photos, concepts)
             except ValueError as error:
-                raise StoreError(f"This conversation cannot be read: {error}.") from error
+                raise StoreError(f"This chat cannot be read: {error}.") from error
             self._written[talk.id] = _digest(_encoded(talk))
             return talk
 
@@ -109,7 +109,7 @@ class ConversationStore:
             jpeg = path.read_bytes()
         if hashlib.sha256(jpeg).hexdigest() != view.sha256:
             log.warning("%s is damaged.", path)
-            raise StoreError("A photo of this conversation is damaged, and it cannot be opened.")
+            raise StoreError("A photo of this chat is damaged, and it cannot be opened.")
         return Photo(jpeg, view.sha256, view.width, view.height)
 
     def save(self, talk: Conversation) -> None:
@@ -135,7 +135,7 @@ class ConversationStore:
         """Move a conversation to the trash, and return the token that brings it back until that is emptied."""
         with self._known() as known:
             if conversation_id not in known:
-                raise StoreError("This conversation is no longer there.")
+                raise StoreError("This chat is no longer there.")
             token = new_token()
             disk.make_dir(self._trash)
             disk.move(self._folder / conversation_id, self._trash / token)
@@ -184,10 +184,10 @@ class ConversationStore:
 
     def _check_room(self, known: Mapping[str, KeptConversation], fresh: list[Photo], *, new: bool) -> None:
         if new and len(known) >= self._max_conversations:
-            raise StoreError(f"{len(known)} conversations are kept, the most. Delete some to keep this one.")
+            raise StoreError(f"{len(known)} chats are kept, the most. Delete some to keep this one.")
         if fresh and sum(kept.size for kept in known.values()) + sum(len(p.jpeg) for p in fresh) > self._max_bytes:
             most = f"{self._max_bytes / 2**30:.1f} GB"
-            raise StoreError(f"The conversations that are kept fill {most}, the most. Delete some to keep this one.")
+            raise StoreError(f"The chats that are kept fill {most}, the most. Delete some to keep this one.")
 
     def _write(self, folder: Path, encoded: bytes, fresh: list[Photo]) -> None:
         """Write the photos, then the record, each durable before the next."""

@@ -44,6 +44,6 @@ class Exports:
             return stream.getvalue(), "personal.zip"
         talk = visitor.history.get(conversation_id)
         if talk is None:
-            raise PersonalError("This conversation is no longer there.")
+            raise PersonalError("This chat is no longer there.")
         conversation_export.export(talk, stream)
         return stream.getvalue(), f"conversation-{talk.updated[:10]}.zip"

@@ -237,7 +237,7 @@ class History:
         own = next((talk for talk in self.own if talk.id == conversation_id), None)
         kept = self._kept and any(one.id == conversation_id for one in self._kept.all())
         if own is None and not kept:
-            raise PersonalError("This conversation is no longer there.")
+            raise PersonalError("This chat is no longer there.")
         backs = [self._kept.delete(conversation_id)] if self._kept and kept else []
         if own:
             place = self.own.index(own)

@@ -55,7 +55,7 @@ class Settings:
             self.reindex = gr.Button("Rebuild recognition index", size="sm", elem_id="reindex")
             self.progress = html(elem_id="reindex-progress")
             html(
-                f"<h2>Erase everything</h2><p class='note'>All concepts, conversations, their photos, what was deleted "
+                f"<h2>Erase everything</h2><p class='note'>All concepts, chats, their photos, what was deleted "
                 f"lately, and your preferences: deleted immediately and permanently. Type <b>{WORD}</b> to confirm.</p>"
             )
             with gr.Row(elem_classes="erase"):
@@ -126,7 +126,7 @@ class Settings:
         talks = len(session.history.all())
         rows = [
             ("Concepts", f"{render.plural(len(concepts), 'concept')}, {render.plural(views, 'photo')}"),
-            ("Conversations", str(talks) if session.history.keeps else f"{talks}, in memory alone"),
+            ("Chats", str(talks) if session.history.keeps else f"{talks}, in memory alone"),
             ("On disk", _megabytes(knobs.data_dir / "owners" / session.owner)),
         ]
         if session.owner == LOCAL:

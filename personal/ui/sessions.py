@@ -19,8 +19,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from personal.compose import LOCAL
 from personal.concepts import Concept, Photo
-from personal.conversations import Conversation as Conversation
-from personal.conversations import Entry as Entry
+from personal.conversations import Conversation
 from personal.errors import PersonalError
 from personal.ui.history import History, Kept
 
@@ -31,7 +30,7 @@ AGAIN = 3
 """How often at most something is done that the visitor overtakes by asking for more."""
 
 ENDED_GUEST = "Your visit has ended, and what you added as a guest was erased."
-ENDED_HERE = "The app was started again, or this page was away for long. Your concepts and conversations are here."
+ENDED_HERE = "The app was started again, or this page was away for long. Your concepts and chats are here."
 
 T = TypeVar("T")
 
@@ -97,7 +96,8 @@ class Session:
 
     `side` is the form that stands beside the cards; where there is none, the concept `open_concept` does, of which
     `drawn` is what its fields were filled with. `search` and `everything` tell which cards are shown, `faces` are the
-    photos on those that are in sight. `returned`: the page says that an earlier visit has ended.
+    photos on those that are in sight; `chat_search` and `all_chats` tell which conversations are listed. `returned`:
+    the page says that an earlier visit has ended.
     """
 
     visitor: Visitor
@@ -113,7 +113,8 @@ class Session:
     incoming: list[Any] = field(default_factory=list)
     writing: Writing | None = None
     undo: Callable[[], str] | None = None
-    deleted_at: float = 0.0
+    chat_search: str = ""
+    all_chats: bool = False
 
     @property
     def owner(self) -> str:

@@ -1,21 +1,31 @@
-"""Choosing, starting and deleting conversations."""
+"""The list of conversations beside the thread, and what is done with them: begin, open, search, rename, export, delete.
+
+On a narrow screen it opens over the page (`assets/app.js`).
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
+from personal.conversations import MAX_REMARK, MAX_TITLE, Conversation
+from personal.errors import PersonalError
+from personal.remember.conversations import MAX_CONVERSATIONS
 from personal.ui import render
 from personal.ui.chat.composer import Composer
 from personal.ui.chat.photos import Photos
-from personal.ui.context import AppContext, Updates, show_errors
+from personal.ui.context import AppContext, Updates, html, show_errors
+from personal.ui.exports import DOWNLOAD
 from personal.ui.sessions import Session
 
-DOUBLE_CLICK_S = 0.7
-"""A second click on Delete within this time, seconds, is part of the first."""
+SEARCH_MAX = 100
+"""Characters of a search that count."""
+NEARLY_FULL = MAX_CONVERSATIONS - 50
+"""Kept conversations from which on their number is told."""
+TEMPORARY = "Temporary chat: nothing of it is kept on disk."
+GONE = "This chat is no longer there."
 
 
 class Conversations:
@@ -30,70 +40,166 @@ class Conversations:
         self._draw_all = draw_all
 
     def build(self) -> None:
-        """Make the components."""
-        with gr.Row(elem_classes="talks"):
-            self.chooser = gr.Dropdown(label="Conversation", show_label=False, container=False, scale=4)
-            self.fresh = gr.Button("New", size="sm", scale=0, min_width=70)
-            self.delete = gr.Button("Delete", size="sm", scale=0, min_width=70)
-        self.drawn = [self.chooser]
+        """Make the list, in a column of its own."""
+        with gr.Column(scale=0, min_width=248, elem_id="sidebar"):
+            with gr.Row(elem_classes="talks"):
+                self.fresh = gr.Button("New", size="sm", min_width=60, elem_id="new-chat")
+                self.temporary = gr.Button(
+                    "Temporary chat",
+                    size="sm",
+                    min_width=120,
+                    elem_id="temporary-chat",
+                    visible=not self._context.sessions.shared,
+                )
+            self.search = gr.Textbox(
+                placeholder="Search chats", show_label=False, label="Search chats", container=False, elem_id="find-chat"
+            )
+            self.list = html(elem_id="chats")
+            self.link = html(elem_id="chat-download", js_on_load=DOWNLOAD)
+
+    def build_bar(self) -> None:
+        """Make what stands above the thread: the way to the list on a narrow screen, and what is not kept."""
+        with gr.Row(elem_classes="talks", elem_id="chat-bar"):
+            gr.Button("Chats", size="sm", min_width=60, elem_id="open-chats")
+            self.fresh_too = gr.Button("New", size="sm", min_width=60)
+        self.note = html(elem_id="chat-note")
+        self.drawn = [self.list, self.note]
         """What `draw` may return."""
+        self.fields = [self.link]
+        """What handlers may return besides."""
 
     def wire(self, quiet: dict[str, Any]) -> None:
         """Connect the handlers."""
         self.notice = self._composer.notice
-        self.chooser.input(self.choose, self.chooser, preprocess=False, **quiet)  # the choices are the visitor's own
-        self.fresh.click(self.begin, None, **quiet)
-        self.delete.click(self.drop, None, **quiet)
+        for button in (self.fresh, self.fresh_too):
+            button.click(self.begin, None, **quiet)
+        self.temporary.click(self.begin_temporary, None, **quiet)
+        self.search.change(self.find, self.search, **quiet)
+        self.list.select(self.on_list, None, **quiet)
 
     def draw(self, session: Session) -> Updates:
-        """Return the conversations by their titles, the newest first."""
+        """Return the list, and what must be known of the conversation that is shown."""
         talk = session.conversation
-        titles = [(one.title[:60], one.id) for one in session.history.all()]
-        if talk.id not in {one for _, one in titles}:
-            titles = [(talk.title, talk.id), *titles]
-        return {self.chooser: gr.Dropdown(choices=titles, value=talk.id)}
+        note = f"Not saved. {session.history.problem}" if session.history.problem else ""
+        return {
+            self.list: self._draw_list(session),
+            self.note: render.note(TEMPORARY if talk.temporary else note),
+        }
+
+    def _draw_list(self, session: Session) -> str:
+        history = session.history
+        listed = history.all(session.chat_search)
+        full = len(listed) >= NEARLY_FULL and history.keeps and not session.chat_search
+        return render.chats(
+            listed,
+            session.conversation.id,
+            searched=bool(session.chat_search),
+            everything=session.all_chats,
+            note=f"{len(listed)} chats; {MAX_CONVERSATIONS} can be kept." if full else "",
+        )
+
+    # -- which is shown ----------------------------------------------------------------------------------------------
+
+    @show_errors
+    def on_list(self, event: gr.EventData, request: gr.Request) -> Updates:
+        """Do what was clicked, or typed, in the list."""
+        session, data = self._context.session(request), event._data
+        act, chat = data.get("act"), str(data.get("chat"))
+        if act == "chat":
+            return self.choose(chat, request)
+        if act == "delete":
+            return self.drop(session, chat)
+        if act == "export":
+            self._get(session, chat)
+            return {self.link: f"personal/export/{self._context.sessions.download(session, chat)}", self.notice: ""}
+        if act == "rename":
+            return self.rename(session, chat, str(data.get("title") or ""))
+        if act == "all":
+            session.all_chats = True
+            return {self.list: self._draw_list(session)}
+        return {}
 
     @show_errors
     def choose(self, conversation_id: str, request: gr.Request) -> Updates:
         """Show another conversation."""
-        return self._show(self._context.session(request), conversation_id)
+        session = self._context.session(request)
+        return self._show(session, self._get(session, conversation_id))
 
-    def _show(self, session: Session, conversation_id: str) -> Updates:
+    def _get(self, session: Session, conversation_id: str) -> Conversation:
+        talk = session.history.get(conversation_id)
+        if talk is None:
+            raise PersonalError(session.history.problem or GONE)
+        return talk
+
+    def _show(self, session: Session, talk: Conversation) -> Updates:
         """Show a conversation: what is typed goes along, unless it is an edited question of the one before."""
         left = session.conversation
         emptied = None if left.editing is None else ""
         left.editing = None
-        session.current = conversation_id
-        if session.conversation.active not in session.conversation.findings:  # a sample's photo waits to be looked at
+        session.current = talk.id
+        if talk.active not in talk.findings:  # a sample's photo waits to be looked at
             self._photos.look_again(session)
-        field = self._composer.field(session.conversation, emptied)
+        field = self._composer.field(talk, emptied)
         return {**self._draw_all(session), self.notice: "", self._composer.box: field}
 
     @show_errors
     def begin(self, request: gr.Request) -> Updates:
-        """Start a new conversation, unless the last one is still empty."""
+        """Start a new conversation, unless there is one in which nothing was said yet."""
         session = self._context.session(request)
-        return self._show(session, session.history.blank().id)
+        return self._show(session, session.history.blank())
 
     @show_errors
-    def drop(self, request: gr.Request) -> Updates:
-        """Delete the conversation; it can be brought back."""
+    def begin_temporary(self, request: gr.Request) -> Updates:
+        """Start a conversation that is not kept."""
         session = self._context.session(request)
-        gone = session.conversation
-        now = time.monotonic()
-        if gone.blank or now - session.deleted_at < DOUBLE_CLICK_S:
-            return {}
-        session.deleted_at = now
-        restore = session.history.delete(gone.id)
-        session.current = session.history.latest().id
+        return self._show(session, session.history.begin_temporary())
+
+    @show_errors
+    def find(self, search: str, request: gr.Request) -> Updates:
+        """List the conversations that are searched for."""
+        session = self._context.session(request)
+        session.chat_search, session.all_chats = (search or "")[:SEARCH_MAX], False
+        return {self.list: self._draw_list(session)}
+
+    # -- changes -----------------------------------------------------------------------------------------------------
+
+    def rename(self, session: Session, conversation_id: str, title: str) -> Updates:
+        """Give a conversation a title; without one its first question is it."""
+        talk = self._get(session, conversation_id)
+        title = " ".join("".join(sign if sign.isprintable() else " " for sign in title).split())
+        if len(title) > MAX_TITLE:
+            raise PersonalError(f"A title has at most {MAX_TITLE} characters. Shorten it.")
+        talk.name = title
+        session.history.keep(talk)
+        return {**self._draw_all(session), self.notice: ""}
+
+    def drop(self, session: Session, conversation_id: str) -> Updates:
+        """Delete a conversation; it can be brought back."""
+        if not any(one.id == conversation_id for one in session.history.all()):
+            return self._draw_all(session)  # a double click deletes one
+        was, restore = session.current, session.history.delete(conversation_id)
+        if was == conversation_id:
+            session.current = session.history.latest().id
 
         def back() -> str:
             restore()
-            session.current = gone.id
-            return "The conversation is back."
+            session.current = conversation_id
+            return "The chat is back."
 
         session.undo = back
-        return {
-            **self._draw_all(session),
-            self._context.toast: render.toast("The conversation was deleted.", undo=True),
-        }
+        toast = render.toast("The chat was deleted.", undo=True)
+        return {**self._draw_all(session), self.notice: "", self._context.toast: toast}
+
+    def rate(self, session: Session, data: dict[str, Any]) -> Updates:
+        """Keep a thumb up or down, or a word about an answer; the same thumb again takes both back."""
+        entries, number = session.conversation.entries, str(data.get("entry", ""))
+        if not number.isdigit() or int(number) >= len(entries):
+            return {}
+        entry, toast = entries[int(number)], ""
+        if data.get("act") == "remark" and entry.rating:
+            entry.remark = str(data.get("remark") or "").strip()[:MAX_REMARK]
+            toast = render.toast("Saved with the answer.")
+        elif data.get("rating") in ("up", "down"):
+            same = entry.rating == data["rating"]
+            entry.rating, entry.remark = "" if same else data["rating"], "" if same else entry.remark
+        return {**self._draw_all(session), self._context.toast: toast}

@@ -25,7 +25,7 @@ class Photos:
 
     def take(self, session: Session, files: list[Any]) -> list[str]:
         """Add uploads to the next question, recognised, and return what is wrong with any."""
-        talk, problems, session.deleted_at = session.conversation, [], 0.0
+        talk, problems = session.conversation, list[str]()
         for number, file in enumerate(files):
             if len(talk.draft) >= DRAFT_PHOTOS or sum(len(photo.jpeg) for photo in talk.draft) >= DRAFT_BYTES:
                 problems.append(f"{len(talk.draft)} photos are the most for one question. The others were left out.")

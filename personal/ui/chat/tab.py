@@ -37,8 +37,9 @@ class Chat:
     def build(self) -> None:
         """Make the components."""
         with gr.Row(elem_classes="chat", equal_height=False):
+            self.conversations.build()
             with gr.Column(scale=3, min_width=320, elem_classes="talk"):
-                self.conversations.build()
+                self.conversations.build_bar()
                 self.log = html(elem_id="log")
                 self.asking.build_answer()
                 with gr.Column(elem_classes="composer"):
@@ -54,7 +55,8 @@ class Chat:
     def wire(self, tabs: gr.Tabs) -> None:
         """Connect the handlers; `tabs` is what "Open" switches."""
         self._tabs = tabs
-        drawn = [*self.drawn, *self.panel.fields, *self.composer.fields, self._context.toast]
+        fields = [*self.panel.fields, *self.composer.fields, *self.conversations.fields]
+        drawn = [*self.drawn, *fields, self._context.toast]
         quiet: dict[str, Any] = {"outputs": drawn, "show_progress": "hidden", "api_visibility": "private"}
         asking: dict[str, Any] = {**quiet, "trigger_mode": "multiple"}
         clicks: dict[str, Any] = {**asking, "outputs": [*drawn, tabs, *self._concepts.drawn]}
@@ -114,6 +116,8 @@ class Chat:
                 talk.active = photos[-1].sha256 if photos else talk.active
                 field = self.composer.field(talk, talk.entries[number].turn.question)
                 yield {**self.draw(session), self.composer.box: field}
+        elif data.get("act") in ("rate", "remark"):
+            yield self.conversations.rate(session, data)
         elif data.get("act") == "again" and talk.entries and talk.answering is None:
             yield from self.asking.again(session, talk, talk.entries[-1], temperature=0.7)
 

@@ -6,6 +6,7 @@ which `assets/app.js` passes to the tab's handler.
 
 from personal.ui.render.answer import answer_html, chip, live, place, prose, used
 from personal.ui.render.certainty import describe, how, sure
+from personal.ui.render.chats import chats
 from personal.ui.render.concepts import (
     PAGE,
     cards,
@@ -17,7 +18,7 @@ from personal.ui.render.concepts import (
     new_photos,
     views_strip,
 )
-from personal.ui.render.elements import act, busy, facts, icon, picture, plural, problem, strip, toast
+from personal.ui.render.elements import act, busy, facts, icon, note, picture, plural, problem, strip, toast
 from personal.ui.render.names import names
 from personal.ui.render.page import banner, header, opening
 from personal.ui.render.panel import nearest, panel
@@ -30,6 +31,7 @@ __all__ = [
     "banner",
     "busy",
     "cards",
+    "chats",
     "chip",
     "describe",
     "draft_hint",
@@ -48,6 +50,7 @@ __all__ = [
     "nearest",
     "negatives",
     "new_photos",
+    "note",
     "opening",
     "panel",
     "picture",

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from html import escape
 
 from markdown_it import MarkdownIt
 
 from personal.concepts import Answer, Concept, Statement, Waiting
+from personal.conversations import Conversation, Entry, with_concepts
 from personal.folding import folded
 from personal.settings import TINY
 from personal.ui.render.certainty import how
 from personal.ui.render.elements import act, icon, plural
-from personal.ui.sessions import Conversation, Entry
+from personal.ui.render.rating import remark, thumbs
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}).disable(
     ["image", "link", "autolink", "reference"]
@@ -94,11 +96,17 @@ def answer_html(conversation: Conversation, number: int, entry: Entry, concepts:
     shown = [concepts[one] for one in sorted(earlier) if one in concepts]
     stopped = '<p class="note">Stopped.</p>' if answer.stopped else ""
     failed = f'<p class="note" role="alert">{escape(entry.error)}</p>' if entry.error else ""
-    copy = f'<button {act("copy")} data-text="{escape(answer.text)}">{icon("copy")}Copy</button>'
+    copy = f'{thumbs(number, entry)}<button {act("copy")} data-text="{escape(answer.text)}">{icon("copy")}Copy</button>'
     return (
         f'<article class="said it">{known}{words}{stopped}{failed}'
-        f"{used(answer, conversation, shown)}<footer>{copy}{again}</footer></article>"
+        f"{used(_today(answer, concepts), conversation, shown)}<footer>{copy}{again}</footer>"
+        f"{remark(number, entry)}</article>"
     )
+
+
+def _today(answer: Answer, concepts: Mapping[str, Concept]) -> Answer:
+    """Return an answer that rests on the concepts as they are now; of a forgotten one the name is left."""
+    return replace(answer, look=with_concepts(answer.look, lambda concept: concepts.get(concept.id)))
 
 
 def _statement(

@@ -7,7 +7,7 @@ from html import escape
 from itertools import count
 from typing import Any
 
-from personal.concepts import Box, Photo, Progress
+from personal.concepts import Box, Photo, Progress, View
 from personal.quality import quality_hints
 
 
@@ -18,7 +18,7 @@ def act(name: str, **data: Any) -> str:
 
 
 def picture(
-    photo: Photo, side: int, *, box: Box | None = None, square: bool = False, alt: str = "", classes: str = ""
+    photo: Photo | View, side: int, *, box: Box | None = None, square: bool = False, alt: str = "", classes: str = ""
 ) -> str:
     """Return an image of a photo, longest side at most `side` pixels, of `box` if given.
 
@@ -36,6 +36,9 @@ _ICONS = {
     "again": "M4 12a8 8 0 1 0 2.5-5.8M4 4v4.5h4.5",
     "check": "M5 12.5l5 5L19.5 7",
     "close": "M6 6l12 12M18 6L6 18",
+    "chat": "M4 5h16v11H9.5L5 20v-4H4z",
+    "thumb-up": "M7 11v9H4v-9zM7 11l4-8c1.6 0 2.6 1 2.6 2.6V9H19a2 2 0 0 1 2 2.3l-1.2 7a2 2 0 0 1-2 1.7H7",
+    "thumb-down": "M7 13V4H4v9zM7 13l4 8c1.6 0 2.6-1 2.6-2.6V15H19a2 2 0 0 0 2-2.3l-1.2-7a2 2 0 0 0-2-1.7H7",
     "copy": "M9 9h11v11H9zM5 15H4V4h11v1",
 }
 
@@ -52,6 +55,11 @@ def plural(count: int, one: str, many: str = "") -> str:
 def problem(words: str) -> str:
     """Something went wrong, said where it happened."""
     return f'<p class="problem" role="alert">{escape(words)}</p>' if words else ""
+
+
+def note(words: str) -> str:
+    """Something worth knowing, said quietly."""
+    return f'<p class="note" role="status">{escape(words)}</p>' if words else ""
 
 
 def busy(words: str, step: Progress | None = None) -> str:
