@@ -13,7 +13,7 @@ run: setup
 
 test: setup .venv/development
 	$(BIN)/python tests/chromium.py
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: lint test
 

@@ -527,3 +527,12 @@ def test_what_is_exported_can_be_imported_again(guests, chromium, tmp_path):
     page.locator("#apply").click()
     card(page, "traveller").wait_for()
     page.context.close()
+
+
+def test_a_guest_cannot_change_the_model(guests, chromium):
+    address, _ = guests
+    page = visit(chromium.new_context(), address)
+    tab(page, "Settings")
+    page.locator("#running", has_text="Answers").wait_for()
+    assert page.locator("#model-choice").count() == 0 or not page.locator("#model-choice").is_visible()
+    page.context.close()
