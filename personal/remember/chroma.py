@@ -1,8 +1,9 @@
-"""Chroma: pictures' vectors in a collection, in a folder or on a server. The only module that imports chromadb.
+"""Chroma: pictures' vectors on a server or in a folder. The only module that imports chromadb.
 
-A picture has one vector or several, each a record `concept.view.place`. The place is `+` for a view or `-` for a
-negative, then the vector's number and how many there are: `+0/3`. A picture is written in one call, so it is there as a
-whole or not at all. Records hold nothing that a person wrote.
+A picture has one vector or several. On a server, which searches, each is a record `concept.view.place`: `+` for a view
+or `-` for a negative, then the vector's number and how many there are, `+0/3`. A picture is written in one call, so it
+is there as a whole or not at all. In a folder, which is only written and read, a picture is one record `concept.view.+`
+whose embedding is its vectors one after another. Records hold nothing that a person wrote.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ BATCH = 500
 PAGE = 5000
 """Records read in one call."""
 
+PREFIX = "vectors-"
+UNSEARCHED = {"space": "l2", "max_neighbors": 2, "ef_construction": 2, "ef_search": 2, "sync_threshold": 10**9}
+"""Configuration of a graph that is never searched (the least Chroma takes) nor saved; vectors stay as they are."""
+
 ADVICE = "Press “Rebuild recognition index” in Settings (or run `python -m personal reindex`) to rebuild it."
 
 log = logging.getLogger(__name__)
@@ -55,8 +60,8 @@ def translate_errors(where: str, folder: Path | None = None) -> Iterator[None]:
         raise StoreError(f"The index {where} failed ({reason}). {ADVICE}") from error
 
 
-def open_folder(folder: Path, name: str, hnsw: Mapping[str, Any]) -> Collection:
-    """Open a collection of the database in a folder, or make them. Raises StoreError."""
+def open_folder(folder: Path) -> Folder:
+    """Open the database in a folder, or make it. Raises StoreError."""
     import chromadb
 
     where = f"in {folder}"
@@ -66,7 +71,7 @@ def open_folder(folder: Path, name: str, hnsw: Mapping[str, Any]) -> Collection:
         except ValueError as error:  # what Chroma makes of any failure to open
             log.warning("The index %s cannot be opened", where, exc_info=True)
             raise StoreError(f"The index {where} cannot be opened ({error}). {ADVICE}") from error
-    return Collection(client, name, hnsw)
+    return Folder(client)
 
 
 def connect(url: str) -> Client:
@@ -91,6 +96,39 @@ def connect(url: str) -> Client:
             f"No Chroma server answers at {url}. Start one (`chroma run`), or leave PERSONAL_CHROMA_URL empty to keep "
             "the index in the data folder."
         ) from error
+
+
+class Folder:
+    """Pictures in a folder's database; those of n vectors lie in the collection `vectors-n`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def close(self) -> None:
+        """Close the client."""
+        self._client.close()
+
+    def pictures(self) -> Iterator[tuple[Key, Vector]]:
+        """Yield all pictures."""
+        for found in self._client.list_collections():
+            count = int(found.name.removeprefix(PREFIX))
+            for ids, vectors in _pages(found):
+                for id, of_picture in zip(ids, vectors.reshape(len(ids), count, -1), strict=True):
+                    concept_id, view, sign = id.split(".")
+                    yield (concept_id, view, sign == "-"), of_picture
+
+    def upsert(self, pictures: Mapping[Key, Vector]) -> None:
+        """Write pictures, each (n, dimension), over those that are there with as many vectors."""
+        for count in {len(vectors) for vectors in pictures.values()}:
+            keys = [key for key, vectors in pictures.items() if len(vectors) == count]
+            self._client.get_or_create_collection(
+                f"{PREFIX}{count}",
+                configuration=cast("CreateCollectionConfiguration", {"hnsw": UNSEARCHED}),
+                embedding_function=None,
+            ).upsert(
+                ids=[f"{concept_id}.{view}.{'-' if negative else '+'}" for concept_id, view, negative in keys],
+                embeddings=np.stack([pictures[key].ravel() for key in keys]),
+            )
 
 
 class Collection:
@@ -130,13 +168,8 @@ class Collection:
             return
         where = None if concept_ids is None else cast("Where", {"concept": {"$in": list(concept_ids)}})
         parts: dict[tuple[Key, int], dict[int, Any]] = {}
-        offset = 0
-        while True:
-            page = found.get(where=where, include=["embeddings"], limit=PAGE, offset=offset)
-            if not page["ids"]:
-                return
-            offset += len(page["ids"])
-            for id, vector in zip(page["ids"], np.asarray(page["embeddings"], np.float32), strict=True):
+        for ids, vectors in _pages(found, where):
+            for id, vector in zip(ids, vectors, strict=True):
                 key, number, count = parse_id(id)
                 part = parts.setdefault((key, count), {})
                 part[number] = vector
@@ -203,6 +236,14 @@ class Collection:
             embedding_function=None,
         )
         return self._found
+
+
+def _pages(collection: ChromaCollection, where: Where | None = None) -> Iterator[tuple[list[str], Vector]]:
+    """Yield the ids and embeddings of a collection's records, PAGE at a time."""
+    offset = 0
+    while (page := collection.get(where=where, include=["embeddings"], limit=PAGE, offset=offset))["ids"]:
+        offset += len(page["ids"])
+        yield page["ids"], np.asarray(page["embeddings"], np.float32)
 
 
 def ids_of(key: Key, count: int) -> list[str]:

@@ -1,6 +1,6 @@
 """Local index: the vectors of each owner in memory, searched exactly, and in Chroma folders of their own on disk.
 
-    <folder>/<hash of the owner>/<kind>-<hash of schema, encoder and dimension>-<shard>-<token>/
+    <folder>/<hash of the owner>/<kind>-<hash of form, encoder and dimension>-<shard>-<token>/
 
 Memory counts while the process lives: what was damaged or deleted on disk meanwhile is rewritten at the next change, or
 at the end. On opening, what cannot be read is removed, to be rebuilt from the photos. Owners `in_memory` have none.
@@ -21,6 +21,7 @@ from personal.errors import StoreError
 from personal.remember import disk
 from personal.remember.flat_index import FlatIndex
 from personal.remember.index import SCHEMA, Index, digest
+from personal.remember.shard import FORM
 from personal.remember.vector_store import VectorStore
 
 Vector = npt.NDArray[np.float32]
@@ -44,7 +45,7 @@ class LocalIndex(Index):
         super().__init__(encoder_id, dimension, kind)
         self._folder = folder
         self._in_memory = in_memory
-        self._name = f"{kind}-{digest(SCHEMA, encoder_id, dimension)}"
+        self._name = f"{kind}-{digest(SCHEMA, FORM, encoder_id, dimension)}"
         self._mutex = threading.RLock()
         self._flat: dict[str, FlatIndex] = {}
         self._stores: dict[str, VectorStore] = {}

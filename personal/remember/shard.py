@@ -21,18 +21,17 @@ import numpy.typing as npt
 from personal.concepts import Key
 from personal.errors import StoreError
 from personal.remember import disk
-from personal.remember.chroma import Collection, open_folder, translate_errors
+from personal.remember.chroma import Folder, open_folder, translate_errors
 
 Vector = npt.NDArray[np.float32]
 Pictures = Mapping[Key, Vector]
 
 DATABASE = "chroma.sqlite3"
-COLLECTION = "vectors"
 INCOMPLETE = "incomplete"
 """A file in a folder that is still being written."""
 
-HNSW = {"space": "cosine", "max_neighbors": 2, "ef_construction": 2, "ef_search": 2, "sync_threshold": 10**9}
-"""Configuration of a graph that is never searched (the least Chroma takes) and never saved."""
+FORM = 2
+"""Version of what is in a folder; those of another are rebuilt from the photos."""
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ class Shard:
         self._folder = folder
         self._name = name
         self._place: Path | None = None
-        self._collection: Collection | None = None
+        self._database: Folder | None = None
         self.sound = True
 
     @property
@@ -71,7 +70,7 @@ class Shard:
         if self.intact:
             try:
                 with self._changing():
-                    (self._collection or self._open(self._place or self._new_place())).upsert(pictures)
+                    (self._database or self._open(self._place or self._new_place())).upsert(pictures)
                 return
             except StoreError:
                 log.warning("A shard of the index is rewritten, for a change to it failed.", exc_info=True)
@@ -98,9 +97,9 @@ class Shard:
 
     def close(self) -> None:
         """Close the database. Closing twice is harmless."""
-        if self._collection:
-            self._collection.close()
-        self._collection = None
+        if self._database:
+            self._database.close()
+        self._database = None
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -127,7 +126,7 @@ class Shard:
         disk.make_dir(place)
         return place
 
-    def _open(self, place: Path) -> Collection:
+    def _open(self, place: Path) -> Folder:
         self._place = place
-        self._collection = open_folder(place, COLLECTION, HNSW)
-        return self._collection
+        self._database = open_folder(place)
+        return self._database

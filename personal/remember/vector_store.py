@@ -20,7 +20,7 @@ from personal.remember.shard import Shard
 Vector = npt.NDArray[np.float32]
 
 SHARD_VECTORS = 2048
-"""Vectors in a shard: Chroma reads a shard's journal at every write, and a deletion rewrites it."""
+"""Vectors in a shard: a deletion rewrites it, and each costs about 10 ms to open (docs/experiments.md, "Index")."""
 
 log = logging.getLogger(__name__)
 
