@@ -474,6 +474,7 @@ def test_it_fits_a_narrow_screen_and_every_tab_is_one_tap_away(app, chromium, wi
         area = button.bounding_box()
         assert area["x"] >= 0, name
         assert area["x"] + area["width"] <= width, name
+        assert area["height"] >= 44, name
         page.touchscreen.tap(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
         page.locator(inside).first.wait_for()
         page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
