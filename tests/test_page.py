@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -274,6 +276,27 @@ def test_one_conversation_can_be_asked_while_another_is_answered(browser, drop):
     assert answered.answering is not None
     list(slow)
     assert answered.entries[0].answer is not None
+    assert len(browser.session.conversation.entries) == 1
+
+
+def test_of_two_pages_that_ask_the_same_conversation_at_once_one_is_told_to_wait(browser, monkeypatch):
+    asking, refusal = browser.chat.asking, browser.chat.asking._refusal
+
+    def slowly(*arguments):
+        found = refusal(*arguments)
+        time.sleep(0.3)
+        return found
+
+    monkeypatch.setattr(asking, "_refusal", slowly)
+    pages = [browser.request, another_page(browser)]
+    talks = {browser.context.session(page).conversation.id for page in pages}
+    assert len(talks) == 1
+    generator = browser.context.assistant.generator
+    generator.go.clear()
+    with ThreadPoolExecutor() as pool:
+        shown = list(pool.map(lambda page: next(asking.ask("What is he doing?", page)), pages))
+    generator.go.set()
+    assert sum("Still answering" in str(screen[asking.notice]) for screen in shown) == 1
     assert len(browser.session.conversation.entries) == 1
 
 

@@ -96,15 +96,19 @@ class Asking:
         talk, text, box = session.conversation, text.strip(), self._composer.box
         problems = self._photos.take(session, files or [])
         keep: Updates = {box: self._composer.field(talk, text)}
-        problems += self._refusal(session, talk, text)
-        if problems:
+        who = _plain(text) == _plain(WHO) and bool(talk.photos)  # typed or pressed, it is the same question
+        with talk.turn:
+            problems += self._refusal(session, talk, text)
+            entry = None if problems else self._entry(talk, WHO if who else text)
+            if not who:
+                talk.answering = entry or talk.answering
+        if entry is None:
             yield {**self._draw_all(session), **keep, self.notice: render.problem(" ".join(problems))}
-            return
-        if _plain(text) == _plain(WHO) and talk.photos:  # typed or pressed, it is the same question
-            self._say_who(session, talk, self._entry(talk, WHO))
+        elif who:
+            self._say_who(session, talk, entry)
             yield {**self._draw_all(session), box: self._composer.field(talk, ""), self.notice: ""}
-            return
-        yield from self._answer(session, talk, self._entry(talk, text), {box: self._composer.field(talk, "")})
+        else:
+            yield from self._answer(session, talk, entry, {box: self._composer.field(talk, "")})
 
     def _refusal(self, session: Session, talk: Conversation, text: str) -> list[str]:
         """Return why a question cannot be asked now; nothing where it can."""
