@@ -98,7 +98,7 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
         index = vector_index(settings, encoder.id, encoder.dimension, "views", concepts.id)
         stack.callback(index.close)
         generator = SwitchableGenerator((yield from model(settings)))
-        people = yield from _people(settings, concepts, stack)
+        people = yield from open_people(settings, concepts, stack)
         assistant = Assistant(
             concepts,
             index,
@@ -164,7 +164,7 @@ def vector_index(settings: Settings, model_id: str, dimension: int, kind: str, l
     return LocalIndex(model_id, dimension, folder, kind=kind, in_memory=lambda owner: owner != LOCAL)
 
 
-def _people(settings: Settings, concepts: Library, stack: ExitStack) -> Generator[Progress, None, People | None]:
+def open_people(settings: Settings, concepts: Library, stack: ExitStack) -> Generator[Progress, None, People | None]:
     """Make ready to recognise people by their faces, loading the face model if anybody is; off, erase all faces."""
     from personal.remember import disk
     from personal.retrieve.faces import Faces

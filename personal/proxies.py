@@ -20,7 +20,7 @@ NOWHERE = "http://proxy-that-cannot-be-used.invalid"
 """Stands in for a proxy that cannot be used, so that nothing goes out past it (RFC 2606: the name never resolves)."""
 
 log = logging.getLogger(__name__)
-_unusable: dict[str, str] = {}
+unusable: dict[str, str] = {}
 """The sentence about each proxy that `prepare` replaced, by scheme."""
 
 
@@ -39,8 +39,8 @@ def prepare(host: str = "") -> None:
         usable = re.sub(r"^socks:", "socks5:", url.strip(), flags=re.IGNORECASE)
         if why := _wrong(usable):
             usable = NOWHERE
-            _unusable[scheme] = f"The proxy {names[0]}={_shown(url)} cannot be used: {why} Change it, or unset it."
-            log.warning("%s Until then nothing is fetched from other machines.", _unusable[scheme])
+            unusable[scheme] = f"The proxy {names[0]}={_shown(url)} cannot be used: {why} Change it, or unset it."
+            log.warning("%s Until then nothing is fetched from other machines.", unusable[scheme])
         for name in names:
             os.environ[name] = usable
     if proxies:
@@ -55,7 +55,7 @@ def trouble(url: str) -> str:
     """Return in a sentence why the proxy that a request to `url` goes through cannot be used, or ""."""
     scheme, proxy = _proxy_of(url)
     if proxy == NOWHERE:
-        return _unusable.get(scheme, "Its proxy cannot be used.")
+        return unusable.get(scheme, "Its proxy cannot be used.")
     why = _wrong(proxy) if proxy else ""
     return why and f"The proxy {scheme.upper()}_PROXY={_shown(proxy)} cannot be used: {why} Change it, or unset it."
 

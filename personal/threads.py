@@ -55,14 +55,14 @@ class Foreground:
 
     def __init__(self) -> None:
         self._moved = threading.Condition()
-        self._looking: deque[object] = deque()
-        self._learning: deque[object] = deque()
+        self.looking: deque[object] = deque()
+        self.learning: deque[object] = deque()
         self._running: set[object] = set()
         self._learnt_last = True
 
     def run(self, work: Callable[[], T], *, learning: bool) -> T:
         """Run work when its turn comes, in a thread of its own; return, or raise, what it does."""
-        place, line = object(), self._learning if learning else self._looking
+        place, line = object(), self.learning if learning else self.looking
         with self._moved:
             line.append(place)
             self._moved.wait_for(lambda: len(self._running) < SIDE_BY_SIDE and self._next() is place)
@@ -81,22 +81,22 @@ class Foreground:
         """Wait until no photo is looked at, for at most PAUSE_S; return the seconds that this took."""
         began = time.monotonic()
         with self._moved:
-            self._moved.wait_for(lambda: not self._looking, PAUSE_S)
+            self._moved.wait_for(lambda: not self.looking, PAUSE_S)
         return time.monotonic() - began
 
     def _next(self) -> object:
-        lines = (self._looking, self._learning) if self._learnt_last else (self._learning, self._looking)
+        lines = (self.looking, self.learning) if self._learnt_last else (self.learning, self.looking)
         return next(place for line in lines for place in line if place not in self._running)
 
 
-_foreground = Foreground()
+foreground = Foreground()
 
 
 def in_foreground(work: Callable[[], T], *, learning: bool = False) -> T:
     """Run the encoding of a photo, to be looked at or learnt, when its turn comes; see `Foreground.run`."""
-    return _foreground.run(work, learning=learning)
+    return foreground.run(work, learning=learning)
 
 
 def give_way() -> float:
     """Let photos be looked at before an answer's next token; see `Foreground.give_way`."""
-    return _foreground.give_way()
+    return foreground.give_way()

@@ -224,10 +224,10 @@ def test_the_best_box_is_the_models_own(detector):
     import torch
 
     image, prompts = photo(), ["dog", "cat", "mug"]
-    inputs = detector._processor(images=image, text=[prompts], return_tensors="pt")
+    inputs = detector.processor(images=image, text=[prompts], return_tensors="pt")
     with torch.inference_mode():
-        outputs = detector._model(**inputs)
-    omdet, owlv2 = hasattr(outputs, "decoder_coord_logits"), detector._model.config.model_type == "owlv2"
+        outputs = detector.model(**inputs)
+    omdet, owlv2 = hasattr(outputs, "decoder_coord_logits"), detector.model.config.model_type == "owlv2"
     middle, size = (outputs.decoder_coord_logits if omdet else outputs.pred_boxes)[0].split(2, dim=-1)
     square = torch.tensor([1.0, 300 / 200]) if owlv2 else 1.0  # OWLv2 sees the photo in a square
     boxes = torch.cat([(middle - size / 2) * square, (middle + size / 2) * square], dim=-1).clip(0, 1)
@@ -239,17 +239,17 @@ def test_the_best_box_is_the_models_own(detector):
     found = detector.propose(image, prompts)[0]
     assert found.score == pytest.approx(float(scores[first]), abs=1e-5)
     assert found.box == pytest.approx(boxes[first].tolist(), abs=1e-4)
-    if "grounding" not in detector._model.config.model_type:  # whose columns are tokens
+    if "grounding" not in detector.model.config.model_type:  # whose columns are tokens
         assert found.category == prompts[int(best[first])]
 
 
 def test_a_photo_in_which_nothing_is_found_has_no_boxes(detector):
-    def unsure(_model, _inputs, outputs):
+    def unsure(model, _inputs, outputs):
         for name in ("logits", "decoder_class_logits"):
             if name in outputs:
                 outputs[name] -= 1000
 
-    hook = detector._model.register_forward_hook(unsure)
+    hook = detector.model.register_forward_hook(unsure)
     try:
         assert detector.propose(photo(), ["dog", "cat"]) == []
     finally:
@@ -268,45 +268,45 @@ def test_boxes_do_not_depend_on_the_photos_scale_beyond_what_a_detector_reads(de
 def test_what_people_write_as_a_category_does_nothing(detector, category):
     proposals = detector.propose(photo(), [category, "dog"])
     check(proposals, {category, "dog", ""})
-    tokenizer = detector._processor.tokenizer
-    for prompt in detector._prompts([category]):
+    tokenizer = detector.processor.tokenizer
+    for prompt in detector.prompts([category]):
         tokens = tokenizer(prompt, add_special_tokens=False)["input_ids"]
         assert 0 < len(tokens) <= module.TOKENS
         assert not set(tokens) & {*tokenizer.all_special_ids, 1012, 1029}
 
 
 def test_categories_become_prompts_once_each(detectors):
-    prompts = detectors("owlv2")._prompts
+    prompts = detectors("owlv2").prompts
     assert prompts(["Dog", " dog", "DOG!", "cat"]) == {"dog": "Dog", "cat": "cat"}
     assert prompts(["t-shirt", "--cat--", "dog_cat"]) == {"t-shirt": "t-shirt", "cat": "--cat--", "dog cat": "dog_cat"}
 
 
 def test_long_categories_keep_the_words_that_can_be_read(detectors):
-    assert list(detectors("owlv2")._prompts(["dog " * 30])) == [" ".join(["dog"] * 12)]
-    assert list(detectors("grounding-dino")._prompts(["grey cat 猫"])) == ["grey cat"]
+    assert list(detectors("owlv2").prompts(["dog " * 30])) == [" ".join(["dog"] * 12)]
+    assert list(detectors("grounding-dino").prompts(["grey cat 猫"])) == ["grey cat"]
 
 
 @pytest.mark.parametrize("categories", [[], [""], ["?!"], ["", " ", ""]], ids=str)
 def test_without_a_category_anything_is_looked_for(detectors, categories):
     detector = detectors("omdet-turbo")
-    assert detector._prompts(categories) == {GENERIC: ""}
+    assert detector.prompts(categories) == {GENERIC: ""}
     proposals = detector.propose(photo(), categories)
     assert proposals
     check(proposals, {""})
 
 
 def test_a_category_called_as_the_generic_prompt_keeps_its_name(detectors):
-    assert detectors("owlv2")._prompts(["Object", ""]) == {GENERIC: "Object"}
+    assert detectors("owlv2").prompts(["Object", ""]) == {GENERIC: "Object"}
 
 
 def test_many_categories_take_two_looks_and_the_rest_is_looked_for_as_anything(detector):
     looks = []
-    hook = detector._model.register_forward_hook(lambda *_: looks.append(1))
+    hook = detector.model.register_forward_hook(lambda *_: looks.append(1))
     categories = [f"dog {n}" for n in range(500)]
     proposals = detector.propose(photo(), categories)
     hook.remove()
     assert len(looks) == 2
-    assert list(detector._prompts(categories)) == [*categories[:MOST_PROMPTS], GENERIC]
+    assert list(detector.prompts(categories)) == [*categories[:MOST_PROMPTS], GENERIC]
     check(proposals, {*categories[:MOST_PROMPTS], ""})
 
 
@@ -314,17 +314,17 @@ def test_pieces_of_prompts_are_told_apart():
     """Grounding DINO answers with the words that fired, not with the prompt they stand in."""
     prompts = ["grey cat", "golden retriever", "mug"]
     for phrase, prompt in [("cat", 0), ("golden", 1), ("##triever", 1), ("grey cat mug", 0), ("mug", 2)]:
-        assert module._nearest(phrase, prompts) == prompts[prompt]
+        assert module.nearest_prompt(phrase, prompts) == prompts[prompt]
 
 
 def test_of_boxes_that_show_one_thing_the_best_stays():
     dog = Proposal((0.1, 0.1, 0.5, 0.5), 0.6, "dog")
     cat = Proposal((0.12, 0.1, 0.5, 0.5), 0.9, "cat")
     part = Proposal((0.1, 0.1, 0.3, 0.3), 0.4, "dog")
-    assert module._suppressed([dog, part, cat]) == [cat, part]
-    assert module._suppressed([]) == []
+    assert module.suppress_overlaps([dog, part, cat]) == [cat, part]
+    assert module.suppress_overlaps([]) == []
     grid = [Proposal((x / 40, 0.0, (x + 1) / 40, 1.0), 1 - x / 100, "dog") for x in range(40)]
-    assert module._suppressed(grid[::-1]) == grid[:MOST_PROPOSALS]
+    assert module.suppress_overlaps(grid[::-1]) == grid[:MOST_PROPOSALS]
 
 
 def test_photos_may_come_from_several_threads_at_once(detector):
@@ -341,10 +341,10 @@ def test_photos_may_come_from_several_threads_at_once(detector):
 def test_clearing_forgets_the_categories_asked_for(detectors):
     detector = detectors("omdet-turbo")
     before = detector.propose(photo(), ["dog"])
-    assert detector._model.language_cache_class.cache
+    assert detector.model.language_cache_class.cache
     detector.clear()
-    assert not detector._model.language_cache_class.cache
-    assert not detector._model.language_cache_prompt.cache
+    assert not detector.model.language_cache_class.cache
+    assert not detector.model.language_cache_prompt.cache
     assert detector.propose(photo(), ["dog"]) == before
 
 
@@ -452,6 +452,6 @@ def test_weights_that_are_damaged_or_incomplete_are_refused(folders, tmp_path):
 
 def test_what_goes_wrong_while_looking_is_said_in_words(folders):
     detector = opened(folders("owlvit"))
-    detector._processor = None
+    detector.processor = None
     with pytest.raises(ModelError, match="could not look at the photo"):
         detector.propose(photo(), ["dog"])

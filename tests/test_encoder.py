@@ -60,8 +60,8 @@ def test_the_embedded_encoder_gives_unit_instance_vectors_and_maps(embedded):
 def test_folded_batch_norms_leave_the_map_as_it_was(folder, embedded, monkeypatch):
     monkeypatch.setattr("personal.retrieve.encoder.fold_batch_norms", lambda trunk: None)
     plain, image = opened(folder), scene()
-    assert any("BatchNorm" in type(part).__name__ for part in plain._model.visual.trunk.modules())
-    assert not any("BatchNorm" in type(part).__name__ for part in embedded._model.visual.trunk.modules())
+    assert any("BatchNorm" in type(part).__name__ for part in plain.model.visual.trunk.modules())
+    assert not any("BatchNorm" in type(part).__name__ for part in embedded.model.visual.trunk.modules())
     assert np.abs(plain.dense(image) - embedded.dense(image)).max() < 1e-3
 
 

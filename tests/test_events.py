@@ -118,7 +118,7 @@ def test_photos_are_encoded_two_at_a_time_in_the_order_in_which_they_came():
     for number in range(5):
         waiting.append(threading.Thread(target=threads.in_foreground, args=(lambda n=number: work(n),)))
         waiting[-1].start()
-        while len(threads._foreground._looking) <= number:
+        while len(threads.foreground.looking) <= number:
             time.sleep(0.01)
     go.set()
     for thread in waiting:
@@ -144,8 +144,8 @@ def test_a_look_waits_for_one_photo_that_is_learnt_and_not_for_all_that_others_a
         )
         work.start()
         waiting.append(work)
-        foreground = threads._foreground
-        while len(foreground._looking) + len(foreground._learning) < len(waiting):
+        foreground = threads.foreground
+        while len(foreground.looking) + len(foreground.learning) < len(waiting):
             time.sleep(0.01)
 
     for number in range(4):

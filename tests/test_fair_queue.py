@@ -187,14 +187,14 @@ def test_a_full_queue_is_said_in_words(line):
 def test_nothing_is_kept_of_those_who_left(line):
     line.ask("a1", "b1", "c1", "a2")
     line.served()
-    assert (len(line.queue), line.queue._last_round) == (0, {})
+    assert (len(line.queue), line.queue.last_round) == (0, {})
     line.ask("z1")
     line.begin()
     for number in range(1000):
         line.ask(f"{chr(300 + number)}1")
         line.end()
         line.begin()
-    assert len(line.queue._last_round) <= 2
+    assert len(line.queue.last_round) <= 2
 
 
 @pytest.mark.parametrize(

@@ -318,7 +318,7 @@ def test_questions_asked_together_are_answered_as_alone(opened, monkeypatch, nam
 def test_where_memory_is_too_small_for_all_fewer_are_answered_at_once(opened, monkeypatch):
     generator = opened(next(iter(FAMILIES)), "fp32")
     asked = [laid_out(generator, turn) for turn in ASKED]
-    together, sizes = generator._batch, []
+    together, sizes = generator.batch, []
 
     def small(some, max_new_tokens):
         sizes.append(len(some))
@@ -327,7 +327,7 @@ def test_where_memory_is_too_small_for_all_fewer_are_answered_at_once(opened, mo
         return together(some, max_new_tokens)
 
     alone = [ask(generator, turn, tokens=16) for turn in ASKED]
-    monkeypatch.setattr(generator, "_batch", small)
+    monkeypatch.setattr(generator, "batch", small)
     room = 2
     assert generator.answers(asked, max_new_tokens=16) == alone
     assert sizes == [4, 2, 2]
@@ -348,7 +348,7 @@ def test_each_of_the_questions_asked_together_ends_where_it_would_alone(opened, 
         streamed = []
         for turn in ASKED:
             ask(generator, turn, tokens=40)
-            streamed.append(generator.loaded.decoder.prefix._tokens[len(ids(generator, laid_out(generator, turn))) :])
+            streamed.append(generator.loaded.decoder.prefix.tokens[len(ids(generator, laid_out(generator, turn))) :])
         ends = {token: [[*row, token].index(token) for row in streamed] for token in streamed[0][2:]}
         settings.update(eos_token_id=next(token for token, places in ends.items() if len(set(places)) > 1))
     else:  # these models turn in no circle so soon: a shorter one will do

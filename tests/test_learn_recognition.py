@@ -193,7 +193,7 @@ def test_the_shipped_head_draws_boxes_closer_with_the_embedded_encoder():
     encoder = Encoder(str(encoder_dir(folder)))
     for _ in encoder.load():
         pass
-    scenes = run(recognition.encoded_scenes(draw, encoder._map, 8, np.random.default_rng(0)))
+    scenes = run(recognition.encoded_scenes(draw, encoder.encode_map, 8, np.random.default_rng(0)))
     before, after = boxes.mean_iou(head.read(deltas.SHIPPED), scenes, 0)
     assert after > before + 0.05
 

@@ -233,9 +233,9 @@ def test_what_is_forgotten_during_an_answer_is_not_kept_after_it(text_generator)
     text_generator.clear()
     for _ in stream:
         pass
-    assert text_generator.loaded.decoder.prefix._cache is None
+    assert text_generator.loaded.decoder.prefix.cache is None
     answer(text_generator, asked("Hello?"))
-    assert text_generator.loaded.decoder.prefix._cache is not None
+    assert text_generator.loaded.decoder.prefix.cache is not None
 
 
 def said(generator: LocalGenerator, messages, max_new_tokens: int) -> str:
@@ -260,10 +260,10 @@ def test_what_is_thought_in_several_answers_is_not_said(text_generator, monkeypa
 
 def test_several_answers_leave_the_conversation_that_is_kept_alone(text_generator):
     answer(text_generator, asked("Hello?"))
-    kept = text_generator.loaded.decoder.prefix._tokens
+    kept = text_generator.loaded.decoder.prefix.tokens
     assert kept
     text_generator.answers([asked("Why?"), asked("What?")], max_new_tokens=8)
-    assert text_generator.loaded.decoder.prefix._tokens == kept
+    assert text_generator.loaded.decoder.prefix.tokens == kept
 
 
 def test_where_pictures_cannot_be_given_as_features_questions_are_answered_one_by_one(seeing, photo, monkeypatch):

@@ -212,9 +212,13 @@ def held_by(model):
     from personal.generate import packed
 
     for module in model.modules():
-        everything = {**module._parameters, **module._buffers, **vars(module)}
+        everything = {
+            **dict(module.named_parameters(recurse=False)),
+            **dict(module.named_buffers(recurse=False)),
+            **vars(module),
+        }
         for name, value in everything.items():
-            parts = vars(value).values() if isinstance(value, (packed.PackedLinear4, packed._Norm)) else [value]
+            parts = vars(value).values() if isinstance(value, (packed.PackedLinear4, packed.Norm)) else [value]
             yield from (part for part in parts if isinstance(part, torch.Tensor) and "inv_freq" not in name)
 
 
@@ -584,7 +588,7 @@ def test_a_full_disk_is_noticed_before_the_download_and_the_missing_room_is_name
 
 
 def test_a_disk_that_fills_up_on_the_way_is_said_in_words():
-    with pytest.raises(ModelError, match="The disk is full"), model_hub._translate_errors("some/model"):
+    with pytest.raises(ModelError, match="The disk is full"), model_hub.translate_errors("some/model"):
         raise OSError(28, "No space left on device")
 
 

@@ -106,7 +106,7 @@ def returned(steps):
 
 
 def vectors(assistant: Assistant, *photos: Photo) -> list[np.ndarray]:
-    return [assistant.people._find(one).vectors[0] for one in photos]
+    return [assistant.people.find_faces(one).vectors[0] for one in photos]
 
 
 # -- who counts ----------------------------------------------------------------------------------------------------
@@ -384,7 +384,7 @@ def test_a_start_goes_on_where_faces_cannot_be_had(tmp_path, monkeypatch, caplog
     with open_assistant(tmp_path / "data") as assistant:
         assistant.remember(ME, "grace", [HOPPER], by_face=True)
     with Library(tmp_path / "data") as library, ExitStack() as stack:
-        steps = compose._people(Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache"), library, stack)
+        steps = compose.open_people(Settings(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache"), library, stack)
         people = returned(steps)
         assert people is not None
         assert not people.loaded

@@ -40,7 +40,7 @@ def bare(monkeypatch):
         for spelt in (name, name.lower()):
             monkeypatch.setenv(spelt, "")  # what `prepare` sets is undone with it
             monkeypatch.delenv(spelt)
-    monkeypatch.setattr(proxies, "_unusable", {})
+    monkeypatch.setattr(proxies, "unusable", {})
 
 
 @pytest.fixture
@@ -269,7 +269,7 @@ def test_a_proxy_that_keeps_from_a_model_hub_is_named(monkeypatch, value):
 
     monkeypatch.setenv("HTTPS_PROXY", value)
     proxies.prepare()
-    with pytest.raises(ModelError) as refused, hub._translate_errors("someone/llava"):
+    with pytest.raises(ModelError) as refused, hub.translate_errors("someone/llava"):
         raise ConnectionError("refused")
     assert value in str(refused.value)
 

@@ -97,7 +97,7 @@ def home(encoder, tmp_path):
 
 def configured(home, **changes):
     retriever, concepts = home
-    return Retriever(retriever._encoder, retriever._index, config=replace(CONFIG, **changes)), concepts
+    return Retriever(retriever.encoder, retriever.index, config=replace(CONFIG, **changes)), concepts
 
 
 def look(home, photo, threshold=0.95, top_k=4, **more):
@@ -146,7 +146,7 @@ def test_a_rejected_concept_is_not_claimed_and_leaves_the_others_alone(home):
 def test_a_look_alike_gets_no_name_from_the_region_of_the_better_match(home, tmp_path):
     retriever, concepts = home
     crimson = painted((225, 40, 40))
-    retriever._index.put("me", [Entry("id-crimson", crimson.sha256, retriever.embed([crimson])[0])])
+    retriever.index.put("me", [Entry("id-crimson", crimson.sha256, retriever.embed([crimson])[0])])
     both = [*concepts, concept("crimson", crimson)]
     assert [m.concept.name for m in retriever.look("me", painted("red"), both, threshold=0.9, top_k=4)] == ["red"]
 
@@ -166,7 +166,7 @@ def test_regions_are_shared_out_best_first_and_speak_for_one_concept_only():
 def test_the_whole_photo_is_no_box_where_its_parts_tell_two_concepts_apart(home):
     retriever, concepts = home
     both = painted("red", "blue")
-    retriever._index.put("me", [Entry("id-green", both.sha256, retriever.embed([both])[0])])
+    retriever.index.put("me", [Entry("id-green", both.sha256, retriever.embed([both])[0])])
     assert retriever.rank("me", both, concepts)[0].similarity == pytest.approx(1, abs=1e-3)
     boxes = {match.concept.name: match.box for match in look(home, both)}
     assert boxes.keys() >= {"red", "blue"}
@@ -310,7 +310,7 @@ def test_what_a_concept_is_not_is_not_claimed_where_it_is_nearer_than_every_view
     retriever, _ = home
     photo = painted((230, 60, 20))
     assert [m.concept.name for m in look(home, photo)] == ["red"]
-    retriever._index.put("me", [Entry("id-red", photo.sha256, retriever.embed([photo])[0], negative=True)])
+    retriever.index.put("me", [Entry("id-red", photo.sha256, retriever.embed([photo])[0], negative=True)])
     assert look(home, photo) == []
     assert [m.concept.name for m in look(home, painted("red"))] == ["red"]
 
@@ -410,7 +410,7 @@ def test_a_detectors_boxes_are_regions_too_and_it_is_asked_for_the_categories(en
 
 def test_a_correction_makes_that_concept_less_probable_at_once_and_no_other(home):
     retriever, concepts = home
-    retriever._encoder.calibration = Calibration(20, 10, 0, -19)
+    retriever.encoder.calibration = Calibration(20, 10, 0, -19)
     photo = painted((210, 90, 90), "green")
 
     def probabilities():
@@ -418,7 +418,7 @@ def test_a_correction_makes_that_concept_less_probable_at_once_and_no_other(home
 
     before = probabilities()
     cut = painted((90, 110, 170))
-    retriever._index.put("me", [Entry("id-red", cut.sha256, retriever.embed([cut])[0], negative=True)])
+    retriever.index.put("me", [Entry("id-red", cut.sha256, retriever.embed([cut])[0], negative=True)])
     after = probabilities()
     assert after["red"] < before["red"] - 0.05
     assert after["green"] == before["green"]
@@ -426,7 +426,7 @@ def test_a_correction_makes_that_concept_less_probable_at_once_and_no_other(home
 
 def test_a_match_is_sure_maybe_or_silent_by_its_probability(home):
     retriever, concepts = home
-    retriever._encoder.calibration = platt(40, 0.83)
+    retriever.encoder.calibration = platt(40, 0.83)
     photo = painted((200, 120, 120))
     ((similarity, probability),) = [(m.similarity, m.probability) for m in retriever.rank("me", photo, concepts[:1])]
     assert probability == pytest.approx(platt(40, 0.83).probability(similarity), abs=1e-6)
@@ -438,8 +438,8 @@ def test_a_match_is_sure_maybe_or_silent_by_its_probability(home):
 
 def test_what_is_sure_comes_before_what_is_asked_about(home):
     retriever, concepts = home
-    retriever._encoder.calibration = Calibration(10, 30, 0, -10.5)  # a look-alike leaves no margin
-    retriever._index.put("me", [Entry("id-green", (rose := painted((220, 60, 30))).sha256, retriever.embed([rose])[0])])
+    retriever.encoder.calibration = Calibration(10, 30, 0, -10.5)  # a look-alike leaves no margin
+    retriever.index.put("me", [Entry("id-green", (rose := painted((220, 60, 30))).sha256, retriever.embed([rose])[0])])
     photo = painted("red", (60, 40, 200))
     found = retriever.look("me", photo, concepts, top_k=4)
     certainties = [match.certainty for match in found]
@@ -450,7 +450,7 @@ def test_what_is_sure_comes_before_what_is_asked_about(home):
 
 def test_with_a_threshold_every_match_from_it_on_is_sure(home):
     retriever, concepts = home
-    retriever._encoder.calibration = platt(40, 0.999)
+    retriever.encoder.calibration = platt(40, 0.999)
     photo = painted((200, 120, 120))
     (match,) = look(home, photo, threshold=0.8)
     assert match.probability < 0.2

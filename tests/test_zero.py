@@ -58,16 +58,16 @@ def test_all_that_crosses_between_processes_can_be_pickled(photo):  # noqa: F811
 
 def test_the_work_says_what_the_model_here_says_and_keeps_nothing(here, seeing, photo):  # noqa: F811
     model, plain = lent(seeing), LocalGenerator(str(seeing), device="cpu", quantization="nf4")
-    said = list(zero._answer(str(seeing), question(photo), 8, 0.0))
+    said = list(zero.answer_on_gpu(str(seeing), question(photo), 8, 0.0))
     assert said == answer(plain, question(photo), 8)
-    assert plain.loaded.decoder.prefix._cache is not None
-    assert model.loaded.decoder.prefix._cache is None
-    assert not model.loaded.decoder.features._known
+    assert plain.loaded.decoder.prefix.cache is not None
+    assert model.loaded.decoder.prefix.cache is None
+    assert not model.loaded.decoder.features.known
 
 
 def test_what_goes_wrong_in_the_work_is_said_and_not_raised(here, text_only):  # noqa: F811
     lent(text_only)
-    (error,) = zero._answer(str(text_only), asked("x" * 900), 8, 0.0)
+    (error,) = zero.answer_on_gpu(str(text_only), asked("x" * 900), 8, 0.0)
     assert isinstance(error, ModelError)
     assert "The question is too long for lent" in str(error)
 
@@ -76,7 +76,7 @@ def test_the_model_is_carried_over_before_it_answers(text_only, monkeypatch):  #
     monkeypatch.setattr(zero, "DEVICE", "meta")  # a device without memory: nothing can be computed there
     model = lent(text_only, quantization="none")
     assert model.loaded.model.device.type == "cpu"
-    (error,) = zero._answer(str(text_only), asked("Hello?"), 8, 0.0)
+    (error,) = zero.answer_on_gpu(str(text_only), asked("Hello?"), 8, 0.0)
     assert model.loaded.model.device.type == "meta"
     assert "lent could not answer" in str(error)
 
@@ -87,7 +87,7 @@ def test_eight_bits_are_refused(text_only):  # noqa: F811
 
 
 def test_more_time_is_asked_for_longer_answers_within_limits():
-    assert [zero._seconds("", [], tokens, 0.0) for tokens in (1, 256, 8192)] == [20, 45, 120]
+    assert [zero.gpu_seconds("", [], tokens, 0.0) for tokens in (1, 256, 8192)] == [20, 45, 120]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ class TestOnASpace:
             yield lambda work, *given: process.submit(work, *given).result(timeout=120)
 
     def test_elsewhere_the_package_changes_nothing(self):
-        assert zero.announce() is zero._answer
+        assert zero.announce() is zero.answer_on_gpu
 
     def test_there_is_work_when_the_page_is_served(self, space):
         assert space(_served) == ["/startup-report"]

@@ -47,7 +47,7 @@ class FairQueue:
         self._tickets: list[Ticket] = []
         self._numbers = count()
         self._round = self._turns = 0
-        self._last_round: dict[str, int] = {}
+        self.last_round: dict[str, int] = {}
         """Owner → the round of their last turn, or that before their first."""
         self._mean_s: float | None = None
         self._moved = threading.Condition()
@@ -67,7 +67,7 @@ class FairQueue:
                 raise ModelError(f"{QUEUE_MAX} questions are waiting. Try again in a few minutes.")
             if all(waiting.owner != owner for _, waiting in self._order()):
                 before = self._round if self._turns > 1 else self._round - 1
-                self._last_round[owner] = max(before, self._last_round.get(owner, before))
+                self.last_round[owner] = max(before, self.last_round.get(owner, before))
             ticket = Ticket(owner, next(self._numbers), alone)
             self._tickets.append(ticket)
         return ticket
@@ -81,7 +81,7 @@ class FairQueue:
                 self._mean_s = took_s if self._mean_s is None else self._mean_s + RECENT * (took_s - self._mean_s)
             if not self._tickets:
                 self._round = self._turns = 0
-                self._last_round.clear()
+                self.last_round.clear()
             self._moved.notify_all()
 
     def wait(self, ticket: Ticket, stop: threading.Event) -> Iterator[Waiting]:
@@ -110,9 +110,9 @@ class FairQueue:
         if not room or order[0][1] is not ticket:
             return False
         self._turns = 1 if order[0][0] > self._round else self._turns + 1
-        self._round = self._last_round[ticket.owner] = order[0][0]
+        self._round = self.last_round[ticket.owner] = order[0][0]
         waiting = {one.owner for _, one in order}
-        self._last_round = {o: last for o, last in self._last_round.items() if last >= self._round or o in waiting}
+        self.last_round = {o: last for o, last in self.last_round.items() if last >= self._round or o in waiting}
         ticket.started_at = time.monotonic()
         self._moved.notify_all()
         return True
@@ -126,7 +126,7 @@ class FairQueue:
         rounds = []
         for ticket in self._tickets:
             if ticket.started_at is None:
-                rounds.append((following.setdefault(ticket.owner, self._last_round[ticket.owner] + 1), ticket))
+                rounds.append((following.setdefault(ticket.owner, self.last_round[ticket.owner] + 1), ticket))
                 following[ticket.owner] += 1
         return sorted(rounds, key=lambda one: (one[0], one[1].number))
 

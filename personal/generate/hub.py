@@ -58,7 +58,7 @@ def inspect(source: str, offline: bool, *, cache: Path | None = None, endpoint: 
     info = _model_info(begun, endpoint)
     sizes = _relevant_files({file.rfilename: file.size or 0 for file in info.siblings or []})
     _require_safetensors(source, sizes)
-    with _translate_errors(source):
+    with translate_errors(source):
         from huggingface_hub import hf_hub_download
 
         path = hf_hub_download(source, "config.json", revision=begun.revision, cache_dir=cache, endpoint=endpoint)
@@ -145,7 +145,7 @@ def _download_files(
     finally:
         stop.set()
         pool.shutdown(wait=False)
-    with _translate_errors(spec.id):
+    with translate_errors(spec.id):
         folder = Path(work.result())
     yield Progress(f"{spec.title} is here", missing, missing)
     return folder
@@ -230,7 +230,7 @@ def _model_info(spec: ModelSpec, endpoint: str | None) -> Any:
     """Ask the hub about a model at its pinned revision. Raises ModelError."""
     from huggingface_hub import HfApi
 
-    with _translate_errors(spec.id):
+    with translate_errors(spec.id):
         api = HfApi(endpoint=endpoint)
         return api.model_info(spec.id, revision=spec.revision, files_metadata=True, timeout=TIMEOUT_S)
 
@@ -290,7 +290,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _translate_errors(source: str) -> Iterator[None]:
+def translate_errors(source: str) -> Iterator[None]:
     """Translate errors of huggingface_hub into a ModelError that says what happened and what to do."""
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 

@@ -23,7 +23,7 @@ class ImageFeatureCache:
 
     def __init__(self, model: Any, processor: Any) -> None:
         self._model, self._processor = model, processor
-        self._known: OrderedDict[Key, list[Any]] = OrderedDict()
+        self.known: OrderedDict[Key, list[Any]] = OrderedDict()
         self._batched = False
 
     def features(
@@ -36,20 +36,20 @@ class ImageFeatureCache:
         """
         import torch
 
-        parts = [self._known.pop(key, None) for key in keys]
+        parts = [self.known.pop(key, None) for key in keys]
         if any(part is None for part in parts):
             images, sizes = opened()
             parts = [part or self._encode(image, sizes) for part, image in zip(parts, images, strict=True)]
         if any(part is None for part in parts):
             return None
-        self._known.update(zip(keys, cast(Any, parts), strict=True))
-        while len(self._known) > CACHED_PICTURES:
-            self._known.popitem(last=False)
+        self.known.update(zip(keys, cast(Any, parts), strict=True))
+        while len(self.known) > CACHED_PICTURES:
+            self.known.popitem(last=False)
         return [torch.cat(layer) for layer in zip(*cast(Any, parts), strict=True)]
 
     def discard(self, key: Key) -> None:
         """Drop the features of an image."""
-        self._known.pop(key, None)
+        self.known.pop(key, None)
 
     def as_inputs(self, features: Sequence[Any], first: int) -> dict[str, Any]:
         """Return features, from row `first` on, as keyword arguments of `generate`."""

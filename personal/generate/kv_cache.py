@@ -55,8 +55,8 @@ class PrefixCache:
     """The cache of the last prompt, with its tokens and the content hashes of its images."""
 
     def __init__(self) -> None:
-        self._cache: Any = None
-        self._tokens: list[int] = []
+        self.cache: Any = None
+        self.tokens: list[int] = []
         self._pictures: list[object] = []
 
     def recall(self, config: Any, tokens: Sequence[int], pictures: Sequence[object], marks: Collection[int]) -> Any:
@@ -64,9 +64,9 @@ class PrefixCache:
 
         The remaining tokens must contain none of `marks`.
         """
-        cache, known = self._cache, 0
+        cache, known = self.cache, 0
         if cache is not None and all(one == other for one, other in zip(self._pictures, pictures, strict=False)):
-            known = min(_common_prefix(self._tokens, tokens), len(tokens) - 1)
+            known = min(_common_prefix(self.tokens, tokens), len(tokens) - 1)
         self.clear()
         if known and not set(tokens[known:]) & set(marks):
             surplus = cache.get_seq_length() - known
@@ -78,12 +78,12 @@ class PrefixCache:
     def keep(self, cache: Any, tokens: Sequence[int], pictures: Sequence[object]) -> None:
         """Keep the cache of a prompt and its answer, if it can be cropped."""
         if cache.layers and all(type(layer) in {PreallocatedLayer, DummyLayer} for layer in cache.layers):
-            self._cache, self._pictures = cache, list(pictures)
-            self._tokens = list(tokens[: cache.get_seq_length()])
+            self.cache, self._pictures = cache, list(pictures)
+            self.tokens = list(tokens[: cache.get_seq_length()])
 
     def clear(self) -> None:
         """Drop the cache."""
-        self._cache, self._tokens, self._pictures = None, [], []
+        self.cache, self.tokens, self._pictures = None, [], []
 
 
 def _common_prefix(one: Sequence[int], other: Sequence[int]) -> int:

@@ -178,7 +178,7 @@ class LocalGenerator:
         self._ready()
         with self._translate_errors():
             try:
-                texts = in_thread(lambda: self._batch(asked, max_new_tokens)) if asked else []
+                texts = in_thread(lambda: self.batch(asked, max_new_tokens)) if asked else []
             except torch.OutOfMemoryError:
                 if len(asked) == 1:
                     raise
@@ -192,7 +192,7 @@ class LocalGenerator:
             return [text for part in parts for text in part]
         return texts
 
-    def _batch(self, asked: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str] | None:
+    def batch(self, asked: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str] | None:
         """Return the texts of answers decoded side by side; None if the model does not accept image features."""
         loaded = self._ready()
         prompts = [loaded.prompts.fit(messages, max_new_tokens) for messages in asked]

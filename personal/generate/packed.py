@@ -102,9 +102,9 @@ class PackedDecoderLayer(nn.Module):
         self.gate_up_proj = PackedLinear4(mlp.gate_proj, mlp.up_proj)
         self.down_proj = PackedLinear8(mlp.down_proj)
         self.act = mlp.act_fn
-        self.before, self.after = _Norm(layer.input_layernorm), _Norm(layer.post_attention_layernorm)
+        self.before, self.after = Norm(layer.input_layernorm), Norm(layer.post_attention_layernorm)
         normed = getattr(attention, "q_norm", None) is not None
-        self.normed = (_Norm(attention.q_norm), _Norm(attention.k_norm)) if normed else None
+        self.normed = (Norm(attention.q_norm), Norm(attention.k_norm)) if normed else None
 
     def forward(
         self,
@@ -140,7 +140,7 @@ class PackedDecoderLayer(nn.Module):
         return cast(torch.Tensor, x + self.down_proj(self.act(gate) * up))
 
 
-class _Norm:
+class Norm:
     """The root mean square norm (Zhang and Sennrich, NeurIPS 2019)."""
 
     def __init__(self, norm: Any) -> None:

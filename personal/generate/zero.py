@@ -69,7 +69,7 @@ class LentGenerator(LocalGenerator):
         finally:
             said.close()
 
-    def _batch(self, *_: Any) -> None:
+    def batch(self, *_: Any) -> None:
         """Return None: questions are answered one by one, each on a GPU lent for it."""
 
     def _prepare(self, loaded: Loaded) -> None:
@@ -84,16 +84,16 @@ def announce() -> Callable[[str, list[Message], int, float], Said]:
     """
     import spaces
 
-    lent: Callable[[str, list[Message], int, float], Said] = spaces.GPU(duration=_seconds)(_answer)
+    lent: Callable[[str, list[Message], int, float], Said] = spaces.GPU(duration=gpu_seconds)(answer_on_gpu)
     return lent
 
 
-def _seconds(_source: str, _messages: list[Message], max_new_tokens: int, _temperature: float) -> int:
+def gpu_seconds(_source: str, _messages: list[Message], max_new_tokens: int, _temperature: float) -> int:
     """Return the seconds of GPU to request: ZeroGPU ends what takes longer, and shorter requests go first."""
     return min(BEFORE_S + max_new_tokens // TOKENS_PER_S, LONGEST_S)
 
 
-def _answer(source: str, messages: list[Message], max_new_tokens: int, temperature: float) -> Said:
+def answer_on_gpu(source: str, messages: list[Message], max_new_tokens: int, temperature: float) -> Said:
     """Answer, in the forked process. A ModelError is yielded: of what is raised there only its class gets across."""
     model, stop = _models[source], threading.Event()
     try:

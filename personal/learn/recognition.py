@@ -66,7 +66,7 @@ def recognise(photos: Photos, cache_dir: Path, out: Path, seed: int, sizes: Size
     yield from assemble(cache_dir)
     encoder = Encoder(str(encoder_dir(cache_dir)))
     yield from encoder.load()
-    head, facts = yield from train_head(photos, encoder._map, seed, sizes)
+    head, facts = yield from train_head(photos, encoder.encode_map, seed, sizes)
     write_weights(out, RECOGNITION, to_tensors(head), {**facts, "machine": hardware_name()})
     yield Progress(
         f"Written: IoU of regressed boxes {facts['held_out_iou']:.2f}, {facts['held_out_iou_before']:.2f} before",

@@ -85,13 +85,13 @@ class Detector:
     def __init__(self, source: str, *, device: str = "auto") -> None:
         self.source = source
         self.device = device
-        self._model: Any = None
-        self._processor: Any = None
+        self.model: Any = None
+        self.processor: Any = None
         self._turn = threading.Lock()
 
     def load(self) -> Iterator[Progress]:
         """Open the model, yielding progress. Raises ModelError naming the source and what may stand there."""
-        if self._model is not None:
+        if self.model is not None:
             return
         yield Progress(f"Opening the detector {self.source}")
         with self._turn:
@@ -114,14 +114,14 @@ class Detector:
         """Forget the categories asked for before, whose vectors OmDet-Turbo keeps."""
         with self._turn:
             for name in ("language_cache_class", "language_cache_prompt"):
-                if hasattr(self._model, name):
-                    kept = getattr(self._model, name)
-                    setattr(self._model, name, type(kept)(kept.capacity))
+                if hasattr(self.model, name):
+                    kept = getattr(self.model, name)
+                    setattr(self.model, name, type(kept)(kept.capacity))
 
     def _open(self) -> None:
         from safetensors import SafetensorError
 
-        if self._model is not None:
+        if self.model is not None:
             return
         try:
             self._open_files()
@@ -154,19 +154,19 @@ class Detector:
             raise ValueError(f"its weights are incomplete, {absent[0]} for one is missing")
         if self.device == "auto":
             self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._processor, self._model = processor, model.eval().to(self.device)
+        self.processor, self.model = processor, model.eval().to(self.device)
 
     def _propose(self, image: Image, categories: Sequence[str]) -> list[Proposal]:
         image = _fitted(image)
-        category_of = self._prompts(categories)
+        category_of = self.prompts(categories)
         prompts = list(category_of)
         found: list[Proposal] = []
         for start in range(0, len(prompts), PROMPTS_AT_ONCE):
             for box, score, prompt in self._detect(image, prompts[start : start + PROMPTS_AT_ONCE]):
                 found.append(Proposal(box, score, category_of[prompt]))
-        return _suppressed(found)
+        return suppress_overlaps(found)
 
-    def _prompts(self, categories: Sequence[str]) -> dict[str, str]:
+    def prompts(self, categories: Sequence[str]) -> dict[str, str]:
         """Write the categories as prompts: each prompt with the category that it stands for."""
         category_of: dict[str, str] = {}
         generic = not categories
@@ -180,7 +180,7 @@ class Detector:
 
     def _prompt(self, category: str) -> str:
         """Keep of a category the first words that the detector can read, and no sign that could steer it."""
-        tokenizer = self._processor.tokenizer
+        tokenizer = self.processor.tokenizer
         words = _WORD.findall(unicodedata.normalize("NFKC", category[:LETTERS]).lower())
         while words:
             tokens = tokenizer(" ".join(words), add_special_tokens=False)["input_ids"]
@@ -194,17 +194,17 @@ class Detector:
         import numpy as np
         import torch
 
-        inputs = self._processor(images=image, text=[prompts], return_tensors="pt").to(self.device)
+        inputs = self.processor(images=image, text=[prompts], return_tensors="pt").to(self.device)
         with torch.inference_mode():
-            outputs = self._model(**inputs)
-            found = self._processor.post_process_grounded_object_detection(
+            outputs = self.model(**inputs)
+            found = self.processor.post_process_grounded_object_detection(
                 outputs, target_sizes=[(image.height, image.width)], text_labels=[prompts]
             )[0]
         boxes = found["boxes"].cpu().double().numpy() / (image.size * 2)
         rows = zip(np.clip(boxes, 0, 1).tolist(), found["scores"].tolist(), found["text_labels"], strict=False)
         for (x0, y0, x1, y1), score, phrase in rows:  # Grounding DINO has a phrase even where there is no box
             if (x1 - x0) * (y1 - y0) >= LEAST:
-                yield (x0, y0, x1, y1), score, _nearest(phrase, prompts)
+                yield (x0, y0, x1, y1), score, nearest_prompt(phrase, prompts)
 
 
 def _fitted(image: Image) -> Image:
@@ -231,7 +231,7 @@ def _config(source: str, revision: str | None) -> Any:
     return CONFIG_MAPPING[kind].from_dict(read)
 
 
-def _nearest(phrase: str, prompts: Sequence[str]) -> str:
+def nearest_prompt(phrase: str, prompts: Sequence[str]) -> str:
     """Return the prompt that a phrase comes from: Grounding DINO returns pieces of the joined prompts."""
     if phrase in prompts:
         return phrase
@@ -239,7 +239,7 @@ def _nearest(phrase: str, prompts: Sequence[str]) -> str:
     return max(prompts, key=lambda p: (len(words & set(p.split())), SequenceMatcher(None, p, phrase).ratio()))
 
 
-def _suppressed(found: Sequence[Proposal]) -> list[Proposal]:
+def suppress_overlaps(found: Sequence[Proposal]) -> list[Proposal]:
     """Keep the best of the boxes that show the same thing (greedy non-maximum suppression, across categories)."""
     ranked = sorted(found, key=lambda proposal: -proposal.score)[:CONSIDERED]
     if not ranked:

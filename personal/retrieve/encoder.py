@@ -63,7 +63,7 @@ class Encoder:
         self.threshold = UNFITTED_THRESHOLD
         self.calibration: Calibration | None = None
         self._head: Head | None = None
-        self._model: Any = None
+        self.model: Any = None
         self._preprocess: Callable[[Image], Any] | None = None
         self._cell = 0
         self._tokenizer: Any = None
@@ -75,7 +75,7 @@ class Encoder:
 
     def load(self) -> Iterator[Progress]:
         """Open the model, yielding progress. Raises ModelError naming the source and the forms it may have."""
-        if self._model is not None:
+        if self.model is not None:
             return
         yield Progress(f"Opening the image encoder {self.source}")
         in_thread(self._open)
@@ -99,7 +99,7 @@ class Encoder:
             self.device = "cuda" if torch.cuda.is_available() else "cpu"
         if isinstance(getattr(model.visual, "trunk", None), EfficientNet):
             fold_batch_norms(model.visual.trunk)
-        self._model = model.eval().to(self.device, memory_format=torch.channels_last)
+        self.model = model.eval().to(self.device, memory_format=torch.channels_last)
         self._probe()
         trunk = _trunk(self.source)
         self.threshold = THRESHOLDS.get(trunk, UNFITTED_THRESHOLD)
@@ -130,7 +130,7 @@ class Encoder:
             return self.embed([image, cut(image, centre_crop)])
 
         def pooled() -> NDArray[np.float32]:
-            near, far = self._seen(image), self._map(image, TINY)
+            near, far = self._seen(image), self.encode_map(image, TINY)
             return self.project(np.concatenate([pool_whole(near), pool_box(near, centre_crop), pool_whole(far)]))
 
         return in_foreground(pooled, learning=True)
@@ -145,7 +145,7 @@ class Encoder:
     @property
     def reads_sentences(self) -> bool:
         """Return whether the text tower is a sentence encoder: a transformers model with mean pooling."""
-        return type(getattr(getattr(self._model, "text", None), "pooler", None)).__name__ == "MeanPooler"
+        return type(getattr(getattr(self.model, "text", None), "pooler", None)).__name__ == "MeanPooler"
 
     def sentences(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts with the sentence encoder, before its projection: (n, dimension), unit length."""
@@ -158,7 +158,7 @@ class Encoder:
 
         if self._tokenizer is None:
             self._tokenizer = open_clip.get_tokenizer(address(self.source)[0])
-        text, padding = self._model.text, self._model.text.config.pad_token_id
+        text, padding = self.model.text, self.model.text.config.pad_token_id
         parts = []
         for start in range(0, len(texts), SENTENCES_AT_ONCE):
             ids = self._tokenizer(texts[start : start + SENTENCES_AT_ONCE]).to(self.device)
@@ -189,9 +189,9 @@ class Encoder:
 
     def _seen(self, image: Image, short: int = SHORT_SIDE) -> NDArray[np.float32]:
         """Run the trunk over a photo, smaller where nothing in it is sharp."""
-        return self._map(image, round(short * TINY / SHORT_SIDE) if _soft(image) else short)
+        return self.encode_map(image, round(short * TINY / SHORT_SIDE) if _soft(image) else short)
 
-    def _map(self, image: Image, short: int) -> NDArray[np.float32]:
+    def encode_map(self, image: Image, short: int) -> NDArray[np.float32]:
         """Run the trunk over a picture: aspect kept as far as LONGEST allows, sides multiples of the trunk's step."""
         import numpy as np
         import torch
@@ -199,7 +199,7 @@ class Encoder:
 
         width, height = (max(1, round(side / self._cell)) * self._cell for side in _size(image, short))
         pixels = np.array(image.resize((width, height), pillow.Resampling.BICUBIC), dtype=np.float32) / 255
-        visual = self._model.visual
+        visual = self.model.visual
         pixels = (pixels - np.float32(visual.image_mean)) / np.float32(visual.image_std)
         with torch.inference_mode():
             batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(self.device)
@@ -215,7 +215,7 @@ class Encoder:
         for start in range(0, len(images), CROPS_AT_ONCE):
             batch = torch.stack([self._preprocess(image) for image in images[start : start + CROPS_AT_ONCE]])
             with torch.inference_mode():
-                vectors = self._model.encode_image(batch.to(self.device), normalize=True)
+                vectors = self.model.encode_image(batch.to(self.device), normalize=True)
             parts.append(vectors.float().cpu().numpy())
         return np.concatenate(parts).astype(np.float32)
 
@@ -223,7 +223,7 @@ class Encoder:
         """Find out with one empty picture whether the tower gives a map, its step in pixels, and the dimension."""
         import torch
 
-        visual = self._model.visual
+        visual = self.model.visual
         size = visual.image_size
         height, width = size if isinstance(size, (tuple, list)) else (size, size)
         empty = torch.zeros(1, 3, height, width, device=self.device)
@@ -233,7 +233,7 @@ class Encoder:
                 if features.ndim == 4 and features.shape[1] == visual.trunk.num_features:
                     self._cell, self.dimension = round(height / features.shape[2]), int(features.shape[1])
                     return
-            self.dimension = int(self._model.encode_image(empty).shape[1])
+            self.dimension = int(self.model.encode_image(empty).shape[1])
 
 
 def _size(image: Image, short: int) -> tuple[float, float]:

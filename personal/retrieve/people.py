@@ -57,7 +57,7 @@ class People:
 
     def put(self, owner: str, views: Iterable[tuple[str, Photo]]) -> None:
         """Remember of views, each with its concept's id, the face that they are of, where there is one and no doubt."""
-        faces = [(concept_id, photo.sha256, subject(self._find(photo))) for concept_id, photo in views]
+        faces = [(concept_id, photo.sha256, subject(self.find_faces(photo))) for concept_id, photo in views]
         entries = [Entry(concept_id, view, face) for concept_id, view, face in faces if face is not None]
         if entries:
             self._index.put(owner, entries)
@@ -95,7 +95,7 @@ class People:
         every = self._index.vectors(owner, [person.id for person in people]) if people else {}
         stored = {person: [one for one in views if one.view not in without] for person, views in every.items()}
         people = [person for person in people if stored[person.id]]
-        found = self._find(photo) if people else None
+        found = self.find_faces(photo) if people else None
         if found is None or not found.boxes:
             return list(matches)
         cosine = [found.vectors @ np.concatenate([one.vectors for one in stored[person.id]]).T for person in people]
@@ -115,7 +115,7 @@ class People:
                 by_face.append(match)
         return by_face
 
-    def _find(self, photo: Photo) -> Regions:
+    def find_faces(self, photo: Photo) -> Regions:
         found = self._found.get(photo.sha256)
         if found is None:
             found = self._faces.find(open_photo(photo))

@@ -56,8 +56,8 @@ class Retriever:
         people: People | None = None,
         config: RecognitionConfig = CONFIG,
     ) -> None:
-        self._encoder = encoder
-        self._index = index
+        self.encoder = encoder
+        self.index = index
         self._people = people
         self._config = config
         self._extractor = FeatureExtractor(encoder, detector, config.cached_photos)
@@ -67,7 +67,7 @@ class Retriever:
     @property
     def threshold(self) -> float:
         """The similarity, -1..1, from which a name is said where nothing tells its probability."""
-        return self._encoder.threshold
+        return self.encoder.threshold
 
     @property
     def confidence(self) -> float:
@@ -140,7 +140,7 @@ class Retriever:
         boxes = [regions[region] for region, _ in assigned]
         if dense is not None and assigned:
             boxes = refine_boxes(
-                compared.scores.similarity, regions, assigned, dense, compared.gallery, self._encoder, self._config
+                compared.scores.similarity, regions, assigned, dense, compared.gallery, self.encoder, self._config
             )
         found = [
             replace(self._match(compared, one, photo, decision), box=box)
@@ -181,9 +181,9 @@ class Retriever:
 
     def calibrate(self, owner: str, concepts: Sequence[Concept]) -> None:
         """Learn from an owner's views what similarity means, where the encoder does not know it."""
-        if self._encoder.calibration is None:
+        if self.encoder.calibration is None:
             some = [concept.id for concept in concepts if len(concept.views) > 1][: self._config.library_concepts]
-            learnt = of_library(list(self._index.vectors(owner, some).values()))
+            learnt = of_library(list(self.index.vectors(owner, some).values()))
             self._calibrations.pop(owner, None)
             self._calibrations |= {owner: learnt} if learnt else {}
 
@@ -196,7 +196,7 @@ class Retriever:
         return bracketed(question, [concept.name for concept in concepts])
 
     def _calibration(self, owner: str) -> Calibration | None:
-        return self._encoder.calibration or self._calibrations.get(owner)
+        return self.encoder.calibration or self._calibrations.get(owner)
 
     def _decision(self, owner: str, threshold: float | None, confidence: float | None) -> Decision:
         calibration = self._calibration(owner) if threshold is None else None
