@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python
 
-.PHONY: setup run test check lint lock bench train
+.PHONY: setup run test test-fast coverage check lint lock bench train
 
 setup: .venv/runtime
 	$(BIN)/python -m personal.tiny
@@ -14,6 +14,14 @@ run: setup
 test: setup .venv/development
 	$(BIN)/python tests/chromium.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+# Without a browser, a server process, a model or training.
+test-fast: .venv/development
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m "not slow"
+
+coverage: setup .venv/development
+	$(BIN)/python tests/chromium.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile --cov --cov-report term:skip-covered
 
 check: lint test
 

@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, Any
 
 from personal.concepts import Box, Progress
 from personal.errors import ModelError
-from personal.retrieve.regions import pairwise_iou
 from personal.threads import in_foreground, in_thread
 
 if TYPE_CHECKING:
@@ -57,8 +56,6 @@ PROMPTS_AT_ONCE = 16
 MOST_PROMPTS = 31
 """Prompts besides the generic one: two looks."""
 MOST_PROPOSALS = 16
-CONSIDERED = 300
-"""Boxes that are compared with one another, best first."""
 SAME = 0.5
 """Boxes that share more than this (intersection over union) show one thing, whatever they are called."""
 LEAST = 0.001
@@ -240,16 +237,13 @@ def nearest_prompt(phrase: str, prompts: Sequence[str]) -> str:
 
 
 def suppress_overlaps(found: Sequence[Proposal]) -> list[Proposal]:
-    """Keep the best of the boxes that show the same thing (greedy non-maximum suppression, across categories)."""
-    ranked = sorted(found, key=lambda proposal: -proposal.score)[:CONSIDERED]
-    if not ranked:
-        return []
-    iou = pairwise_iou(tuple(proposal.box for proposal in ranked))
-    kept: list[int] = []
-    for row in range(len(ranked)):
-        if (iou[row, kept] <= SAME).all():
-            kept.append(row)
-    return [ranked[row] for row in kept[:MOST_PROPOSALS]]
+    """Keep the best of the boxes that show the same thing (non-maximum suppression, across categories), best first."""
+    import torch
+    from torchvision.ops import nms
+
+    boxes = torch.tensor([proposal.box for proposal in found]).reshape(-1, 4)
+    kept = nms(boxes, torch.tensor([proposal.score for proposal in found]), SAME)
+    return [found[row] for row in kept[:MOST_PROPOSALS].tolist()]
 
 
 def _first_line(error: BaseException) -> str:
