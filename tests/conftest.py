@@ -47,6 +47,27 @@ def _neutral(environment) -> None:
 _neutral(os.environ)  # child processes get what is left; the libraries that read it are imported later
 
 
+QUICK = {
+    "architecture", "assistant", "calibrate", "conversations", "data_notes", "data_rows",
+    "erasure", "evaluate_layouts", "evaluate_leave_one_out", "evaluate_published", "events", "fair_queue",
+    "findings", "flat_index", "gradio_internals", "head", "identify", "images",
+    "import_export", "index", "labels", "learn_connector", "learn_word_classifier", "library",
+    "limits", "logs", "malformed", "names", "openset", "packed",
+    "page", "pictures", "prompt", "readme", "regions", "remote_dialects",
+    "render", "retriever", "score", "sessions", "settings", "thinking",
+    "uploads", "visitors",
+}  # fmt: skip
+"""Test files that start no process, browser or model and do not train: 2,500 tests in 134 s of CPU."""
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Mark what `make test-fast` leaves out."""
+    for item in items:
+        quick = item.path.stem.removeprefix("test_") in QUICK
+        if not quick or item.get_closest_marker("model") or item.get_closest_marker("browser"):
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The project's real photos, which a user's clone does not have."""
