@@ -70,11 +70,6 @@
     }, 100);
   };
 
-  /* On a narrow screen the panel stands below the thread: a photo that is tapped is shown there. */
-  const showPanel = () => setTimeout(() => {
-    document.querySelector(".beside")?.scrollIntoView({ block: "start", behavior: "smooth" });
-  }, 150);
-
   const copy = async (button) => {
     const text = button.dataset.text;
     try {
@@ -280,6 +275,7 @@
         if (target) {
           unmark();
           const act = target.dataset.act;
+          if (window.personal.acts?.[act]?.(target, trigger)) return;
           if (act === "copy") return copy(target);
           if (act === "theme") {
             stored("localStorage", "personal-theme", wanted() ? "light" : "dark");
@@ -287,7 +283,6 @@
           }
           target.closest("details.menu")?.removeAttribute("open");
           if (act === "mark") naming();
-          if (act === "photo" && innerWidth <= 760) showPanel();
           return trigger("select", { ...target.dataset });
         }
         if (within) corner(within, event, trigger);
@@ -325,19 +320,24 @@
     }
   };
 
-  /* A photo that is let go of beside the field for questions is one for it; nowhere does the browser leave the page. */
+  /* A photo that is let go of anywhere while the chat is open is one for the question; nowhere does the browser leave
+     the page. */
   const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  const receiving = (event) => {
+    const chat = document.querySelector(".chat");
+    const other = event.target.closest?.("#ask, .block:has(input[type=file])");
+    return chat?.offsetParent && !other ? document.querySelector("#ask input[type=file]") : null;
+  };
   const over = (event) => {
     if (!carries(event)) return;
     event.preventDefault();
-    document.querySelectorAll(".chat .panel.over").forEach((e) => e.classList.remove("over"));
-    if (event.type === "dragover") event.target.closest?.(".chat .panel")?.classList.add("over");
+    document.querySelectorAll(".chat.over").forEach((e) => e.classList.remove("over"));
+    if (event.type === "dragover" && receiving(event)) document.querySelector(".chat")?.classList.add("over");
   };
   const dropped = (event) => {
     if (!carries(event)) return;
     over(event);
-    if (event.target.closest?.("#ask, .block:has(input[type=file])")) return;
-    const input = event.target.closest?.(".chat") && document.querySelector("#ask input[type=file]");
+    const input = receiving(event);
     if (!input) return;
     input.files = event.dataTransfer.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
@@ -393,8 +393,9 @@
   };
 
   const announce = () => {
-    document.querySelector("#live")?.setAttribute("aria-live", "polite");
-    document.querySelector("#log")?.setAttribute("role", "log");
+    const log = document.querySelector("#log"); // reads an answer once it is whole; what grows is not read again and again
+    log?.setAttribute("role", "log");
+    log?.setAttribute("aria-label", "Conversation");
   };
 
   const start = () => {

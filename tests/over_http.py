@@ -44,7 +44,8 @@ class Visitor:
         return self.http.post("/gradio_api/queue/join", json=body)
 
     def run(self, fn: int, *data: object) -> dict:
-        """Let a handler run and return what it drew."""
+        """Let a handler run and return what it drew, with its steps on the way."""
+        steps = []
         joined = self.join(fn, *data)
         joined.raise_for_status()
         event = joined.json()["event_id"]
@@ -53,9 +54,11 @@ class Visitor:
                 if not line.startswith("data:"):
                     continue
                 message = json.loads(line.removeprefix("data:"))
+                if message.get("event_id") == event and message["msg"] == "process_generating":
+                    steps.append(message["output"])
                 if message.get("event_id") == event and message["msg"] == "process_completed":
                     assert message["success"], message
-                    return message["output"]
+                    return {**message["output"], "steps": steps}
         raise AssertionError("The stream ended before the event did.")
 
     def look(self, photo: bytes, name: str = "photo.jpg") -> dict:

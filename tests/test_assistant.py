@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from personal.assistant.answering import whole_words
 from personal.concepts import (
     WHOLE,
     Answer,
@@ -790,3 +791,20 @@ def test_a_stopped_fingerprint_keeps_what_came(assistant, generator):
         if isinstance(event, TextDelta):
             stop.set()
     assert came[-1] == Fingerprint(("red coat", "one ear up"), "scripted", stopped=True)
+
+
+@pytest.mark.parametrize(
+    ("came", "kept"),
+    [
+        ("The dog is sle", "The dog is "),
+        ("The dog is ", "The dog is "),
+        ("It is <sunny-c", "It is "),
+        ("It is <bo>", "It is <bo>"),
+        ("Yes.", "Yes."),
+        ("He isn't", "He "),
+        ("これは犬", "これは犬"),
+        ("Th", ""),
+    ],
+)
+def test_a_stopped_answer_ends_in_no_half_word_and_no_half_name(came, kept):
+    assert whole_words(came) == kept

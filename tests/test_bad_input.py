@@ -425,7 +425,7 @@ def test_a_picture_of_what_it_is_not_that_is_not_there_does_nothing(browser, vie
 
 
 def test_a_photo_of_the_concept_itself_cannot_be_what_it_is_not(browser, file):
-    browser.chat.composer.receive([str(file("bo.png", png()))], browser.request)
+    list(browser.chat.composer.receive([str(file("bo.png", png()))], browser.request))
     concept = browser.context.assistant.concepts(ME)[0]
     browser.context.assistant.revise(
         ME, concept.id, ConceptEdit(add=[crop(browser.session.conversation.draft[0], WHOLE)])
@@ -471,13 +471,13 @@ def test_a_submission_without_content_is_refused(browser, value):
 @pytest.mark.parametrize("concept", ["", "0" * 32, "../../x", None])
 @pytest.mark.parametrize("act", ["not", "is", "open"])
 def test_a_click_on_a_concept_that_is_not_there_says_so(browser, act, concept, file):
-    browser.chat.composer.receive([str(file("good.png", png()))], browser.request)
+    list(browser.chat.composer.receive([str(file("good.png", png()))], browser.request))
     browser.fails(browser.chat.panel, browser.chat.panel.on_click, event(act=act, concept=concept))
 
 
 @pytest.mark.parametrize("name", ["", None, "a<b", "x" * 65])
 def test_this_is_wants_a_name(browser, file, name):
-    browser.chat.composer.receive([str(file("good.png", png()))], browser.request)
+    list(browser.chat.composer.receive([str(file("good.png", png()))], browser.request))
     list(browser.chat.panel.on_click(event(act="mark", box="[0,0,0.5,0.5]"), browser.request))
     browser.fails(browser.chat.panel, browser.chat.panel.remember, name)
     assert browser.session.conversation.marked
@@ -487,7 +487,7 @@ def test_this_is_wants_a_name(browser, file, name):
     "box", ["", "[1,2]", "null", "[NaN,0,1,1]", '["a",0,1,1]', "[0.5,0.5,0.5,0.5]", "[-9,-9,99,99]"]
 )
 def test_a_box_that_is_none_means_the_whole_photo(browser, file, box):
-    browser.chat.composer.receive([str(file("good.png", png()))], browser.request)
+    list(browser.chat.composer.receive([str(file("good.png", png()))], browser.request))
     list(browser.chat.panel.on_click(event(act="mark", box=box), browser.request))
     assert browser.session.conversation.marked == (0.0, 0.0, 1.0, 1.0)
 
@@ -522,7 +522,7 @@ def test_before_the_app_is_ready_a_click_says_so(browser):
 
 
 def test_not_bo_taken_from_the_concept_is_taken_from_the_conversation_too(browser, file):
-    browser.chat.composer.receive([str(file("bo.png", png(colour=(224, 36, 28))))], browser.request)
+    list(browser.chat.composer.receive([str(file("bo.png", png(colour=(224, 36, 28))))], browser.request))
     bo = browser.context.assistant.concepts(ME)[0]
     session, assistant = browser.session, browser.context.assistant
     photo = session.conversation.draft[0]
@@ -546,7 +546,7 @@ def test_not_bo_taken_from_the_concept_is_taken_from_the_conversation_too(browse
 
 
 def test_not_bo_said_while_the_photo_is_looked_at_again_is_not_forgotten(browser, file, monkeypatch):
-    browser.chat.composer.receive([str(file("bo.png", png(colour=(224, 36, 28))))], browser.request)
+    list(browser.chat.composer.receive([str(file("bo.png", png(colour=(224, 36, 28))))], browser.request))
     session, assistant = browser.session, browser.context.assistant
     bo, photo = assistant.concepts(ME)[0], session.conversation.draft[0]
     look, looks = assistant.look, []
@@ -565,7 +565,7 @@ def test_not_bo_said_while_the_photo_is_looked_at_again_is_not_forgotten(browser
 
 
 def test_an_undone_not_bo_brings_back_what_made_room_for_it(browser, file):
-    browser.chat.composer.receive([str(file("red.png", png(colour=(224, 36, 28))))], browser.request)
+    list(browser.chat.composer.receive([str(file("red.png", png(colour=(224, 36, 28))))], browser.request))
     session, assistant = browser.session, browser.context.assistant
     bo = assistant.concepts(ME)[0]
     for i in range(24):

@@ -354,7 +354,7 @@ def test_a_part_of_a_box_is_marked_by_drawing_the_mouse_and_named_exactly(guests
     for kind in ("dragover", "drop"):
         page.locator("#panel .empty").dispatch_event(kind, {"dataTransfer": transfer})
         if kind == "dragover":
-            page.locator("#panel .panel.over").wait_for()
+            page.locator(".chat.over").wait_for()
     box = page.locator("#panel .box", has_text="bo the second")
     box.wait_for()
     area = box.bounding_box()

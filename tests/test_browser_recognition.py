@@ -186,7 +186,7 @@ def test_words_typed_while_photos_arrive_are_kept(page):
     words.press_sequentially("who is it", delay=0)
     words.press("Enter")
     page.locator("#ask.waiting").wait_for()
-    expect(page.locator("#log .said.you", has_text="who is it").locator("img")).to_have_count(1)
+    expect(page.locator("#log .shots:has(+ .said.you)", has=page.locator("img"))).to_have_count(1)
     expect(words).to_have_value("")
     expect(page.locator("#drafts .draft")).to_have_count(0)
 
@@ -195,11 +195,11 @@ def test_every_toast_is_seen_for_its_time_and_lies_above_the_field(app, chromium
     page = visit(chromium.new_context(viewport={"width": 390, "height": 844}), app)
     for file in (SCENE, STRANGERS):
         upload(page, "#ask", file)
-        page.locator("#panel .stage").wait_for()
+        page.locator("#drafts .draft").wait_for()
         page.locator("#open-chats").click()
         page.locator("#chats li:has([aria-current]) summary").click()
         page.locator("#chats").get_by_role("button", name="Delete", exact=True).click()
-        page.locator("#panel .stage").wait_for(state="detached")
+        page.locator("#drafts .draft").wait_for(state="detached")
         page.locator("#toast", has_text="was deleted").wait_for()
         begun = page.evaluate("(toast => [toast.begun, toast.begun = true][0])(document.querySelector('.toast'))")
         assert not begun, "an element that stays goes out at the first one's end"

@@ -109,6 +109,18 @@ def test_a_generator_draws_nothing_again_when_it_ends(page):
     assert steps[-1] == [gr.skip(), gr.skip()]
 
 
+def test_a_generator_that_draws_nothing_leaves_everything_as_it_is():
+    """An emptied field would lose what is typed in it."""
+    with PageBlocks(analytics_enabled=False) as page:
+        fields = [gr.Textbox(), gr.HTML()]
+
+        def draws():
+            yield from ()
+
+        page.load(draws, None, fields)
+    assert sent(page, 0)[-1] == [gr.skip(), gr.skip()]
+
+
 def test_a_text_that_a_generator_draws_again_is_not_sent_again():
     with PageBlocks(analytics_enabled=False) as page:
         shown, other = gr.HTML(), gr.HTML()

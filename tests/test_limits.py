@@ -85,7 +85,7 @@ def test_a_name_of_millions_of_letters_is_answered_in_words_at_once_by_every_han
 
 def test_so_many_photos_can_wait_for_one_question_and_the_others_are_not_kept(browser, dropped):
     files = dropped(photos.DRAFT_PHOTOS + 3)
-    screen = browser.chat.composer.receive(files, browser.request)
+    *_, screen = browser.chat.composer.receive(files, browser.request)
     assert f"{photos.DRAFT_PHOTOS} photos are the most" in screen[browser.chat.notice]
     assert len(browser.session.conversation.draft) == photos.DRAFT_PHOTOS
     assert not [file for file in files if Path(file).exists()]
@@ -93,7 +93,7 @@ def test_so_many_photos_can_wait_for_one_question_and_the_others_are_not_kept(br
 
 def test_so_many_bytes_can_wait_for_one_question(browser, dropped, monkeypatch):
     monkeypatch.setattr(photos, "DRAFT_BYTES", 1000)
-    screen = browser.chat.composer.receive(dropped(4), browser.request)
+    *_, screen = browser.chat.composer.receive(dropped(4), browser.request)
     waiting = browser.session.conversation.draft
     assert 0 < sum(len(photo.jpeg) for photo in waiting[:-1]) < 1000 or len(waiting) == 1
     assert len(waiting) < 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -220,6 +221,28 @@ def test_stop_ends_an_answer_at_the_next_token(text_generator):
     assert 0 < tokens < 100
 
 
+def test_stop_ends_an_answer_whose_photo_is_still_being_read_and_the_next_one_waits_for_that(
+    text_generator, monkeypatch
+):
+    reading, go, computed = threading.Event(), threading.Event(), []
+
+    def slowly(loaded):
+        reading.set()
+        go.wait(30)
+        computed.append(loaded)
+
+    monkeypatch.setattr(text_generator, "_prepare", slowly)
+    stop, other = threading.Event(), threading.Event()
+    threading.Thread(target=lambda: (reading.wait(30), stop.set())).start()
+    began = time.monotonic()
+    assert list(text_generator.stream(asked("Hello?"), max_new_tokens=8, stop=stop)) == []
+    assert time.monotonic() - began < 1
+    assert computed == []
+    threading.Timer(0.3, go.set).start()
+    assert list(text_generator.stream(asked("Again?"), max_new_tokens=8, stop=other))
+    assert len(computed) == 2
+
+
 def test_closing_the_iterator_stops_the_thread(text_generator):
     stream = text_generator.stream(asked("Hello?"), max_new_tokens=400, stop=threading.Event())
     assert isinstance(next(stream), TextDelta)
@@ -324,7 +347,7 @@ def test_a_character_of_several_tokens_arrives_whole():
         for token in ids:
             tokens.put(torch.tensor([token]))
 
-    given = list(stream_deltas(generate, lambda line: words.decode(line), threading.Event()))
+    given = list(stream_deltas(generate, lambda line: words.decode(line), threading.Event(), threading.Event()))
     assert [piece.text for piece in given] == ["H", "é", " ", "🐕", "!"]
     assert sum(piece.tokens for piece in given) == len(ids)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from personal.assistant import FROM_FINDINGS
 from personal.concepts import ConceptEdit
 from personal.errors import StoreError
 from personal.evaluate.leave_one_out import check
+from personal.ui import samples
 from personal.ui.sessions import COOKIE
 from tests.conftest import BLUE, GREEN, RED, open_assistant, picture
 from tests.test_bad_input import Browser, event, png
@@ -36,7 +38,7 @@ def drop(browser, tmp_path):
         for number, colour in enumerate(colours):
             files.append(tmp_path / f"{number}-{threading.get_ident()}.png")
             files[-1].write_bytes(png(colour=colour))
-        browser.chat.composer.receive([str(file) for file in files], request or browser.request)
+        list(browser.chat.composer.receive([str(file) for file in files], request or browser.request))
 
     return dropped
 
@@ -468,3 +470,36 @@ def test_an_example_is_asked_with_one_click(tmp_path):
         assert entry.answer
         assert len(entry.turn.photos) == 1
         assert {concept.name for concept in assistant.concepts(ME)} == {"bo", "sunny-cup", "rosie"}
+
+
+def test_an_example_finds_its_photos_encoded_ahead(tmp_path):
+    with open_assistant(tmp_path / "empty") as assistant:
+        browser = Browser(assistant, tmp_path / "empty")
+        samples.prepare(assistant)
+        for thread in threading.enumerate():
+            if thread.name == "samples":
+                thread.join(30)
+        assistant.retriever._extractor._encoder = None  # whatever is encoded now fails
+        question = samples.begin_example(assistant, browser.session, 0)
+        browser.chat.photos.look_again(browser.session)
+        assert question == "Who is at the picnic?"
+
+
+def test_a_name_in_a_question_is_a_chip_and_anything_else_in_brackets_stays(browser, drop):
+    drop(RED)
+    list(browser.chat.asking.ask("Is <bo> here, and <nobody> & co?", browser.request))
+    html = browser.chat.draw(browser.session)[browser.chat.log]
+    assert re.search(r'Is <span class="chip c\d" [^>]*>bo</span> here, and &lt;nobody&gt; &amp; co\?', html)
+
+
+def test_photos_that_are_dropped_are_shown_one_after_the_other_as_they_are_recognised(browser, tmp_path):
+    files = [tmp_path / f"{number}.png" for number in range(2)]
+    for file, colour in zip(files, (RED, GREEN), strict=True):
+        file.write_bytes(png(colour=colour))
+    steps = [
+        screen[browser.chat.composer.drafts]
+        for screen in browser.chat.composer.receive([str(file) for file in files], browser.request)
+    ]
+    assert [screen.count("Looking …") for screen in steps] == [2, 1, 0]
+    assert [re.findall(r"<bdi>(\w+)</bdi>", screen) for screen in steps] == [[], ["bo"], ["bo", "mia"]]
+    assert [screen.count("aria-current") for screen in steps] == [1, 1, 1]

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from personal.images import read_photo
 from tests.test_strangers import Guest, server  # noqa: F401
 
 PICTURE = re.compile(r'data-picture=\\"([0-9a-f]{64}\?[^\\"]+)')
@@ -76,3 +77,17 @@ def test_one_question_sends_the_page_less_than_300_kilobytes_and_no_photo(guest)
     assert "recognise anyone" in asked
     assert "data:image" not in asked
     assert len(asked.encode()) < 300_000
+
+
+def test_names_for_the_composer_are_the_visitors_own(guest, server):  # noqa: F811
+    assistant = server.opening.assistant
+    owner = server.sessions.known(guest.http.cookies["personal"]).owner
+    concept = assistant.remember(owner, "bo of mine", [read_photo(photo(6))], "dog")
+    (row,) = guest.http.get("/personal/names").json()
+    assert (row["name"], row["category"]) == ("bo of mine", "dog")
+    assert row["picture"].startswith(concept.avatar)
+    assert guest.http.get("/personal/picture/" + row["picture"]).status_code == 200
+    stranger = Guest(server, secrets.token_hex(5))
+    nobody = httpx.Client(base_url=guest.http.base_url, trust_env=False)
+    assert stranger.http.get("/personal/names").json() == []
+    assert nobody.get("/personal/names").status_code == 404

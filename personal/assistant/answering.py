@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Generator as Steps
@@ -88,7 +89,9 @@ class Assistant(Recognition):
             grounded.messages, max_new_tokens=self._max_new_tokens, stop=stop, temperature=temperature, owner=owner
         )
         answer = yield from self._collected(events, look, began)
-        yield _logged(replace(answer, stopped=stop.is_set()))
+        stopped = stop.is_set()
+        text = whole_words(answer.text) if stopped else answer.text
+        yield _logged(replace(answer, text=text.strip(), stopped=stopped))
 
     def _collected(
         self, events: Iterable[Waiting | TextDelta], look: Look, began: float
@@ -106,7 +109,7 @@ class Assistant(Recognition):
                 parts.append(event.text)
             yield event
         return Answer(
-            text="".join(parts).strip(),
+            text="".join(parts),
             look=look,
             model=self.generator.name,
             tokens=tokens,
@@ -167,6 +170,16 @@ class Assistant(Recognition):
             raise ModelError("Attributes cannot be drafted here. Write your own.")
         stop = stop or threading.Event()
         yield from self._verify.fingerprint(self.generator, photos, category, stop=stop, owner=owner)
+
+
+def whole_words(text: str) -> str:
+    """Return a text that was stopped without the half word, or the half name, that it may end in.
+
+    Scripts that put no spaces between words, and Hangul, lose nothing: every sign there is a word or a syllable.
+    """
+    text = re.sub(r"<[^<>\n]*$", "", text)
+    spaced = bool(text) and text[-1] < "\u0e00"
+    return re.sub(r"[\w'’-]*\w$", "", text) if spaced else text
 
 
 def _logged(answer: Answer) -> Answer:

@@ -65,8 +65,10 @@ class AnswerStream:
         self._held.append(TextDelta(text))
 
     def _let_go(self) -> Iterator[TextDelta]:
+        """Yield what was held back, in one piece: a reader may not draw several that come together."""
         held, self._held = self._held or [], None
-        yield from held
+        if held:
+            yield TextDelta("".join(delta.text for delta in held), sum(delta.tokens for delta in held))
 
     def _retract(self) -> Iterator[TextDelta]:
         self.opens = True

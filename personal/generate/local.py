@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from personal.generate.labelling import Labeller
 
 
+PATIENCE_S = 60.0
+"""Seconds that a stopped answer may take to its next token before its model is freed all the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A loaded model, and what is cached of a conversation with it: `LocalGenerator.clear` replaces the latter."""
@@ -75,6 +79,8 @@ class LocalGenerator:
         self.loaded: Loaded | None = None
         self._budgets = {"photo_tokens": photo_tokens, "avatar_tokens": avatar_tokens}
         self._loading = threading.Lock()
+        self._computing = threading.Lock()
+        """Held while an answer is computed: one that was stopped may still be at its prompt."""
 
     @property
     def sees(self) -> bool:
@@ -123,8 +129,11 @@ class LocalGenerator:
 
     def unload(self) -> None:
         """Free the model's memory; the next answer loads it again."""
+        idle = self._computing.acquire(timeout=PATIENCE_S)
         self.loaded = None
         free()
+        if idle:
+            self._computing.release()
 
     def clear(self) -> None:
         """Drop the caches of the conversation; those that an answer under way holds go with it."""
@@ -152,16 +161,17 @@ class LocalGenerator:
 
         def generate(tokens: Tokens) -> None:
             nonlocal dropped_turns, in_reasoning
-            if over():
-                return
-            self._prepare(loaded)
-            prompt = loaded.prompts.fit(messages, max_new_tokens)
-            dropped_turns, in_reasoning = prompt.dropped_turns, prompt.in_reasoning
-            loaded.decoder.generate(prompt, tokens, max_new_tokens, temperature, over)
+            with self._computing:
+                if over():
+                    return
+                self._prepare(loaded)
+                prompt = loaded.prompts.fit(messages, max_new_tokens)
+                dropped_turns, in_reasoning = prompt.dropped_turns, prompt.in_reasoning
+                loaded.decoder.generate(prompt, tokens, max_new_tokens, temperature, over)
 
         silent = True
         with self._translate_errors():
-            for delta in strip_reasoning(stream_deltas(generate, loaded.decode, halt), lambda: in_reasoning):
+            for delta in strip_reasoning(stream_deltas(generate, loaded.decode, halt, stop), lambda: in_reasoning):
                 yield replace(delta, dropped_turns=dropped_turns) if silent else delta
                 silent = False
         if silent and in_reasoning and not stop.is_set():
@@ -195,8 +205,9 @@ class LocalGenerator:
     def batch(self, asked: Sequence[Sequence[Message]], max_new_tokens: int) -> list[str] | None:
         """Return the texts of answers decoded side by side; None if the model does not accept image features."""
         loaded = self._ready()
-        prompts = [loaded.prompts.fit(messages, max_new_tokens) for messages in asked]
-        rows = loaded.decoder.batch(prompts, max_new_tokens)
+        with self._computing:
+            prompts = [loaded.prompts.fit(messages, max_new_tokens) for messages in asked]
+            rows = loaded.decoder.batch(prompts, max_new_tokens)
         if rows is None:
             return None
         texts = []

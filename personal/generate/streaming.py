@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from personal.concepts import TextDelta
@@ -20,8 +21,8 @@ END = -1
 """Marks the end of the tokens."""
 STALL_S = 600.0
 """Seconds without a token after which a generation counts as stuck."""
-PATIENCE_S = 60.0
-"""Seconds that a halted generation may take to its next token before it is abandoned."""
+POLL_S = 0.1
+"""Seconds that a reader may take to notice that it was stopped."""
 
 
 class Tokens:
@@ -44,23 +45,27 @@ class Tokens:
 
 
 def stream_deltas(
-    generate: Callable[[Tokens], object], decode: Callable[[list[int]], str], halt: threading.Event
+    generate: Callable[[Tokens], object],
+    decode: Callable[[list[int]], str],
+    halt: threading.Event,
+    stop: threading.Event,
 ) -> Iterator[TextDelta]:
-    """Run `generate` in a thread of its own and yield its text as it comes.
+    """Run `generate` in a thread of its own and yield its text as it comes, until that ends or `stop` is set.
 
-    Closing the iterator sets `halt` and waits for the thread, which must stop at the next token. Exceptions of the
-    thread are raised here. Raises ModelError if no token comes for STALL_S.
+    The reader waits for nothing once `stop` is set, or the iterator closed: that sets `halt`, by which the thread must
+    stop at the next token. Before the first one that may take long: a photo is encoded, a prompt read. Exceptions of
+    the thread are raised here. Raises ModelError if no token comes for STALL_S.
     """
     tokens = Tokens()
     thread = ThreadPoolExecutor(1, "generate", initializer=use_cores)
     running = thread.submit(generate, tokens)
     try:
         running.add_done_callback(lambda _: tokens.ids.put(END))
-        yield from decode_tokens(_arriving(tokens), decode)
-        running.result()
+        yield from decode_tokens(_arriving(tokens, stop), decode)
+        if running.done() or not stop.is_set():
+            running.result()
     finally:
         halt.set()
-        wait([running], timeout=PATIENCE_S)
         thread.shutdown(wait=False)
 
 
@@ -95,14 +100,19 @@ def has_repetition(ids: Sequence[int]) -> bool:
     return False
 
 
-def _arriving(tokens: Tokens) -> Iterator[int]:
-    while True:
+def _arriving(tokens: Tokens, stop: threading.Event) -> Iterator[int]:
+    """Yield tokens until their end or `stop`. Raises ModelError after a silence."""
+    heard = time.monotonic()
+    while not stop.is_set():
         try:
-            token = tokens.ids.get(timeout=STALL_S)
+            token = tokens.ids.get(timeout=POLL_S)
         except queue.Empty:
-            raise ModelError("The language model gave no token for ten minutes. Restart the app.") from None
+            if time.monotonic() - heard > STALL_S:
+                raise ModelError("The language model gave no token for ten minutes. Restart the app.") from None
+            continue
         if token == END:
             return
+        heard = time.monotonic()
         yield token
 
 

@@ -102,6 +102,16 @@ class Retriever:
         """
         return [self._extractor.of_reference(photo) for photo in photos]
 
+    def encode_ahead(self, references: Sequence[Photo], photos: Sequence[Photo]) -> None:
+        """Encode references, and photos in both passes, so that they are looked at soon without waiting.
+
+        They are held as what was seen last is. Raises ImageError.
+        """
+        self.embed(references)
+        for photo in photos:
+            for fine in (False, True):
+                self._extractor.of_photo(photo, fine=fine)
+
     def regions(self, photo: Photo) -> Regions:
         """Return a photo's regions as a first pass sees them, the whole of it first; a detector is not asked."""
         return self._extractor.of_photo(photo).regions

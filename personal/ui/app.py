@@ -21,7 +21,7 @@ from personal.errors import PersonalError, SettingsError
 from personal.memory import give_back
 from personal.remember.library import Library
 from personal.settings import ASSETS, Settings
-from personal.ui import connections, preferences, render, theme
+from personal.ui import connections, preferences, render, samples, theme
 from personal.ui.api import Api
 from personal.ui.chat import Chat
 from personal.ui.concepts import Concepts
@@ -31,6 +31,7 @@ from personal.ui.evaluate import Evaluate
 from personal.ui.exports import EXPORTS, Exports
 from personal.ui.gradio_internals import NONSENSE, SLOTS, FnIndexInferError, PageBlocks
 from personal.ui.history import Kept
+from personal.ui.names import NAMES, Names
 from personal.ui.pictures import PICTURES, Pictures
 from personal.ui.places import hidden
 from personal.ui.policy import PagePolicy
@@ -59,7 +60,7 @@ class Page:
     def build(self) -> PageBlocks:
         with PageBlocks(title="Personal", analytics_enabled=False, delete_cache=(300, 600), fill_width=True) as page:
             page.hide = hidden(self._context.settings)
-            self.header = html(render.header("", ""), elem_id="header")
+            self._settings.models.build_header()
             self.banner = html(elem_id="banner")
             self.opening = html(render.opening(self._context.opening.progress), elem_id="opening")
             self.timer = gr.Timer(0.4)
@@ -80,15 +81,16 @@ class Page:
             Api(self._context).build()
             self._chat.wire(self.tabs)
             self._evaluate.wire(self.tabs)
-            drawn = [self.main, self.opening, self.timer, self.header, self.banner, *self._drawn()]
+            models = self._settings.models
+            drawn = [self.main, self.opening, self.timer, models.header, self.banner, *self._drawn()]
             self._settings.wire(self._drawn())
-            self._settings.models.wire([self.header, self.banner, self._context.toast], self._draw_top)
+            models.wire([models.header, self.banner, self._context.toast], self._draw_top)
             quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
             page.load(self.refresh, None, drawn, **quiet)
             self.timer.tick(self.refresh, None, drawn, **quiet)
             for tab, part in zip((chat, concepts, evaluate, settings), self._parts, strict=True):
                 tab.select(self._redraw(part), None, [*part.drawn, self._context.toast], **quiet)
-            settings.select(self._settings.models.offer, None, self._settings.models.choice, **quiet)
+            settings.select(models.offer, None, models.choice, **quiet)
             self.opening.select(self.retry, None, [self.opening, self.timer], **quiet)
             self._context.toast.select(self.undo, None, [*self._drawn(), self._context.toast], **quiet)
         return cast(PageBlocks, page)
@@ -111,19 +113,21 @@ class Page:
                 self.main: gr.Column(visible=False),
             }
         session = self._context.session(request)
+        if not opening.assistant.concepts(session.owner):
+            samples.prepare(opening.assistant)
         return {
             **self.draw(session),
             self.main: gr.Column(visible=True),
             self.opening: "",
             self.timer: gr.Timer(active=False),
-            **self._draw_top(self._context.sessions.ended if session.returned else ""),
+            **self._draw_top(request, self._context.sessions.ended if session.returned else ""),
         }
 
-    def _draw_top(self, ended: str = "") -> Updates:
+    def _draw_top(self, request: gr.Request, ended: str = "") -> Updates:
         """What runs, and what a visitor must know of it; `ended` is what is said of an earlier visit."""
         generator, shared = self._context.assistant.generator, self._context.sessions.shared
         return {
-            self.header: render.header(generator.name, generator.description),
+            **self._settings.models.draw_header(self._context.session(request)),
             self.banner: render.banner(
                 shared=shared, sees=generator.sees, model=generator.name, server=self._context.server, ended=ended
             ),
@@ -224,6 +228,7 @@ class Server:
                     ),
                     Route(EXPORTS + "{token}", Exports(self._context).send),
                     Route(PICTURES + "{sha256}", Pictures(self._context).send),
+                    Route(NAMES, Names(self._context).send),
                 ],
             },
             ssr_mode=False,

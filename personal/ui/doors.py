@@ -35,7 +35,7 @@ READ = re.compile(
     r"/|/assets/[\w./-]+|/static/[\w./-]+|/theme\.css|/favicon\.ico|/config|/gradio_api/info|/gradio_api/app_id"
     r"|/gradio_api/startup-events|/gradio_api/heartbeat/[\w-]{1,64}|/gradio_api/queue/data|/gradio_api/upload_progress"
     r"|/gradio_api/file=(?!\s*(?:[A-Za-z][\w+.-]+:|//|\\\\))[^\0]{1,1024}|/gradio_api/call/\w{1,64}/[\w-]{1,64}"
-    r"|/personal/export/[\w-]{1,64}|/personal/picture/[0-9a-f]{64}"
+    r"|/personal/export/[\w-]{1,64}|/personal/picture/[0-9a-f]{64}|/personal/names"
 )
 """What may be fetched: what the page asks for in a browser, and gradio_client for named endpoints."""
 

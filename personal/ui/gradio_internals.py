@@ -199,8 +199,8 @@ class _Forgetful(SessionState):
 
 async def _prepared(block: Any, value: Any) -> Any:
     """Return a component's new value, or the properties that change, as its page takes them."""
-    if value is _Keywords.FINISHED_ITERATING:
-        return None
+    if value is _Keywords.FINISHED_ITERATING:  # of a generator, also of one that yielded nothing
+        return gr.skip()
     if isinstance(value, gr.blocks.Block):
         value = {**value.constructor_args, "__type__": "update"}
     if not (isinstance(value, dict) and value.get("__type__") == "update"):

@@ -1,4 +1,4 @@
-"""Which language model answers, in the Settings tab: what is offered, what fits here, and changing it with progress."""
+"""Which language model answers, at the top of the page and in the Settings tab: what is offered, and switching it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,17 @@ BUSY = "Another model is being fetched already; wait for it, or stop it."
 
 
 class Models:
-    """The part of the Settings tab about language models, and its handlers."""
+    """The header with its list of models, the part of the Settings tab about them, and the handlers of both."""
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
         self._changing = threading.Lock()
         self._stop = threading.Event()
+
+    def build_header(self) -> None:
+        """Make the line at the top of the page, and below it how far a change of the model is."""
+        self.header = html(render.header("", ""), elem_id="header")
+        self.switching = html(elem_id="switching")
 
     def build(self) -> None:
         html("<h2>Language model</h2>")
@@ -51,15 +56,17 @@ class Models:
             self.progress = html(elem_id="model-progress")
         self.drawn = [self.running, self.health, self.offers]
 
-    def wire(self, top: list[Any], draw_top: Callable[[], Updates]) -> None:
+    def wire(self, top: list[Any], draw_top: Callable[[gr.Request], Updates]) -> None:
         """Connect the handlers; a change of the model redraws `top` with `draw_top`."""
         self._draw_top = draw_top
-        mine = [*self.drawn, self.choice, self.about, self.use, self.halt, self.progress]
+        mine = [*self.drawn, self.choice, self.about, self.use, self.halt, self.progress, self.switching]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         self.choice.change(self.describe, self.choice, [self.about, self.use], **quiet)
         self.use.click(self.change, self.choice, [*mine, *top], **quiet)
         self.halt.click(self.stop, None, [self.halt], **quiet)
         self.health.click(self.ask, None, [self.said], **quiet)
+        self.header.select(self.on_header, None, [*mine, *top], **quiet)
+        self.switching.select(self.stop, None, [self.halt], **quiet)
 
     @cached_property
     def _hardware(self) -> Hardware:
@@ -86,6 +93,23 @@ class Models:
             self.health: gr.Button(visible=mine and bool(self._context.server)),
             self.offers: gr.Column(visible=mine),
         }
+
+    def draw_header(self, session: Session | None = None, *, opened: bool = False, chosen: str = "") -> Updates:
+        """Return the line at the top; `opened` with the models on offer, where the owner of the machine asks."""
+        stage, menu = self._context.assistant.generator, None
+        if session and session.owner == LOCAL:
+            about = self._about(chosen) if chosen else ""
+            menu = render.model_menu(self._titles if opened else [], stage.name, chosen, about)
+        return {self.header: render.header(stage.name, stage.description, menu, opened=opened)}
+
+    def on_header(self, event: gr.EventData, request: gr.Request) -> Iterator[Updates]:
+        """List the models, tell of one, or switch to it."""
+        session, data = self._context.session(request), event._data
+        source = str(data.get("model") or "")
+        if data.get("act") == "use":
+            yield from self.change(source, request)
+        elif data.get("act") in ("models", "model") and session.owner == LOCAL:
+            yield self.draw_header(session, opened=True, chosen=source)
 
     def offer(self, request: gr.Request) -> Updates:
         """List what is on offer: seconds of work the first time, so only once the tab is opened."""
@@ -134,23 +158,33 @@ class Models:
         try:
             self._allowed(request, source)
         except PersonalError as error:
-            yield {self.progress: render.problem(str(error))}
+            yield self._refused(error)
             return
         try:
             self._stop.clear()
-            yield {self.use: gr.Button(interactive=False), self.halt: gr.Button(visible=True)}
+            yield {
+                self.use: gr.Button(interactive=False),
+                self.halt: gr.Button(visible=True),
+                **self.draw_header(self._context.session(request)),
+            }
             steps = self._context.opening.switch(source)
             for step in steps:
                 if self._stop.is_set():
                     steps.close()
                     raise PersonalError("Stopped. Kept the current model.")
-                yield {self.progress: render.busy(step.text, step)}
+                stop = f"<button {render.act('halt')}>Stop</button>"
+                yield {self.progress: render.busy(step.text, step), self.switching: render.busy(step.text, step) + stop}
             said = render.toast(f"{self._context.assistant.generator.name} answers from now on.")
-            yield {**self._changed(request), self.progress: "", self._context.toast: said}
+            yield {**self._changed(request), self.progress: "", self.switching: "", self._context.toast: said}
         except PersonalError as error:
-            yield {**self._changed(request), self.progress: render.problem(str(error))}
+            yield {**self._changed(request), **self._refused(error)}
         finally:
             self._changing.release()
+
+    def _refused(self, error: PersonalError) -> Updates:
+        """Return what is said of a change that came to nothing, in whatever tab it was asked for."""
+        said = render.problem(str(error))
+        return {self.progress: said, self.switching: "", self._context.toast: render.toast(str(error))}
 
     def _allowed(self, request: gr.Request, source: str) -> None:
         """Take the right to change the model, which is one for all visitors. Raises PersonalError."""
@@ -164,7 +198,7 @@ class Models:
     def _changed(self, request: gr.Request) -> Updates:
         return {
             **self.draw(self._context.session(request)),
-            **self._draw_top(),
+            **self._draw_top(request),
             self.use: gr.Button(interactive=True),
             self.halt: gr.Button(visible=False),
         }

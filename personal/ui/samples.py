@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 
 from personal.assistant import Assistant
 from personal.concepts import Photo
 from personal.conversations import Conversation
+from personal.errors import PersonalError
 from personal.images import read_photo
 from personal.settings import ASSETS
 from personal.ui.sessions import Session
@@ -47,6 +50,22 @@ def read_samples() -> Samples:
         tuple(read_photo(FOLDER / photo["file"]) for photo in listing["photos"]),
         tuple(photo["example"] for photo in listing["photos"]),
     )
+
+
+_preparing = threading.Lock()
+
+
+def prepare(assistant: Assistant) -> None:
+    """Encode the samples in the background, for who is about to try one; once at a time."""
+
+    def encode() -> None:
+        with _preparing, suppress(PersonalError):
+            samples = read_samples()
+            views = [photo for sample in samples.concepts for photo in sample.photos]
+            assistant.retriever.encode_ahead(views, samples.photos)
+
+    if not _preparing.locked():
+        threading.Thread(target=encode, name="samples", daemon=True).start()
 
 
 def remember(assistant: Assistant, session: Session) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 SANS = ("ui-sans-serif", "system-ui", "Segoe UI", "Noto Sans", "sans-serif")
+SCRIPTS = ("app.js", "chat.js")
 MONO = ("ui-monospace", "Cascadia Mono", "Noto Sans Mono", "monospace")
 
 
@@ -80,5 +81,5 @@ def theme() -> gr.themes.Base:
 
 
 def head(assets: Path) -> str:
-    """What stands in the page's head: the script, and the sprite of line icons it hangs into the page."""
-    return f"<script>{(assets / 'app.js').read_text(encoding='utf-8')}</script>"
+    """What stands in the page's head: its scripts."""
+    return "".join(f"<script>{(assets / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -41,10 +41,10 @@ class Composer:
         """What `draw` may return."""
 
     def build_camera(self) -> None:
-        """Make the camera, below the composer."""
-        with gr.Accordion("Take a photo", open=False, elem_classes="camera"):
+        """Make the camera, which the page shows once it was chosen at the photo button (`assets/chat.js`)."""
+        with gr.Column(elem_id="camera"):
             self.camera = gr.Image(
-                sources=["webcam"], type="filepath", show_label=False, label="Camera", buttons=[], height=240
+                sources=["webcam"], type="filepath", show_label=False, label="Camera", buttons=[], height=300
             )
         self.fields = [self.notice, self.camera, self.dropped]
         """What handlers may return besides."""
@@ -66,14 +66,19 @@ class Composer:
         return gr.MultimodalTextbox(submit_btn=talk.answering is None, stop_btn=talk.answering is not None, **value)
 
     @show_errors
-    def receive(self, files: list[Any] | None, request: gr.Request) -> Updates:
-        """Recognise photos that were dropped, before anything is asked."""
+    def receive(self, files: list[Any] | None, request: gr.Request) -> Iterator[Updates]:
+        """Recognise photos that were dropped, before anything is asked; each is shown as soon as that is done."""
         if not files:
-            return {}
+            return
         session = self._context.session(request)
-        problems = self._photos.take(session, files)
-        problems += [f"{photo.hint.capitalize()}." for photo in session.conversation.draft if photo.hint]
-        return {**self._draw_all(session), self.dropped: None, self.notice: render.problem(" ".join(problems))}
+        talk = session.conversation
+        photos, problems = self._photos.read(session, files)
+        for photo in photos:
+            talk.activate(photo.sha256)
+            yield self._draw_all(session)
+            self._photos.look(session, talk, photo)
+        problems += [f"{photo.hint.capitalize()}." for photo in talk.draft if photo.hint]
+        yield {**self._draw_all(session), self.dropped: None, self.notice: render.problem(" ".join(problems))}
 
     @show_errors
     def shoot(self, file: str | None, request: gr.Request) -> Updates:

@@ -25,7 +25,16 @@ class Photos:
 
     def take(self, session: Session, files: list[Any]) -> list[str]:
         """Add uploads to the next question, recognised, and return what is wrong with any."""
-        talk, problems = session.conversation, list[str]()
+        photos, problems = self.read(session, files)
+        for photo in photos:
+            self.show(session, session.conversation, photo)
+        return problems
+
+    def read(self, session: Session, files: list[Any]) -> tuple[list[Photo], list[str]]:
+        """Add uploads to the next question, not yet recognised; return them, and what is wrong with any."""
+        talk = session.conversation
+        photos: list[Photo] = []
+        problems: list[str] = []
         for number, file in enumerate(files):
             if len(talk.draft) >= DRAFT_PHOTOS or sum(len(photo.jpeg) for photo in talk.draft) >= DRAFT_BYTES:
                 problems.append(f"{len(talk.draft)} photos are the most for one question. The others were left out.")
@@ -38,11 +47,10 @@ class Photos:
                     photo = self._context.take(file)
                     if photo.sha256 not in {p.sha256 for p in talk.draft}:
                         talk.draft.append(photo)
+                    photos.append(photo)
             except PersonalError as error:
                 problems.append(str(error))
-                continue
-            self.show(session, talk, photo)
-        return problems
+        return photos, problems
 
     def show(self, session: Session, talk: Conversation, photo: Photo) -> None:
         """Recognise a photo and put it into the panel."""

@@ -20,7 +20,7 @@ from personal.ui.render.concepts import (
 )
 from personal.ui.render.elements import act, busy, facts, icon, note, picture, plural, problem, strip, toast
 from personal.ui.render.names import names
-from personal.ui.render.page import banner, header, opening
+from personal.ui.render.page import banner, header, model_menu, opening
 from personal.ui.render.panel import nearest, panel
 from personal.ui.render.thread import drafts, entry_html, log
 
@@ -46,6 +46,7 @@ __all__ = [
     "live",
     "log",
     "look_alikes",
+    "model_menu",
     "names",
     "nearest",
     "negatives",

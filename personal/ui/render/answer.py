@@ -14,7 +14,7 @@ from personal.conversations import Conversation, Entry, with_concepts
 from personal.folding import folded
 from personal.settings import TINY
 from personal.ui.render.certainty import how
-from personal.ui.render.elements import act, icon, plural
+from personal.ui.render.elements import SMALL_MODEL, act, icon, plural
 from personal.ui.render.rating import remark, thumbs
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}).disable(
@@ -79,7 +79,10 @@ def answer_html(conversation: Conversation, number: int, entry: Entry, concepts:
     )
     if entry.answer is None:
         words = entry.error or "Stopped."
-        return f'<article class="said it failed" role="alert"><p>{escape(words)}</p><footer>{again}</footer></article>'
+        return (
+            f'<article class="said it failed" role="alert" aria-label="Answer"><p>{escape(words)}</p>'
+            f"<footer>{again}</footer></article>"
+        )
     answer, earlier = entry.answer, set[str]()
     spoken = [match.concept for match in answer.look.matches]
     statement = answer.look.statement
@@ -87,8 +90,9 @@ def answer_html(conversation: Conversation, number: int, entry: Entry, concepts:
         known = _statement(statement, concepts, conversation.colours)
         recognised = conversation.recognised(entry, answer.look)
         earlier = set() if entry.turn.photos else recognised or set()
-        text = prose(answer.text, concepts, conversation.colours, spoken, recognised) or "<p><em>No answer.</em></p>"
-        words = _written(text, answer.model)
+        text = prose(answer.text, concepts, conversation.colours, spoken, recognised)
+        silent = "" if answer.stopped else "<p><em>No answer.</em></p>"
+        words = _written(text or silent, answer.model) if text or silent else ""
     else:  # what is known is the whole answer
         whole = Statement(answer.text, statement.source) if statement else None
         known = _statement(whole, concepts, conversation.colours, spoken)
@@ -98,7 +102,7 @@ def answer_html(conversation: Conversation, number: int, entry: Entry, concepts:
     failed = f'<p class="note" role="alert">{escape(entry.error)}</p>' if entry.error else ""
     copy = f'{thumbs(number, entry)}<button {act("copy")} data-text="{escape(answer.text)}">{icon("copy")}Copy</button>'
     return (
-        f'<article class="said it">{known}{words}{stopped}{failed}'
+        f'<article class="said it" aria-label="Answer">{known}{words}{stopped}{failed}'
         f"{used(_today(answer, concepts), conversation, shown)}<footer>{copy}{again}</footer>"
         f"{remark(number, entry)}</article>"
     )
@@ -126,7 +130,7 @@ def _statement(
 
 def _written(text: str, model: str) -> str:
     """Return the model's words, marked as such."""
-    doubt = " · small model, may be wrong" if model == TINY else ""
+    doubt = f" · {SMALL_MODEL}" if model == TINY else ""
     by = f'<small class="by">{escape(model)}{doubt}</small>' if model else ""
     return f'<div class="model">{by}<div class="words" dir="auto">{text}</div></div>'
 
@@ -189,6 +193,9 @@ def live(
     """Return the answer being streamed, with a caret, below what is known; `status` stands until the first words."""
     known = _statement(statement, concepts, colours)
     if not text:
-        return f'<article class="said it waiting">{known}<p><span class="pulse"></span>{escape(status)}</p></article>'
+        return (
+            f'<article class="said it waiting">{known}'
+            f'<p role="status"><span class="pulse"></span>{escape(status)}</p></article>'
+        )
     words = _written(prose(text, concepts, colours, (), recognised), model)
     return f'<article class="said it live">{known}{words}</article>'

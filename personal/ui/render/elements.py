@@ -10,6 +10,9 @@ from typing import Any
 from personal.concepts import Box, Photo, Progress, View
 from personal.quality import quality_hints
 
+SMALL_MODEL = "small model, may be wrong"
+"""What is said of the built-in language model wherever it is named."""
+
 
 def act(name: str, **data: Any) -> str:
     """The attributes of something that can be clicked."""
@@ -24,9 +27,14 @@ def picture(
 
     The page's script fetches it where it is shown (`personal.ui.pictures`): what is drawn again is not sent again.
     """
-    part = f"&box={','.join(f'{edge:.4f}' for edge in box)}" if box else ""
-    name = f"{photo.sha256}?side={side}{'&square=1' if square else ''}{part}"
+    name = picture_name(photo.sha256, side, box=box, square=square)
     return f'<img class="{classes}" data-picture="{escape(name)}" alt="{escape(alt)}">'
+
+
+def picture_name(sha256: str, side: int, *, box: Box | None = None, square: bool = False) -> str:
+    """Return by what name the page fetches an image of a photo (`personal.ui.pictures`)."""
+    part = f"&box={','.join(f'{edge:.4f}' for edge in box)}" if box else ""
+    return f"{sha256}?side={side}{'&square=1' if square else ''}{part}"
 
 
 _ICONS = {
@@ -35,6 +43,10 @@ _ICONS = {
     "edit": "M4 20h4L19 9l-4-4L4 16z",
     "again": "M4 12a8 8 0 1 0 2.5-5.8M4 4v4.5h4.5",
     "check": "M5 12.5l5 5L19.5 7",
+    "left": "M15 5l-7 7 7 7",
+    "right": "M9 5l7 7-7 7",
+    "down": "M5 9l7 7 7-7",
+    "camera": "M4 8h4l2-3h4l2 3h4v11H4zM12 10a3.5 3.5 0 1 0 .01 0z",
     "close": "M6 6l12 12M18 6L6 18",
     "chat": "M4 5h16v11H9.5L5 20v-4H4z",
     "thumb-up": "M7 11v9H4v-9zM7 11l4-8c1.6 0 2.6 1 2.6 2.6V9H19a2 2 0 0 1 2 2.3l-1.2 7a2 2 0 0 1-2 1.7H7",

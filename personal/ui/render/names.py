@@ -11,6 +11,9 @@ from personal.conversations import Conversation
 from personal.ui.render.elements import act, icon
 
 NOBODY = "I don't recognise anyone or anything of yours here."
+LOOKING = "Looking …"
+CAPTIONED = 2
+"""Names under a thumbnail; of more it is said how many there are."""
 
 
 def names(conversation: Conversation, photo: Photo, concepts: Mapping[str, Concept] | None = None) -> str:
@@ -46,6 +49,25 @@ def _name(match: Match, photo: Photo, conversation: Conversation) -> str:
     return (
         f'<span class="name c{colour}{" maybe" if maybe else ""}" data-concept="{match.concept.id}">'
         f"<span>{words}</span>{yes}{no}</span>"
+    )
+
+
+def caption(conversation: Conversation, photo: Photo) -> str:
+    """Return who is recognised in a photo, in the few words that stand under its thumbnail."""
+    found = conversation.findings.get(photo.sha256)
+    if found is None:
+        return f'<span class="nobody">{LOOKING}</span>'
+    matches = [match for match in (*found.seen, *found.unsure) if match.box]
+    if not matches:
+        return '<span class="nobody">Nobody of yours</span>'
+    more = f"<span>+{len(matches) - CAPTIONED}</span>" if len(matches) > CAPTIONED else ""
+    return (
+        "".join(
+            f'<span data-concept="{match.concept.id}"><i class="dot c{conversation.colour(match.concept.id)}"></i>'
+            f"<bdi>{escape(match.concept.name)}{'?' if match.certainty == 'maybe' else ''}</bdi></span>"
+            for match in matches[:CAPTIONED]
+        )
+        + more
     )
 
 

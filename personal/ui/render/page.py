@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from personal.concepts import Progress
 from personal.settings import TINY
-from personal.ui.render.elements import act, icon
+from personal.ui.render.elements import SMALL_MODEL, act, icon
 
 
 def opening(progress: Progress, error: str = "") -> str:
@@ -24,13 +25,40 @@ def opening(progress: Progress, error: str = "") -> str:
     )
 
 
-def header(model: str, note: str) -> str:
-    """The line at the top: whose app this is, what runs, and the switch between light and dark."""
+def header(model: str, note: str, menu: str | None = None, *, opened: bool = False) -> str:
+    """The line at the top: whose app this is, what runs, and the switch between light and dark.
+
+    `menu` are the models that can be switched to (`model_menu`), None where nobody may switch.
+    """
+    doubt = f'<small class="doubt">{SMALL_MODEL}</small>' if model == TINY else ""
+    running = f'<span class="running" title="{escape(note)}">{escape(model)}</span>{doubt}'
+    if menu is not None:
+        running = (
+            f'<details class="menu models"{" open" if opened else ""}><summary {act("models")}>{running}'
+            f'{icon("down")}<span class="unseen">Switch model</span></summary><div>{menu}</div></details>'
+        )
     return (
         '<header class="top"><h1><a class="brand" href="/"><span class="mark" aria-hidden="true"></span>Personal</a>'
-        f'</h1><span class="running" title="{escape(note)}">{escape(model)}</span>'
-        f'<button {act("theme")} aria-label="Light or dark">{icon("moon")}</button></header>'
+        f'</h1>{running}<button {act("theme")} aria-label="Light or dark">{icon("moon")}</button></header>'
     )
+
+
+def model_menu(offers: Sequence[tuple[str, str]], running: str, chosen: str = "", about: str = "") -> str:
+    """Return the models on offer, (title, id) each; what is known of the `chosen` one stands below it, to be used."""
+    if not offers:
+        return '<p class="note" role="status">Looking at what fits this machine …</p>'
+    note = '<p class="note">A larger model describes photos better. Recognition stays as it is.</p>'
+    rows = []
+    for title, source in offers:
+        current = ' aria-current="true"' if source == running else ""
+        detail = (
+            f'<div class="about">{about}<button class="primary" {act("use", model=source)}>'
+            "Use this model</button></div>"
+            if source == chosen
+            else ""
+        )
+        rows.append(f"<li><button{current} {act('model', model=source)}>{escape(title)}</button>{detail}</li>")
+    return f"{note if running == TINY else ''}<ul>{''.join(rows)}</ul>"
 
 
 def banner(*, shared: bool, sees: bool, model: str, server: str = "", ended: str = "") -> str:

@@ -10,7 +10,7 @@ from personal.concepts import Box, Concept, Match, Photo, Preferences
 from personal.conversations import Conversation
 from personal.ui.render.certainty import describe, sure
 from personal.ui.render.elements import act, icon, picture
-from personal.ui.render.names import place_of
+from personal.ui.render.names import LOOKING, place_of
 
 
 def panel(
@@ -37,22 +37,32 @@ def panel(
     )
     mark = _marked(conversation.marked) if conversation.marked else ""
     rows = "".join(_match(match, conversation, avatars, views, wishes) for match in matches)
-    if not rows:
+    if photo.sha256 not in conversation.findings:
+        rows = f'<li class="looking">{LOOKING}</li>'
+    elif not rows:
         hint = (
             "I don't recognise anyone or anything of yours here."
             if any_concepts
             else "No concepts yet. Press “Name something” and give what you see a name."
         )
         rows = f'<li class="none">{hint}</li>'
-    shape = f"aspect-ratio:{photo.width}/{photo.height}"
+    shape = f"--w:{photo.width};--h:{photo.height}"
     return (
-        f'<section class="panel"><h2>In this photo</h2><div class="stage" data-stage="{photo.sha256}" style="{shape}">'
-        f"{picture(photo, 900, alt=describe(found))}{boxes}{mark}</div>"
+        f'<section class="panel"><h2>In this photo</h2>{VIEWER}'
+        f'<div class="stage" data-stage="{photo.sha256}" style="{shape}">'
+        f"{picture(photo, 1200, alt=describe(found))}{boxes}{mark}</div>"
         f'<p class="note">Wrong or missing? Click a box, or drag to draw one, and name it.</p>'
         f'<ul class="matches">{rows}</ul>'
         f'<button class="this" {act("mark", box="[0,0,1,1]")}>{icon("plus")}Name something</button></section>'
     )
 
+
+VIEWER = (
+    f'<p class="viewer"><button {act("previous")} aria-label="Previous photo">{icon("left")}</button>'
+    f'<button {act("next")} aria-label="Next photo">{icon("right")}</button>'
+    f'<button {act("close")} aria-label="Close">{icon("close")}</button></p>'
+)
+"""The buttons of a photo that is opened large (`assets/chat.js`)."""
 
 EMPTY_PANEL = (
     '<section class="panel"><h2>In this photo</h2><div class="empty small"><p>Add a photo to see who’s in it.</p></div>'
