@@ -314,7 +314,7 @@
   const lists = ({ target }) => {
     const button = target.closest?.("#open-chats");
     if (button) openList(button);
-    else if (target.closest?.("#sidebar :is([data-act=chat], [data-act=delete], #new-chat, #temporary-chat)")) {
+    else if (target.closest?.("#sidebar :is([data-act=chat], [data-act=delete], #new-chat, #temporary-chat, #close-chats)")) {
       if (target.closest("[data-act=delete]")) document.querySelector("#new-chat").focus();
       closeList();
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from personal.compose import LOCAL
 from personal.concepts import Answer, Concept, Look, Match, Photo, PhotoFindings, Statement, Turn, View
 from personal.conversations import Conversation, Entry
 from personal.errors import PersonalError, StoreError
@@ -20,6 +21,7 @@ from personal.remember import conversation_export, conversation_record
 from personal.remember.library import Library
 from personal.ui.history import OPEN, History, Kept
 from personal.ui.render import prose
+from personal.ui.sessions import Sessions
 from tests.conftest import RED, picture
 
 ME = "local"
@@ -139,6 +141,19 @@ def test_erasing_an_owner_erases_conversations_and_none_that_is_being_written_co
     history.keep(talk)  # an answer ends a moment later
     assert SAID.encode() not in everything(tmp_path)
     assert history.all() == []
+
+
+def test_erasing_everything_erases_the_chats_of_all_browsers_of_the_owner(tmp_path, library):
+    sessions = Sessions(shared=False, grace_s=60, erase=library.erase, kept=Kept(lambda: library))
+    one, other = (sessions.known(sessions.new()) for _ in range(2))
+    one.history.add(talk_about(picture(RED)))
+    temporary = other.history.begin_temporary()
+    temporary.entries.append(Entry(Turn(SAID)))
+    sessions.erase(LOCAL, library.erase)
+    assert (one.history.all(), other.history.all(), other.history.live()) == ([], [], [])
+    assert SAID.encode() not in everything(tmp_path)
+    one.history.keep(temporary)
+    assert one.history.all() == []
 
 
 @pytest.mark.parametrize(
@@ -291,6 +306,10 @@ def test_what_was_known_of_a_concept_leaves_the_disk_once_it_is_erased(tmp_path,
         history.add(talk)
     kept._live.pop(other.id), kept._recent.pop(other.id)  # one is in use, one is not
     kept.forget()
+    files = list((tmp_path / "data").rglob("conversation.json"))
+    written = [file.stat().st_mtime_ns for file in files]
+    Kept(lambda: library).forget()  # as after a restart
+    assert [file.stat().st_mtime_ns for file in files] == written  # nothing was forgotten
     token = library.forget(ME, bo.id)
     kept.forget()
     held = everything(tmp_path / "data" / "owners" / ME / "conversations")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -253,7 +252,7 @@ def _read(folder: Path, *, mend: bool) -> KeptConversation:
     if talk.id != folder.name:
         raise ValueError("its id is not what it should be")
     place = folder / PHOTOS
-    there = {entry.name: entry.stat().st_size for entry in os.scandir(place)} if place.is_dir() else {}
+    there = {path.name: path.stat().st_size for path in disk.entries(place)}
     lost = sum(f"{sha256}.jpg" not in there for sha256 in sizes)
     if lost:
         raise ValueError(f"{lost} of its {len(sizes)} photos are missing")

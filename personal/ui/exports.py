@@ -42,8 +42,6 @@ class Exports:
         if not conversation_id:
             import_export.export(self._context.library, visitor.owner, stream)
             return stream.getvalue(), "personal.zip"
-        talk = visitor.history.get(conversation_id)
-        if talk is None:
-            raise PersonalError("This chat is no longer there.")
+        talk = visitor.history.open(conversation_id)
         conversation_export.export(talk, stream)
         return stream.getvalue(), f"conversation-{talk.updated[:10]}.zip"

@@ -24,6 +24,8 @@ from personal.remember.library import Library
 OPEN = 4
 """Conversations that are held in memory with their photos, those used last."""
 
+GONE = "This chat is no longer there."
+
 
 class Kept:
     """The owner's conversations: on disk, and those in use in memory. Methods raise StoreError.
@@ -123,7 +125,7 @@ class Kept:
     def forget(self) -> None:
         """Drop what conversations hold of concepts that were erased since the last time; what was said stays."""
         store, library = self._store, self._library()
-        if store is None or library is None:
+        if store is None or library is None or library.damaged(LOCAL):  # what is damaged may be mended
             return
         concepts = self._concepts() | {one.concept.id: one.concept for one in library.trash(LOCAL)}
         before, self._known = self._known, set(concepts)
@@ -179,16 +181,20 @@ class History:
         listed = [one for one in found.values() if wanted in one.words]
         return sorted(listed, key=lambda one: one.updated, reverse=True)
 
+    def open(self, conversation_id: str) -> Conversation:
+        """Return a conversation. Raises PersonalError where it is not there, or cannot be read."""
+        own = next((talk for talk in self.own if talk.id == conversation_id), None)
+        found = own or (self._kept.get(conversation_id) if self._kept else None)
+        if found is None:
+            raise PersonalError(GONE)
+        return found
+
     def get(self, conversation_id: str) -> Conversation | None:
         """Return a conversation; None where it is not there, or cannot be read."""
-        own = next((talk for talk in self.own if talk.id == conversation_id), None)
-        if own or self._kept is None:
-            return own
         try:
-            return self._kept.get(conversation_id)
-        except StoreError as error:
+            return self.open(conversation_id)
+        except PersonalError as error:
             report(error)
-            self.problem = str(error)
             return None
 
     def blank(self) -> Conversation:
@@ -237,7 +243,7 @@ class History:
         own = next((talk for talk in self.own if talk.id == conversation_id), None)
         kept = self._kept and any(one.id == conversation_id for one in self._kept.all())
         if own is None and not kept:
-            raise PersonalError("This chat is no longer there.")
+            raise PersonalError(GONE)
         backs = [self._kept.delete(conversation_id)] if self._kept and kept else []
         if own:
             place = self.own.index(own)

@@ -25,7 +25,6 @@ SEARCH_MAX = 100
 NEARLY_FULL = MAX_CONVERSATIONS - 50
 """Kept conversations from which on their number is told."""
 TEMPORARY = "Temporary chat: nothing of it is kept on disk."
-GONE = "This chat is no longer there."
 
 
 class Conversations:
@@ -51,6 +50,7 @@ class Conversations:
                     elem_id="temporary-chat",
                     visible=not self._context.sessions.shared,
                 )
+                gr.Button("Close", size="sm", min_width=60, elem_id="close-chats")
             self.search = gr.Textbox(
                 placeholder="Search chats", show_label=False, label="Search chats", container=False, elem_id="find-chat"
             )
@@ -110,7 +110,7 @@ class Conversations:
         if act == "delete":
             return self.drop(session, chat)
         if act == "export":
-            self._get(session, chat)
+            session.history.open(chat)
             return {self.link: f"personal/export/{self._context.sessions.download(session, chat)}", self.notice: ""}
         if act == "rename":
             return self.rename(session, chat, str(data.get("title") or ""))
@@ -123,13 +123,7 @@ class Conversations:
     def choose(self, conversation_id: str, request: gr.Request) -> Updates:
         """Show another conversation."""
         session = self._context.session(request)
-        return self._show(session, self._get(session, conversation_id))
-
-    def _get(self, session: Session, conversation_id: str) -> Conversation:
-        talk = session.history.get(conversation_id)
-        if talk is None:
-            raise PersonalError(session.history.problem or GONE)
-        return talk
+        return self._show(session, session.history.open(conversation_id))
 
     def _show(self, session: Session, talk: Conversation) -> Updates:
         """Show a conversation: what is typed goes along, unless it is an edited question of the one before."""
@@ -165,7 +159,7 @@ class Conversations:
 
     def rename(self, session: Session, conversation_id: str, title: str) -> Updates:
         """Give a conversation a title; without one its first question is it."""
-        talk = self._get(session, conversation_id)
+        talk = session.history.open(conversation_id)
         title = " ".join("".join(sign if sign.isprintable() else " " for sign in title).split())
         if len(title) > MAX_TITLE:
             raise PersonalError(f"A title has at most {MAX_TITLE} characters. Shorten it.")
