@@ -100,8 +100,8 @@ class Asking:
         with talk.turn:
             problems += self._refusal(session, talk, text)
             entry = None if problems else self._entry(talk, WHO if who else text)
-            if not who:
-                talk.answering = entry or talk.answering
+            if entry and not who:
+                talk.answering, talk.stop = entry, threading.Event()
         if entry is None:
             yield {**self._draw_all(session), **keep, self.notice: render.problem(" ".join(problems))}
         elif who:
@@ -156,7 +156,8 @@ class Asking:
         temperature: float = 0.0,
     ) -> Iterator[Updates]:
         """Write the answer of an entry; the first updates show `more`, too."""
-        talk.answering, talk.stop = entry, threading.Event()
+        if talk.answering is not entry:
+            talk.answering, talk.stop = entry, threading.Event()
         entry.answer, entry.error = None, ""
         turns = [e.turn for e in talk.entries if e is not entry and e.answer] + [entry.turn]
         growing = Growing()
