@@ -8,6 +8,11 @@ class PersonalError(Exception):
     """The base of everything this project raises on purpose; nothing was changed when one is raised."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what another library's error says, or its kind."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 class ImageError(PersonalError):
     """A file that is no usable picture."""
 

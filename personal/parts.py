@@ -135,8 +135,8 @@ class Retriever(Protocol):
     def bracketed(self, question: str, concepts: Sequence[Concept]) -> str: ...
 
 
-class Generator(Protocol):
-    """A language model that answers (`personal.generate.local`); where it `verifies`, also about doubtful matches."""
+class LanguageModel(Protocol):
+    """What is asked of every language model but to stream; where it `verifies`, it judges doubtful matches too."""
 
     @property
     def name(self) -> str: ...
@@ -153,6 +153,12 @@ class Generator(Protocol):
     def health(self) -> str: ...
     def load(self) -> Iterator[Progress]: ...
     def clear(self) -> None: ...
+    def answers(self, asked: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[str]: ...
+
+
+class Generator(LanguageModel, Protocol):
+    """The language model that answers, shared by owners (`personal.generate.switching`)."""
+
     def stream(
         self,
         messages: Sequence[Message],
@@ -162,7 +168,6 @@ class Generator(Protocol):
         temperature: float = 0.0,
         owner: str = "",
     ) -> Iterator[Waiting | TextDelta]: ...
-    def answers(self, asked: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[str]: ...
 
 
 class BuildMessages(Protocol):

@@ -10,6 +10,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import numpy as np
+
 from personal.concepts import Concept, Look, Photo, Turn
 from personal.errors import PersonalError
 from personal.evaluate.journal import Journal, Reply
@@ -37,6 +39,13 @@ class ProgressBar(Protocol):
 def no_progress_bar(things: Sequence[T], words: str, /) -> Iterable[T]:
     """Show no progress bar."""
     return things
+
+
+def left_out(names: Sequence[str], count: int, random: np.random.Generator) -> set[str]:
+    """Draw concepts that stay unregistered. Raises PersonalError if nobody would be registered."""
+    if count >= len(names):
+        raise PersonalError(f"{count} of {len(names)} concepts cannot stay unregistered: leave one or more.")
+    return set(random.choice(names, count, replace=False)) if count else set()
 
 
 def register(assistant: Assistant, owner: str, photos: Mapping[str, Sequence[Photo]]) -> dict[str, Concept]:

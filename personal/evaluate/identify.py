@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from personal.concepts import Box, Certainty, Photo
 from personal.errors import PersonalError
 from personal.evaluate import openset
-from personal.evaluate.asking import CACHED, ProgressBar, no_progress_bar, register
+from personal.evaluate.asking import CACHED, ProgressBar, left_out, no_progress_bar, register
 from personal.evaluate.mistakes import Mistake
 from personal.evaluate.report import DRAWS, Report
 
@@ -135,9 +135,6 @@ def identify(
     With `same_kinds` a quarter of each kind stays unregistered, of those with two concepts or more. Raises
     PersonalError where `unregistered` leaves nobody to register, and where no kinds are known.
     """
-    size = len(folder.photos)
-    if unregistered >= size:
-        raise PersonalError(f"{unregistered} of {size} concepts cannot stay unregistered: leave one or more.")
     open_set = unregistered > 0 or same_kinds
     assistant.retriever.cache_size = min(folder.size, CACHED)
     drawn = [draw(folder, references, unregistered, seed, same_kinds=same_kinds) for seed in range(seeds)]
@@ -146,7 +143,7 @@ def identify(
     report = {
         **measured(ours, open_set=open_set),
         "threshold": assistant.default_confidence if assistant.threshold is None else assistant.threshold,
-        **{"concepts": size, "references": references, "seeds": seeds, "unregistered": unregistered},
+        **{"concepts": len(folder.photos), "references": references, "seeds": seeds, "unregistered": unregistered},
         **{"same_kinds": same_kinds, "notes": list(folder.notes)},
     }
     report["baselines"] = {
@@ -213,7 +210,7 @@ def draw(
     photos = folder.photos
     random = np.random.default_rng(seed)
     names = sorted(photos)
-    strangers = set(random.choice(names, unregistered, replace=False)) if unregistered else set()
+    strangers = left_out(names, unregistered, random)
     for some in _kinds(folder) if same_kinds else ():
         strangers |= set(random.choice(some, max(1, round(len(some) / 4)), replace=False))
     chosen: Drawn = {}

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from personal.concepts import Photo
 from personal.data.templates import CAPTION_REQUEST
-from personal.errors import PersonalError
 from personal.evaluate.asking import CACHED, ProgressBar, Question, no_progress_bar, register, replies, to_mistake
 from personal.evaluate.identify import draw
 from personal.evaluate.journal import Journal
@@ -42,10 +41,6 @@ def named_captions(
 
     Raises PersonalError if `unregistered` leaves nobody to register.
     """
-    if unregistered >= len(folder.photos):
-        raise PersonalError(
-            f"{unregistered} of {len(folder.photos)} concepts cannot stay unregistered: leave one or more."
-        )
     assistant.retriever.cache_size = min(folder.size + len(strangers), CACHED)
     journal = journal or Journal()
     answers: list[dict[str, Any]] = []

@@ -19,7 +19,7 @@ from typing import Any
 
 from personal import proxies
 from personal.concepts import Progress
-from personal.errors import ModelError
+from personal.errors import ModelError, first_line
 from personal.generate.models import Config, ModelSpec, find_model
 from personal.settings import TINY
 
@@ -184,9 +184,9 @@ def _spec_from_config(
     try:
         _ = found.memory
     except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, StrictDataclassError) as error:
-        raise ModelError(f"The config.json of {source} makes no model: {_first_line(error)}") from error
+        raise ModelError(f"The config.json of {source} makes no model: {first_line(error)}") from error
     except (RuntimeError, ImportError) as error:
-        raise ModelError(f"{source} cannot be built here: {_first_line(error)}") from error
+        raise ModelError(f"{source} cannot be built here: {first_line(error)}") from error
     return found
 
 
@@ -283,7 +283,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {_first_line(error)}") from error
+        raise ModelError(f"{path} cannot be read: {first_line(error)}") from error
     if not isinstance(read, dict):
         raise ModelError(f"{path} does not hold what its name says.")
     return read
@@ -322,11 +322,11 @@ def _explain(source: str, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == 28:
         return f"The disk is full; {source} was not downloaded. Free some space and try again."
     if isinstance(error, (RuntimeError, ValueError)):
-        return f"{source} could not be downloaded: {_first_line(error)}"
+        return f"{source} could not be downloaded: {first_line(error)}"
     via, wrong = proxies.via(constants.ENDPOINT), proxies.trouble(constants.ENDPOINT)
     return (
         f"The model hub cannot be reached for {source}{via}. {wrong or 'Check the network.'} "
-        f"Or use a model that is here. ({_first_line(error)})"
+        f"Or use a model that is here. ({first_line(error)})"
     )
 
 
@@ -335,7 +335,3 @@ def _offline(source: str) -> str:
         f"{source} is not on this machine, and no hub is asked while offline. "
         "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE to download it."
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from personal.errors import ModelError
+from personal.errors import ModelError, first_line
 from personal.generate.models import ModelSpec, find_model
 from personal.generate.quantization import int8_config, nf4_config
 from personal.memory import give_back
@@ -168,7 +168,7 @@ def free() -> None:
 
 def explain(error: BaseException) -> str:
     """Return what an error of the libraries means and what to do, with its first line."""
-    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    said = first_line(error)
     if isinstance(error, OSError) and error.errno == 28:
         return "the disk is full. Free some space and try again."
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate" in str(error):

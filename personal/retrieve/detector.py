@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal.concepts import Box, Progress
-from personal.errors import ModelError
+from personal.errors import ModelError, first_line
 from personal.threads import in_foreground, in_thread
 
 if TYPE_CHECKING:
@@ -105,7 +105,9 @@ class Detector:
             with self._turn:
                 return in_foreground(lambda: self._propose(image, categories))
         except (RuntimeError, ValueError, IndexError, TypeError, AttributeError, AssertionError, MemoryError) as error:
-            raise ModelError(f"The detector {self.source} could not look at the photo: {_first_line(error)}") from error
+            raise ModelError(
+                f"The detector {self.source} could not look at the photo: {first_line(error)[:300].rstrip('.')}"
+            ) from error
 
     def clear(self) -> None:
         """Forget the categories asked for before, whose vectors OmDet-Turbo keeps."""
@@ -123,7 +125,7 @@ class Detector:
         try:
             self._open_files()
         except (OSError, ValueError, KeyError, ImportError, RuntimeError, MemoryError, SafetensorError) as error:
-            said = _first_line(error)
+            said = first_line(error)[:300].rstrip(".")
             if isinstance(error, OSError) and not Path(self.source).is_dir():
                 said = f"it was not found here, and no model hub answered with it ({said})"
             raise ModelError(
@@ -244,7 +246,3 @@ def suppress_overlaps(found: Sequence[Proposal]) -> list[Proposal]:
     boxes = torch.tensor([proposal.box for proposal in found]).reshape(-1, 4)
     kept = nms(boxes, torch.tensor([proposal.score for proposal in found]), SAME)
     return [found[row] for row in kept[:MOST_PROPOSALS].tolist()]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300].rstrip(".")

@@ -11,7 +11,7 @@ import numpy as np
 
 from personal.concepts import Photo
 from personal.errors import ImageError, PersonalError
-from personal.evaluate.asking import ProgressBar, no_progress_bar
+from personal.evaluate.asking import ProgressBar, left_out, no_progress_bar
 from personal.evaluate.layouts.shape import Dataset, Query, Subject
 from personal.images import read_photo
 from personal.remember.names import clean_name
@@ -63,10 +63,8 @@ def deal(dataset: Dataset, references: int, *, unregistered: int = 0, seed: int 
     queries. Raises PersonalError if nobody would be registered.
     """
     names = sorted(subject.name for subject in dataset.subjects)
-    if unregistered >= len(names):
-        raise PersonalError(f"{unregistered} of {len(names)} concepts cannot stay unregistered: leave one or more.")
     random = np.random.default_rng(seed)
-    strangers = set(random.choice(names, unregistered, replace=False)) if unregistered else set()
+    strangers = left_out(names, unregistered, random)
     pools = {subject.name: list(subject.references) for subject in dataset.subjects}
     if not dataset.split:
         alone = {name: frozenset({name}) for name in names}
