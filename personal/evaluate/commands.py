@@ -102,7 +102,7 @@ def multi(options: argparse.Namespace) -> Shown:
     dataset = _usable(protocol.require_shared_photos(read(options.folder)), options)
     how = _chosen(options, "references", "seeds", "together")
     with open_assistant() as assistant, open_journal(options, assistant) as journal:
-        how |= {"captions": not options.no_captions, "journal": journal, "watch": progress_bar}
+        how |= {"captions": not options.no_captions, "journal": journal, "progress": progress_bar}
         report = protocol.multi(assistant, dataset, **how, baselines=_retrievers(assistant))
         return write_report(options, report, assistant, journal)
 

@@ -84,7 +84,7 @@ def multi(
     dataset = require_shared_photos(dataset, least)
     answers: list[dict[str, Any]] = []
     every: list[Item] = []
-    how: dict[str, Any] = {"captions": captions, "baselines": baselines, "journal": journal, "watch": progress}
+    how: dict[str, Any] = {"captions": captions, "baselines": baselines, "journal": journal, "progress": progress}
     for seed in range(seeds):
         dealt = deal(dataset, references, seed=seed)
         groups: dict[frozenset[str], list[Query]] = {}
