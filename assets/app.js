@@ -246,6 +246,7 @@
       found.reverse().forEach((cross) => cross.click());
       return [files];
     },
+    drops(trigger) { dropOnCards = trigger; },
     taken() { taking = Math.max(0, taking - 1); },
     clicks(element, trigger) {
       element.addEventListener("pointerdown", (event) => {
@@ -320,24 +321,88 @@
     }
   };
 
-  /* A photo that is let go of anywhere while the chat is open is one for the question; nowhere does the browser leave
-     the page. */
+  /* Photos, or folders of them, that are let go of on the cards are uploaded here, some at a time, and the tab's handler
+     is told where they are and what their paths were. */
+  const MOST = 1000, AT_ONCE = 20, AT_ONCE_BYTES = 2 ** 24;
+  const PICTURE = /\.(jpe?g|jpe|jfif|mpo|png|webp|gif|bmp|tiff?|hei[cf]|hif|avif)$/i;
+  let dropOnCards = null;
+  const inside = (folder) => new Promise((resolve) => {
+    const reader = folder.createReader(), all = [];
+    const more = () => reader.readEntries((some) => {
+      all.push(...some);
+      if (some.length) more(); else resolve(all);
+    }, () => resolve(all));
+    more();
+  });
+  const gather = async (entry, path, found) => {
+    if (found.length >= MOST || entry.name.startsWith(".")) return;
+    if (entry.isDirectory) {
+      for (const one of await inside(entry)) await gather(one, `${path}${entry.name}/`, found);
+      return;
+    }
+    const file = await new Promise((resolve) => entry.file(resolve, () => resolve(null)));
+    if (file && (!path || file.type.startsWith("image/") || PICTURE.test(file.name))) found.push([path + file.name, file]);
+  };
+  const batches = (found) => {
+    const all = [];
+    let bytes = Infinity;
+    for (const one of found) {
+      if (bytes + one[1].size > AT_ONCE_BYTES || all.at(-1).length >= AT_ONCE) [all[all.length], bytes] = [[], 0];
+      all.at(-1).push(one);
+      bytes += one[1].size;
+    }
+    return all;
+  };
+  const bringing = (words) => {
+    document.querySelector("#bringing")?.remove();
+    if (words) document.body.append(
+      Object.assign(document.createElement("div"), { id: "bringing", role: "status", textContent: words }));
+  };
+  const bring = async (items) => {
+    const entries = [...items].map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile()), found = [], files = [];
+    for (const entry of entries.filter(Boolean)) {
+      if (entry instanceof File) found.push([entry.name, entry]);
+      else await gather(entry, "", found);
+    }
+    if (!found.length) return bringing();
+    try {
+      for (const batch of batches(found)) {
+        bringing(`Uploading ${files.length + batch.length} of ${found.length} photos …`);
+        const body = new FormData();
+        batch.forEach(([, file]) => body.append("files", file, file.name));
+        const response = await ask("gradio_api/upload", { method: "POST", body });
+        if (!response.ok) throw new Error(await response.text());
+        (await response.json()).forEach((path, i) => files.push({ path, name: batch[i][0] }));
+      }
+      bringing();
+      dropOnCards?.("select", { act: "dropped", files });
+    } catch (error) {
+      bringing(error.message || "The photos could not be uploaded. Try again.");
+      setTimeout(bringing, 6000);
+    }
+  };
+
+  /* A photo that is let go of anywhere while the chat is open is one for the question, on the cards it begins a concept;
+     nowhere does the browser leave the page. */
   const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   const receiving = (event) => {
     const chat = document.querySelector(".chat");
     const other = event.target.closest?.("#ask, .block:has(input[type=file])");
     return chat?.offsetParent && !other ? document.querySelector("#ask input[type=file]") : null;
   };
+  const ofCards = (event) => event.target.closest?.(".block:has(input[type=file])") ? null : event.target.closest?.(".library");
   const over = (event) => {
     if (!carries(event)) return;
     event.preventDefault();
-    document.querySelectorAll(".chat.over").forEach((e) => e.classList.remove("over"));
-    if (event.type === "dragover" && receiving(event)) document.querySelector(".chat")?.classList.add("over");
+    document.querySelectorAll(".over").forEach((e) => e.classList.remove("over"));
+    const zone = receiving(event) ? document.querySelector(".chat") : ofCards(event);
+    if (event.type === "dragover") zone?.classList.add("over");
   };
   const dropped = (event) => {
     if (!carries(event)) return;
     over(event);
     const input = receiving(event);
+    if (ofCards(event)) bring(event.dataTransfer.items);
     if (!input) return;
     input.files = event.dataTransfer.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
@@ -347,6 +412,11 @@
   const offer = ({ target }) => {
     if (target.matches?.(":is(#ask, #dropped, #files, #more-files) input[type=file]"))
       target.accept = "image/*,.heic,.heif,.hif,.avif,.jfif,.jpe,.mpo";
+  };
+
+  /* The rule for a kind, which the field's own element knows nothing of. */
+  const bound = ({ target }) => {
+    if (target.matches?.(":is(#new-kind, #edit-kind) input")) target.maxLength = 64;
   };
 
   const lit = (event) => {
@@ -360,6 +430,14 @@
     if (event.key === "/" && !typing) {
       const input = document.querySelector("#ask textarea");
       if (input?.offsetParent) { event.preventDefault(); input.focus(); }
+    }
+    const answer = { y: "yes", ArrowRight: "yes", n: "no", ArrowLeft: "no", s: "skip", ArrowDown: "skip", u: "undo" }[event.key];
+    const review = document.querySelector("#review");
+    if (answer && review?.offsetParent && !typing && !event.repeat && !(event.ctrlKey || event.metaKey || event.altKey)
+      && !(event.key.startsWith("Arrow") && event.target.closest?.("[role=tab]"))) {
+      const button = answer === "undo" ? "#toast [data-act=undo]" : `#review [data-answer=${answer}]`;
+      if (document.querySelector(button)) event.preventDefault();
+      document.querySelector(button)?.click();
     }
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.target.matches?.("#ask textarea")) hold(event);
     if (event.key === "Escape") {
@@ -406,6 +484,7 @@
     system.addEventListener("change", () => theme(wanted()));
     document.addEventListener("mouseover", lit);
     document.addEventListener("focusin", lit);
+    document.addEventListener("focusin", bound);
     document.addEventListener("pointermove", band);
     for (const kind of ["dragover", "dragleave"]) document.addEventListener(kind, over);
     document.addEventListener("drop", dropped);
@@ -426,6 +505,9 @@
       document.querySelector("#sidebar")?.removeAttribute("popover");
     });
     addEventListener("pagehide", remember);
+    addEventListener("beforeunload", (event) => {
+      if (!gone && document.querySelector("#edit-unsaved [data-act], #creator #new-photos img")) event.preventDefault();
+    });
     recall();
     follow();
     setInterval(announce, 2000);

@@ -181,6 +181,11 @@ _GROUPS = {
 _NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
+def is_person(category: str) -> bool:
+    """Return whether a category is of people."""
+    return not _PEOPLE.isdisjoint(category.casefold().split())
+
+
 def _of_group(concepts: Iterable[Concept], group: str) -> list[Concept]:
     """Return the concepts whose category a word means: "dogs" a dog or a sheepdog, "pets" any animal; all for ""."""
     if not group:

@@ -339,16 +339,20 @@ WORDS = [
 
 @pytest.mark.parametrize(("category", "info", "marks"), WORDS)
 def test_the_page_refuses_bad_words_about_a_concept(browser, category, info, marks):
+    where = "category_check" if category else "info_check" if info else "marks_check"
     browser.session.new_photos = [picture(BLUE)]
-    browser.fails(browser.concepts.new, browser.concepts.new.remember, "new", category, info, marks, False)
+    browser.fails(browser.concepts.new, browser.concepts.new.remember, "new", category, info, marks, False, where=where)
     browser.session.open_concept = browser.context.assistant.concepts(ME)[0].id
-    browser.fails(browser.concepts.editor, browser.concepts.editor.revise, "bo", category, info, marks, False)
+    browser.fails(
+        browser.concepts.editor, browser.concepts.editor.revise, "bo", category, info, marks, False, where=where
+    )
 
 
 @pytest.mark.parametrize("name", ["", "a<b", "x" * 65])
 def test_a_bad_edit_keeps_the_record(browser, name):
     browser.session.open_concept = browser.context.assistant.concepts(ME)[0].id
-    browser.fails(browser.concepts.editor, browser.concepts.editor.revise, name, "dog", "A dog.", "", False)
+    form = browser.concepts.editor
+    browser.fails(form, form.revise, name, "dog", "A dog.", "", False, where="check")
 
 
 def test_the_last_photo_cannot_be_removed(browser):

@@ -110,7 +110,7 @@ def create(page, name, *files, info=""):
     upload(page, "#files", *files)
     page.locator("#new-photos img").nth(len(files) - 1).wait_for()
     page.locator("#new-name textarea, #new-name input").fill(name)
-    page.locator("#name-check .note").wait_for()
+    page.locator("#new-name-check .note").wait_for()
     if info:
         page.get_by_label("Notes (optional)").fill(info)
     page.locator("#create").click()
@@ -185,7 +185,7 @@ def test_the_whole_story(app, chromium, tmp_path):
     name = page.locator("#name textarea, #name input")
     name.fill("other one")
     name.press("Enter")
-    page.locator("#toast", has_text="other one is remembered").wait_for()
+    page.locator("#toast", has_text="Added other one").wait_for()
     tab(page, "Concepts")
     card(page, "other one").wait_for()
     page.locator("#toast").get_by_role("button", name="Undo").click()

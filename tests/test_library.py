@@ -215,9 +215,9 @@ def test_a_name_is_taken_whatever_its_case_width_or_joiners(library: Library, on
     first = library.add(ME, one, [photo(1)], "", "")
     second = library.add(ME, "other", [photo(2)], "", "")
     assert folded(clean_name(one)) == folded(clean_name(other))
-    with pytest.raises(ConceptError, match="already remembered"):
+    with pytest.raises(ConceptError, match="already exists"):
         library.add(ME, other, [photo(3)], "", "")
-    with pytest.raises(ConceptError, match="already remembered"):
+    with pytest.raises(ConceptError, match="already exists"):
         library.revise(ME, second.id, ConceptEdit(name=other))
     assert library.lookup(ME, other) == first
     assert len(library.concepts(ME)) == 2

@@ -72,9 +72,9 @@ def test_a_name_of_millions_of_letters_is_answered_in_words_at_once_by_every_han
     name = "a" * MILLIONS
     began = time.process_time()
     shown = browser.concepts.new.validate(name, browser.request)
-    assert "64 are the most" in shown[browser.concepts.new.check]
+    assert "Keep it under 65 characters" in shown[browser.concepts.new.check]
     *_, screen = browser.concepts.new.remember(name, None, "", "", False, browser.request)
-    assert "64 are the most" in screen[browser.concepts.new.check]
+    assert "Keep it under 65 characters" in screen[browser.concepts.new.check]
     screen = browser.concepts.draw_found(name, browser.request)
     assert len(browser.session.search) <= tab.SEARCH_MAX
     *_, screen = browser.chat.asking.ask(name, browser.request)

@@ -71,7 +71,7 @@ SAME = [
 def test_what_the_library_takes_for_the_same_name_is_found_in_a_question(tmp_path: Path, one: str, other: str) -> None:
     with Library(tmp_path) as library:
         first = library.add(ME, one, [photo("red")])
-        with pytest.raises(ConceptError, match="already remembered"):
+        with pytest.raises(ConceptError, match="already exists"):
             library.add(ME, other, [photo("blue")])
         assert library.find(ME, other) == first
     for name, typed in ((one, other), (other, one)):
@@ -181,7 +181,7 @@ def test_a_library_that_holds_two_spellings_of_a_name_still_opens_with_both(olde
         assert straight.id != curly.id
         assert library.find(ME, "o`malley") in (straight, curly)
         assert library.revise(ME, curly.id, ConceptEdit(add=[photo("green")])).name == "O’Malley"
-        with pytest.raises(ConceptError, match="already remembered"):
+        with pytest.raises(ConceptError, match="already exists"):
             library.add(ME, "OʼMalley", [photo("black")])
         library.forget(ME, straight.id)
         assert library.find(ME, "O'Malley").id == curly.id

@@ -16,6 +16,7 @@ from personal.concepts import ConceptEdit
 from personal.errors import StoreError
 from personal.evaluate.leave_one_out import check
 from personal.ui import samples
+from personal.ui.concepts import tab
 from personal.ui.sessions import COOKIE
 from tests.conftest import BLUE, GREEN, RED, open_assistant, picture
 from tests.test_bad_input import Browser, event, png
@@ -154,7 +155,7 @@ def test_a_tab_that_is_drawn_twice_at_once_fills_the_form_all_the_same(browser, 
 
 def test_what_is_searched_and_all_that_is_shown_outlive_other_clicks(browser, monkeypatch):
     monkeypatch.setattr("personal.ui.render.concepts.PAGE", 1)
-    concepts = browser.concepts
+    concepts, browser.session.sort = browser.concepts, tab.BY_NAME
     assert "mia" not in concepts.draw(browser.session)[concepts.cards]
     list(concepts.on_cards(event(act="all"), browser.request))
     _, screen = opened(browser, "mia")

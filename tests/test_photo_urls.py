@@ -91,3 +91,11 @@ def test_names_for_the_composer_are_the_visitors_own(guest, server):  # noqa: F8
     nobody = httpx.Client(base_url=guest.http.base_url, trust_env=False)
     assert stranger.http.get("/personal/names").json() == []
     assert nobody.get("/personal/names").status_code == 404
+
+
+def test_a_photo_is_sent_around_its_subject(guest):
+    (name, *_) = pictures(guest.drop(guest.upload(photo(3))))
+    place = name.partition("?")[0]
+    answer = guest.http.get(f"{place}?side=100&square=1&box=subject")
+    assert Image.open(io.BytesIO(answer.content)).size == (100, 100)
+    assert guest.http.get(f"{place}?side=100&box=somebody").status_code == 404

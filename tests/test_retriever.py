@@ -19,6 +19,7 @@ from personal.retrieve.names import bracketed, find_names
 from personal.retrieve.refine import expand_boxes
 from personal.retrieve.regions import areas, intersection_area
 from personal.retrieve.retriever import Retriever
+from tests.conftest import RED, picture
 
 COLOURS = {"red": (230, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 230), "yellow": (230, 220, 20)}
 
@@ -473,3 +474,28 @@ def test_the_more_is_remembered_the_more_similar_a_thing_must_be(home):
     assert retriever.look("me", photo, concepts, threshold=just_below, top_k=4)
     assert look(configured(home, gallery_size=1), photo, threshold=just_below) == []
     assert look(configured(home, gallery_size=100), photo, threshold=match.similarity + 0.01) == []
+
+
+class Framing:
+    """An encoder whose boxes close in on the left half of what they hold. Counts its work."""
+
+    passes = 0
+
+    def dense(self, image, *, fine=False):
+        self.passes += 1
+        return np.zeros((4, 4, 4), np.float32)
+
+    def regress_boxes(self, dense, boxes):
+        return boxes * np.asarray([1, 1, 0.5, 1], np.float32)
+
+
+def test_the_subject_of_a_photo_is_found_from_the_whole_of_it_once():
+    encoder = Framing()
+    retriever = Retriever(encoder, None)
+    for _ in range(2):
+        assert retriever.subject(picture(RED)) == (0.0, 0.0, 0.25, 1.0)
+    assert encoder.passes == 1
+    retriever.clear("me")
+    retriever.subject(picture(RED))
+    assert encoder.passes == 2
+    assert Retriever(MeanColour(maps=False), None).subject(picture(RED)) == WHOLE

@@ -7,5 +7,6 @@ the owner first and touches nothing of any other owner. It holds no conversation
 from personal.assistant.answering import CAPTION, FROM_FINDINGS, Assistant
 from personal.assistant.grounding import VERIFIED_BETWEEN
 from personal.assistant.memory import UNDO_S
+from personal.assistant.merging import Merge
 
-__all__ = ["CAPTION", "FROM_FINDINGS", "UNDO_S", "VERIFIED_BETWEEN", "Assistant"]
+__all__ = ["CAPTION", "FROM_FINDINGS", "UNDO_S", "VERIFIED_BETWEEN", "Assistant", "Merge"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 from personal.assistant.indexing import Indexing, drain, pictures_of
+from personal.assistant.merging import Merge, joined, parted
 from personal.concepts import Box, Concept, ConceptEdit, Photo, Progress
-from personal.errors import StoreError
+from personal.errors import ConceptError, StoreError
 from personal.parts import Generator, Index, Library, People, Retriever
 
 UNDO_S = 600.0
@@ -117,6 +118,11 @@ class Memory:
         if self.people:
             yield from self.people.load()
 
+    def shows_face(self, photos: Iterable[Photo]) -> bool:
+        """Return whether one of some photos shows a face; False until the face model is opened."""
+        people = self.people
+        return bool(people and people.loaded and any(people.shows_face(photo) for photo in photos))
+
     def disown(self, owner: str, concept_id: str, photo: Photo, box: Box) -> Concept:
         """Remember that what `box` of a photo shows is not this concept: the crop becomes one of its negatives, once.
 
@@ -145,6 +151,28 @@ class Memory:
         with self.indexing.catching_up_later(owner):
             self.indexing.put(owner, self.indexing.readable(owner, pictures_of(concept)))
         return concept
+
+    def merge(self, owner: str, kept_id: str, other_id: str) -> Merge:
+        """Give a concept all that another has, and forget the other; `unmerge` undoes it for UNDO_S.
+
+        All is written before the other goes, so that whatever happens no photo is lost. Raises ConceptError, and
+        StoreError if a photo of the other is damaged.
+        """
+        before, other = self.library.get(owner, kept_id), self.library.get(owner, other_id)
+        if kept_id == other_id:
+            raise ConceptError("Choose two concepts to merge.")
+        edit = joined(before, other, lambda view: self.library.photo(owner, other_id, view.sha256))
+        coming = self.library.preview_edit(owner, kept_id, edit)
+        dropped = {(kept_id, view.sha256, True) for view in before.negatives if view not in coming.negatives}
+        lost = tuple(photo for _, photo, _ in self.indexing.readable(owner, dropped))
+        after = self.revise(owner, kept_id, edit)
+        return Merge(before, after, other, self.forget(owner, other_id), lost)
+
+    def unmerge(self, owner: str, merge: Merge) -> Concept:
+        """Undo a `merge`, and return the concept that is there again. Raises ConceptError once the time is over."""
+        other = self.restore(owner, merge.token)
+        self.revise(owner, merge.before.id, parted(merge, self.library.get(owner, merge.before.id)))
+        return other
 
     def sweep(self) -> None:
         """Erase for good what was forgotten longer than UNDO_S ago, and let the index follow where it fell behind."""

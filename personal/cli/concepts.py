@@ -1,4 +1,4 @@
-"""add, list, show, forget, reindex and doctor."""
+"""add, list, show, forget, merge, reindex and doctor."""
 
 from __future__ import annotations
 
@@ -83,6 +83,19 @@ def forget(options: argparse.Namespace, knobs: settings.Settings) -> int:
     else:
         count = len(concept.views) + len(concept.negatives)
         print(f"{concept.tag} is forgotten, and its {count} photos are erased.")
+    return 0
+
+
+def merge(options: argparse.Namespace, knobs: settings.Settings) -> int:
+    with compose.library(knobs, read_only=True) as library:
+        kept, other = library.find(LOCAL, options.name), library.find(LOCAL, options.other)
+    with compose.build(knobs, holder="the shell") as assistant:
+        concept = assistant.merge(LOCAL, kept.id, other.id).after
+        assistant.library.empty_trash(LOCAL)
+    if options.json:
+        emit(concept_record(concept))
+    else:
+        print(f"{other.tag} is merged into {concept.tag}, which has {len(concept.views)} photos now.")
     return 0
 
 

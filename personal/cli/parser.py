@@ -44,6 +44,9 @@ def build_parser() -> argparse.ArgumentParser:
     verb("list", concepts.list_all, "list your concepts")
     verb("show", concepts.show, "show one concept").add_argument("name", type=terminal.as_text)
     verb("forget", concepts.forget, "forget a concept for good").add_argument("name", type=terminal.as_text)
+    merge = verb("merge", concepts.merge, "give one concept all that another has, which goes")
+    merge.add_argument("name", type=terminal.as_text, help="the concept that stays")
+    merge.add_argument("other", type=terminal.as_text, help="the concept that goes")
     verb("reindex", concepts.reindex, "build the index again from the photos on disk")
     verb("doctor", concepts.doctor, "check the installation and the library")
     for name, run, summary in (

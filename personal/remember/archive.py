@@ -13,7 +13,7 @@ import struct
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -135,6 +135,24 @@ def open_archive(source: Path, *, guest: bool = False) -> Iterator[Archive]:
     finally:
         if zipped is not None:
             zipped.close()
+
+
+def of_uploads(files: Sequence[tuple[str, Path]], label: str, *, guest: bool = False) -> Archive:
+    """Make an archive of files by the paths that a browser gave them. Raises ImportExportError if there is too much."""
+    most, total = (GUEST_ENTRIES, GUEST_TOTAL) if guest else (MAX_ENTRIES, MAX_TOTAL)
+    if len(files) > most or sum(file.stat().st_size for _, file in files) > total:
+        raise ImportExportError(f"{label} hold more than {most} files or {total // 2**20} MB. Bring a part of them.")
+    archive, hidden = Archive(label), dict[str, None]()
+    for name, file in files:
+        path = unicodedata.normalize("NFC", name.replace("\\", "/"))
+        if _leads_out(path) or path in archive.files:
+            archive.skipped.append(f"{path[:80]!r} is no file of a folder and was skipped.")
+        elif folder := _hidden(path):
+            hidden[folder] = None
+        elif not is_junk(path.rpartition("/")[2]):
+            archive.files[path] = file
+    archive.skipped += [_skipped(folder) for folder in hidden]
+    return archive
 
 
 def is_junk(name: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -18,11 +18,21 @@ from personal.concepts import Concept, ConceptEdit, Photo, Progress
 from personal.errors import ImportExportError, StoreError
 from personal.folding import folded
 from personal.remember import disk
-from personal.remember.import_reader import FORMAT, VERSION, ImportedConcept, read
+from personal.remember.import_reader import FORMAT, VERSION, ImportedConcept, read, read_uploads
 from personal.remember.library import Library
 from personal.remember.record import MAX_NEGATIVES, MAX_VIEWS
 
-__all__ = ["Change", "ImportTarget", "ImportedConcept", "apply", "export", "list_damage", "plan", "read"]
+__all__ = [
+    "Change",
+    "ImportTarget",
+    "ImportedConcept",
+    "apply",
+    "export",
+    "list_damage",
+    "plan",
+    "read",
+    "read_uploads",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +59,19 @@ class ImportTarget(Protocol):
 # -- out -------------------------------------------------------------------------------------------------------------
 
 
-def export(library: Library, owner: str, target: Path | BinaryIO) -> list[str]:
-    """Write all of an owner's concepts as a .zip, the same bytes for the same concepts. Raises ImportExportError.
+def export(library: Library, owner: str, target: Path | BinaryIO, only: Set[str] = frozenset()) -> list[str]:
+    """Write an owner's concepts as a .zip, the same bytes for the same concepts. Raises ImportExportError.
 
-    What is damaged is left out; returned is what that was, in words. A file appears whole or not at all.
+    `only` are the ids of those to write; all where it is empty. What is damaged is left out; returned is what that was,
+    in words. A file appears whole or not at all.
     """
     if not isinstance(target, Path):
-        return _write_zip(library, owner, target)
+        return _write_zip(library, owner, target, only)
     temporary = target.with_name(target.name + disk.TMP)
     try:
         try:
             with temporary.open("wb") as stream:
-                left_out = _write_zip(library, owner, stream)
+                left_out = _write_zip(library, owner, stream, only)
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -71,10 +82,10 @@ def export(library: Library, owner: str, target: Path | BinaryIO) -> list[str]:
     return left_out
 
 
-def list_damage(library: Library, owner: str) -> list[str]:
+def list_damage(library: Library, owner: str, only: Set[str] = frozenset()) -> list[str]:
     """Return a sentence for each concept and photo that an export leaves out, because it cannot be read."""
-    found = library.damaged(owner)
-    for concept in library.concepts(owner):
+    found = [] if only else library.damaged(owner)
+    for concept in _chosen(library, owner, only):
         found += _readable(library, owner, concept)[1]
     return found
 
@@ -98,11 +109,15 @@ def _readable(library: Library, owner: str, concept: Concept) -> tuple[Concept |
     return replace(concept, views=views, negatives=negatives, avatar=avatar), [words]
 
 
-def _write_zip(library: Library, owner: str, stream: BinaryIO) -> list[str]:
-    left_out = library.damaged(owner)
+def _chosen(library: Library, owner: str, only: Set[str]) -> list[Concept]:
+    return [concept for concept in library.concepts(owner) if not only or concept.id in only]
+
+
+def _write_zip(library: Library, owner: str, stream: BinaryIO, only: Set[str]) -> list[str]:
+    left_out = [] if only else library.damaged(owner)
     with zipfile.ZipFile(stream, "w") as archive:
         _put(archive, "manifest.json", _json({"format": FORMAT, "version": VERSION}))
-        for number, kept in enumerate(library.concepts(owner), 1):
+        for number, kept in enumerate(_chosen(library, owner, only), 1):
             concept, words = _readable(library, owner, kept)
             left_out += words
             if concept is None:

@@ -16,7 +16,7 @@ from personal.concepts import Photo
 from personal.errors import ConceptError, ImageError, ImportExportError
 from personal.folding import folded
 from personal.images import read_photo
-from personal.remember.archive import Archive, open_archive
+from personal.remember.archive import Archive, of_uploads, open_archive
 from personal.remember.names import clean_attributes, clean_category, clean_info, clean_name
 from personal.remember.record import MAX_NEGATIVES, MAX_VIEWS
 from personal.settings import Settings
@@ -58,9 +58,19 @@ def read(source: Path, settings: Settings | None = None, *, guest: bool = False)
     if source.name == "database.json" and source.is_file():
         source = source.parent
     with open_archive(source, guest=guest) as archive:
-        reader = _Reader(archive, settings or Settings())
-        incoming = _once_each(list(reader.concepts()))
-        left_out = (*archive.skipped, *archive.unused())
+        return _read(archive, settings or Settings())
+
+
+def read_uploads(
+    files: Sequence[tuple[str, Path]], settings: Settings, *, guest: bool = False
+) -> list[ImportedConcept]:
+    """Read folders that a browser uploaded, file by file, each with its path among them; as `read` does."""
+    return _read(of_uploads(files, "these folders", guest=guest), settings)
+
+
+def _read(archive: Archive, settings: Settings) -> list[ImportedConcept]:
+    incoming = _once_each(list(_Reader(archive, settings).concepts()))
+    left_out = (*archive.skipped, *archive.unused())
     if not incoming:
         needed = f"There are no concepts in {archive.label}: a folder of photos for each is what is needed."
         raise ImportExportError(" ".join([needed, *left_out[:3]]))

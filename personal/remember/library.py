@@ -263,7 +263,7 @@ class Library(LibraryReader):
     def _check_free(catalogue: Catalogue, name: str, concept_id: str = "") -> None:
         holders = catalogue.names.get(folded(name), [])
         if holders and concept_id not in holders:
-            raise ConceptError(f"{catalogue.concepts[holders[0]].tag} is already remembered. Choose another name.")
+            raise ConceptError(f"“{catalogue.concepts[holders[0]].name}” already exists. Choose another name.")
 
 
 def _free_name(catalogue: Catalogue, name: str) -> str:

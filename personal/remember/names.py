@@ -47,7 +47,7 @@ def clean_name(text: str) -> str:
         if (unicodedata.category(sign) == "Cf" and sign not in _JOINERS) or sign in _BLANKS:
             raise ConceptError(f"A name cannot hold invisible characters (U+{ord(sign):04X}). Retype it.")
     if not any(unicodedata.category(sign)[0] in "LNPSC" for sign in plain.translate(dict.fromkeys(map(ord, _JOINERS)))):
-        raise ConceptError("A name is needed: 1 to 64 characters, in any script.")
+        raise ConceptError(f"Enter a name (up to {MAX_NAME} characters).")
     _check_length(name, "name", MAX_NAME)
     return name
 
@@ -99,7 +99,7 @@ def _text(value: object, what: str, most: int, *, slack: int = SLACK) -> str:
 
 def _check_length(text: str, what: str, most: int) -> None:
     if len(text) > most:
-        raise ConceptError(f"This {what} has {len(text)} characters; {most} are the most. Shorten it.")
+        raise ConceptError(f"Keep it under {most + 1} characters: this {what} has {len(text)}.")
 
 
 def _article(what: str) -> str:

@@ -51,6 +51,10 @@ class People:
         """Drop everything held of photos seen."""
         self._found.clear()
 
+    def shows_face(self, photo: Photo) -> bool:
+        """Return whether a photo shows a face."""
+        return bool(self.find_faces(photo).boxes)
+
     def known(self, owner: str) -> set[Key]:
         """List the views of which a face is remembered."""
         return self._index.views(owner)

@@ -13,17 +13,24 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from personal.concepts import Box, Concept, Match, Photo
+from personal.concepts import WHOLE, Box, Concept, Match, Photo
+from personal.images import open_photo
 from personal.retrieve.assign import Assignment
 from personal.retrieve.calibrate import Calibration, Decision, of_library
 from personal.retrieve.compare import Comparer, Index, ScoredPhoto
 from personal.retrieve.config import CONFIG, RecognitionConfig
 from personal.retrieve.features import Detector, Encoder, FeatureExtractor
 from personal.retrieve.names import bracketed, find_names
+from personal.retrieve.recent import Recent
 from personal.retrieve.refine import refine_boxes
 from personal.retrieve.regions import Regions
 
 Array = NDArray[np.float32]
+
+SUBJECT_STEPS = 2
+"""Box regressions from the whole photo to its subject: the first finds it, the second closes in on it."""
+MAX_SUBJECTS = 4096
+"""Photos whose subject's box is held."""
 
 
 class People(Protocol):
@@ -63,6 +70,7 @@ class Retriever:
         self._extractor = FeatureExtractor(encoder, detector, config.cached_photos)
         self._comparer = Comparer(encoder, index, self._extractor, config)
         self._calibrations: dict[str, Calibration] = {}
+        self._subjects: Recent[Box] = Recent(MAX_SUBJECTS)
 
     @property
     def threshold(self) -> float:
@@ -91,6 +99,7 @@ class Retriever:
     def clear(self, owner: str) -> None:
         """Drop everything held of photos seen, and what was learnt from an owner's."""
         self._extractor.clear()
+        self._subjects.clear()
         self._calibrations.pop(owner, None)
         if self._people:
             self._people.clear()
@@ -115,6 +124,18 @@ class Retriever:
     def regions(self, photo: Photo) -> Regions:
         """Return a photo's regions as a first pass sees them, the whole of it first; a detector is not asked."""
         return self._extractor.of_photo(photo).regions
+
+    def subject(self, photo: Photo) -> Box:
+        """Return the box around what a photo shows foremost; all of it where the encoder gives no map."""
+        held = self._subjects.get(photo.sha256)
+        if held is None:
+            dense, box = self.encoder.dense(open_photo(photo)), np.asarray([WHOLE], np.float32)
+            for _ in range(0 if dense is None else SUBJECT_STEPS):
+                box = self.encoder.regress_boxes(np.asarray(dense, np.float32), box)
+            x0, y0, x1, y1 = (float(side) for side in box[0])
+            held = (x0, y0, x1, y1)
+            self._subjects.put(photo.sha256, held)
+        return held
 
     def calibrated(self, owner: str) -> bool:
         """Return whether matches have a probability: the encoder's calibration, or one learnt from the library."""

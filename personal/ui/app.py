@@ -23,7 +23,7 @@ from personal.remember.library import Library
 from personal.settings import ASSETS, Settings
 from personal.ui import connections, preferences, render, samples, theme
 from personal.ui.api import Api
-from personal.ui.chat import Chat
+from personal.ui.chat.tab import Chat
 from personal.ui.concepts import Concepts
 from personal.ui.context import AppContext, Updates, html
 from personal.ui.doors import UPLOAD, outermost

@@ -304,4 +304,4 @@ def _single(concepts: Sequence[Concept], picture: Picture) -> str:
 
 def _face(concept: Concept, picture: Picture) -> str:
     avatar = picture(concept, concept.avatar)
-    return render.picture(avatar, 72, square=True, classes="face") if avatar else '<i class="face"></i>'
+    return render.picture(avatar, 72, square=True, subject=True, classes="face") if avatar else '<i class="face"></i>'

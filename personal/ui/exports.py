@@ -1,8 +1,9 @@
-"""Downloads of what is a visitor's, by a link that works once: all their concepts, or one conversation."""
+"""Downloads of what is a visitor's, by a link that works once: all or some concepts, or one conversation."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Set
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -37,11 +38,11 @@ class Exports:
         headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
         return Response(content, media_type="application/zip", headers=headers)
 
-    def _zip(self, visitor: Visitor, conversation_id: str) -> tuple[bytes, str]:
+    def _zip(self, visitor: Visitor, what: str | Set[str]) -> tuple[bytes, str]:
         stream = io.BytesIO()
-        if not conversation_id:
-            import_export.export(self._context.library, visitor.owner, stream)
+        if not what or not isinstance(what, str):
+            import_export.export(self._context.library, visitor.owner, stream, frozenset(what))
             return stream.getvalue(), "personal.zip"
-        talk = visitor.history.open(conversation_id)
+        talk = visitor.history.open(what)
         conversation_export.export(talk, stream)
         return stream.getvalue(), f"conversation-{talk.updated[:10]}.zip"

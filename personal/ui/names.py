@@ -32,7 +32,11 @@ class Names:
         except PersonalError:
             concepts = []
         rows = [
-            {"name": one.name, "category": one.category, "picture": picture_name(one.avatar, SIDE, square=True)}
+            {
+                "name": one.name,
+                "category": one.category,
+                "picture": picture_name(one.avatar, SIDE, subject=True, square=True),
+            }
             for one in concepts
         ]
         return JSONResponse(rows, headers={"cache-control": "no-store"})

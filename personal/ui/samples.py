@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from personal.assistant import Assistant
-from personal.concepts import Photo
+from personal.concepts import Concept, Photo
 from personal.conversations import Conversation
 from personal.errors import PersonalError
 from personal.images import read_photo
@@ -66,6 +66,12 @@ def prepare(assistant: Assistant) -> None:
 
     if not _preparing.locked():
         threading.Thread(target=encode, name="samples", daemon=True).start()
+
+
+def is_sample(concept: Concept) -> bool:
+    """Return whether a concept is a sample to which no photo of one's own was added."""
+    shipped = {photo.sha256 for sample in read_samples().concepts for photo in sample.photos}
+    return all(view.sha256 in shipped for view in concept.views)
 
 
 def remember(assistant: Assistant, session: Session) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
@@ -62,7 +62,7 @@ class Visitor:
     returned: bool = False
     history: History = field(default_factory=History)
     tabs: dict[str, Session] = field(default_factory=dict)
-    downloads: dict[str, tuple[float, str]] = field(default_factory=dict)
+    downloads: dict[str, tuple[float, str | Set[str]]] = field(default_factory=dict)
     checked: tuple[set[tuple[str, str, str]], str] = field(default_factory=lambda: (set(), ""))
     connections: int = 0
     revision: int = 0
@@ -95,18 +95,26 @@ class Session:
     """One page of a visitor: which conversation it shows, and what it is in the middle of.
 
     `side` is the form that stands beside the cards; where there is none, the concept `open_concept` does, of which
-    `drawn` is what its fields were filled with. `search` and `everything` tell which cards are shown, `faces` are the
-    photos on those that are in sight; `chat_search` and `all_chats` tell which conversations are listed. `returned`:
-    the page says that an earlier visit has ended.
+    `drawn` is what its fields were filled with. `unsaved` is what was typed into the fields of a concept, by its id,
+    and not saved. `search`, `sort` and `everything` tell which cards are shown, `faces` are the photos on those that
+    are in sight; `chat_search` and `all_chats` tell which conversations are listed. `picked` are the ids of the cards
+    that are selected; None: none can be. `reviewed` are conversations that the review holds in memory, `skipped` the
+    pairs of a photo and a concept that it does not ask about now. `returned`: the page says that an earlier visit has
+    ended.
     """
 
     visitor: Visitor
     current: str = ""
     returned: bool = False
-    side: Literal["", "new", "import"] = ""
+    side: Literal["", "new", "import", "review"] = ""
     open_concept: str | None = None
     drawn: Concept | None = None
+    unsaved: dict[str, tuple[str, str, str, str, bool]] = field(default_factory=dict)
     search: str = ""
+    sort: str = ""
+    picked: set[str] | None = None
+    reviewed: list[Conversation] = field(default_factory=list)
+    skipped: set[tuple[str, str]] = field(default_factory=set)
     everything: bool = False
     new_photos: list[Photo] = field(default_factory=list)
     faces: dict[str, Photo] = field(default_factory=dict)
@@ -144,7 +152,8 @@ class Session:
 
     def close(self) -> None:
         """Close whatever form is open, and drop what was put into it."""
-        self.side, self.open_concept, self.drawn, self.new_photos, self.incoming = "", None, None, [], []
+        self.side, self.open_concept, self.drawn = "", None, None
+        self.new_photos, self.incoming, self.reviewed = [], [], []
 
     def retry_if_stale(self, work: Callable[[], T]) -> T:
         """Return what `work` makes, made again (AGAIN times at most) if the browser asked for more meanwhile."""
@@ -259,6 +268,7 @@ class Sessions:
         for visitor in visitors:
             for tab in visitor.tabs.values():
                 tab.close()
+                tab.unsaved.clear()
                 tab.undo = None
             self._release(list(visitor.tabs), visitor.folder, ended=False)
 
@@ -314,13 +324,16 @@ class Sessions:
         if self.kept:
             self.kept.stop()
 
-    def download(self, session: Session, what: str = "") -> str:
-        """Issue a token for an export that works once, within five minutes: of a conversation, or of all concepts."""
+    def download(self, session: Session, what: str | Set[str] = "") -> str:
+        """Issue a token for an export that works once, within five minutes.
+
+        It is of a conversation by its id, of concepts by their ids, or of all concepts where `what` is empty.
+        """
         token = secrets.token_urlsafe(24)
         session.visitor.downloads = {token: (time.monotonic() + 300, what)}
         return token
 
-    def redeem(self, token: str) -> tuple[Visitor, str] | None:
+    def redeem(self, token: str) -> tuple[Visitor, str | Set[str]] | None:
         """Turn a download token into its visitor and what is to be exported, once."""
         with self._lock:
             for visitor in dict.fromkeys(self._table.values()):

@@ -3,7 +3,3 @@
 Handlers check, call one Assistant method and draw. What they know of a visitor comes from the server's session; what a
 click sends (`data-act` and its data) is only ever looked up in that session.
 """
-
-from personal.ui.chat.tab import Chat
-
-__all__ = ["Chat"]

@@ -23,12 +23,11 @@ class Corrections:
         self._context = context
         self._photos = photos
 
-    def disown(self, session: Session, photo: Photo, concept: Concept) -> str:
-        """Reject a concept in this photo, and remember that what its box shows is something else.
+    def disown(self, session: Session, talk: Conversation, photo: Photo, concept: Concept) -> str:
+        """Reject a concept in a photo of a conversation, and remember that what its box shows is something else.
 
         Returns the toast, "" if there is nothing to take back. Raises PersonalError if nothing can be learnt from it.
         """
-        talk = session.conversation
         match = next((m for m in talk.of(photo).matches if m.concept.id == concept.id), None)
         talk.reject(photo, concept.id)
         if match is None or match.box is None:
@@ -62,8 +61,8 @@ class Corrections:
                 add_negatives=[picture for picture in held if picture.sha256 not in kept],
             ),
         )
+        self._photos.look(session, talk, photo)
         session.history.keep(talk)
-        self._photos.look_again(session)
         return f"Undone. This may be {before.name}."
 
     def _held(self, session: Session, concept: Concept, views: Iterable[View]) -> list[Photo]:
@@ -76,19 +75,19 @@ class Corrections:
         concept = self._context.assistant.remember(session.owner, name, [_cut(photo, box)])
         session.undo = lambda: self._forget(session, concept)
         self._photos.show(session, session.conversation, photo)
-        return render.toast(f"{concept.name} is remembered.", undo=True)
+        return render.toast(f"Added {concept.name}.", undo=True)
 
     def _forget(self, session: Session, concept: Concept) -> str:
         self._context.assistant.forget(session.owner, concept.id)
         self._photos.look_again(session)
         return f"Removed {concept.name}."
 
-    def add_view(self, session: Session, photo: Photo, concept: Concept, box: Box) -> str:
-        """Learn a part of a photo as a view of a concept, and return the toast."""
-        talk, view = session.conversation, _cut(photo, box)
+    def add_view(self, session: Session, talk: Conversation, photo: Photo, concept: Concept, box: Box) -> str:
+        """Learn a part of a conversation's photo as a view of a concept, and return the toast."""
+        view, talk.marked = _cut(photo, box), None
         if view.sha256 in {known.sha256 for known in concept.views}:
             talk.confirmed.add((photo.sha256, concept.id))
-            self._photos.show(session, talk, photo)
+            self._photos.look(session, talk, photo)
             return render.toast(f"{concept.name} has this photo already.")
         was_not = self._held(session, concept, [one for one in concept.negatives if one.sha256 == view.sha256])
         was_rejected = concept.id in talk.of(photo).rejected
@@ -96,7 +95,7 @@ class Corrections:
         self._context.assistant.revise(session.owner, concept.id, ConceptEdit(add=[view]))
         talk.confirmed.add((photo.sha256, concept.id))
         session.undo = lambda: self._remove_view(session, talk, photo, concept, view, was_not, rejected=was_rejected)
-        self._photos.show(session, talk, photo)
+        self._photos.look(session, talk, photo)
         return render.toast(f"Photo added to {concept.name}.", undo=True)
 
     def _remove_view(
@@ -115,8 +114,8 @@ class Corrections:
         talk.confirmed.discard((photo.sha256, concept.id))
         if rejected:
             talk.reject(photo, concept.id)
+        self._photos.look(session, talk, photo)
         session.history.keep(talk)
-        self._photos.look_again(session)
         return f"Photo removed from {concept.name}."
 
 

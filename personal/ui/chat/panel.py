@@ -110,7 +110,7 @@ class Panel:
             yield {self._tabs: gr.Tabs(selected="concepts"), **self._concepts.draw(session)}
         elif act == "is":
             asked = concept.id in {match.concept.id for match in talk.of(photo).unsure}
-            toast = self._corrections.add_view(session, photo, concept, _box_of(data.get("box")))
+            toast = self._corrections.add_view(session, talk, photo, concept, _box_of(data.get("box")))
             yield {**self._draw(session), self.notice: "", self._context.toast: toast}
             if asked:  # an answer that was not sure of it is given again
                 yield from self._again(session, talk, photo)
@@ -121,7 +121,7 @@ class Panel:
     def _deny(self, session: Session, photo: Photo, concept: Concept) -> Updates:
         said: Updates
         try:
-            toast = self._corrections.disown(session, photo, concept)
+            toast = self._corrections.disown(session, session.conversation, photo, concept)
             said = {self._context.toast: toast} if toast else {}
         except PersonalError as error:
             said = {self.notice: render.problem(str(error))}
@@ -140,7 +140,7 @@ class Panel:
             return {}
         known = self._context.assistant.library.lookup(session.owner, name or "")
         if known:
-            toast = self._corrections.add_view(session, photo, known, talk.marked)
+            toast = self._corrections.add_view(session, talk, photo, known, talk.marked)
         else:
             toast = self._corrections.remember(session, photo, name or "", talk.marked)
         return {**self._draw(session), self.notice: "", self._context.toast: toast}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -12,68 +12,57 @@ from personal.concepts import Concept, ConceptEdit, Photo, View
 from personal.remember.record import MAX_VIEWS
 from personal.ui import render
 from personal.ui.concepts.confusable_pairs import ConfusablePairs
-from personal.ui.concepts.fields import CATEGORIES, MARKS, MARKS_INFO, face_checkbox, read_uploads, wanted_face
+from personal.ui.concepts.fields import SHOW_PROBLEM, ConceptForm, read_uploads, values_of
+from personal.ui.concepts.merge import merge
 from personal.ui.context import AppContext, Updates, html, show_errors
-from personal.ui.describe import Describe, description, fingerprint
 from personal.ui.sessions import Session
 
 
-class ConceptEditor:
-    """The components and handlers; `draw` draws the whole tab."""
+class ConceptEditor(ConceptForm):
+    """The components and handlers; `draw` draws the whole tab.
+
+    What is typed is kept with the session until it is saved or discarded, whatever else is opened meanwhile.
+    """
 
     def __init__(self, context: AppContext, pairs: ConfusablePairs, draw: Callable[[Session], Updates]) -> None:
-        self._context = context
+        super().__init__(context, "edit", self._pictures)
         self._pairs = pairs
         self._draw = draw
-        self.describe = Describe(context, description, self._pictures)
-        self.mark = Describe(context, fingerprint, self._pictures)
 
     def build(self) -> None:
-        """Make the components; problems are shown in `notice`, above the buttons."""
+        """Make the components. A problem is shown at its field, or in `notice` above the buttons."""
         with gr.Column(scale=2, min_width=320, visible=False, elem_id="editor", elem_classes="side") as self.column:
             self.heading = html()
             self.look_alike = html(elem_id="look-alike")
             self.views = html(elem_id="views")
             self.more = gr.File(label="Add photos", file_count="multiple", height=150, elem_id="more-files")
+            self.more_check = html(elem_id="edit-more-check", elem_classes="field-check")
             self.negatives = html(elem_id="negatives")
-            self.name = gr.Textbox(label="Name", max_length=64, elem_id="edit-name")
-            self.category = gr.Dropdown(CATEGORIES, label="Kind", allow_custom_value=True)
-            self.info = gr.Textbox(label="Notes", lines=4, elem_id="edit-info")
-            self.describe.build(self.info, "Draft with AI", "edit-describe")
-            self.marks = gr.Textbox(
-                label="Distinguishing features", lines=3, placeholder=MARKS, info=MARKS_INFO, elem_id="edit-marks"
-            )
-            self.mark.build(self.marks, "Draft with AI", "edit-mark")
-            self.by_face = face_checkbox(self._context, "edit-by-face")
-            self.notice = html(elem_id="edit-notice")
+            self.build_fields()
+            self.unsaved = html(elem_id="edit-unsaved", elem_classes="field-check")
             with gr.Row():
                 self.keep = gr.Button("Save", variant="primary", elem_id="keep")
                 self.close = gr.Button("Close")
             self.forget = gr.Button("Delete", variant="stop", size="sm", elem_id="forget")
-        self.drawn = [
-            self.column,
-            self.notice,
-            self.heading,
-            self.look_alike,
-            self.views,
-            self.negatives,
-            self.name,
-            self.category,
-        ]
-        self.drawn += [self.forget, self.by_face, *self.describe.drawn, *self.mark.drawn]
+        self.drawn = [self.column, self.notice, self.heading, self.look_alike, self.views, self.negatives]
+        self.drawn += [self.more_check, self.unsaved, self.name, self.category, self.forget, self.by_face, *self.checks]
+        self.drawn += [*self.describe.drawn, *self.mark.drawn]
         """What `draw` may return."""
         self.fields = [self.more]
         """What handlers may return besides."""
 
     def wire(self, quiet: dict[str, Any]) -> None:
         """Connect the handlers."""
+        self.look_alike.select(self.on_look_alike, None, **quiet)
         self.views.select(self.on_views, None, **quiet)
         self.negatives.select(self.on_negatives, None, **quiet)
         self.more.upload(self.add_views, self.more, **quiet)
-        edited = [self.name, self.category, self.info, self.marks, self.by_face]
-        self.keep.click(self.revise, edited, **quiet)
-        self.describe.wire(self.notice, self.category, quiet)
-        self.mark.wire(self.notice, self.category, quiet)
+        for save in (self.keep.click, self.name.submit):
+            save(self.revise, self.values, **quiet).then(None, js=SHOW_PROBLEM)
+        typed = [field.input for field in (self.name, self.category, self.info, self.marks, self.by_face)]
+        gr.on(typed, self.on_typed, self.values, **quiet, trigger_mode="always_last")
+        self.unsaved.select(self.discard, None, **quiet)
+        self.wire_fields(quiet)
         self.forget.click(self.forget_it, None, **quiet)
 
     # -- drawing -----------------------------------------------------------------------------------------------------
@@ -85,8 +74,8 @@ class ConceptEditor:
         updates: Updates = {
             self.column: gr.Column(visible=bool(session.open_concept)),
             self.notice: "",
-            **self.describe.draw(session),
-            **self.mark.draw(session),
+            self.more_check: "",
+            **self.draw_drafts(session),
         }
         if session.open_concept and concept:
             updates |= self._draw_open(session, concept)
@@ -107,26 +96,28 @@ class ConceptEditor:
         }
 
     def _draw_fields(self, session: Session, concept: Concept) -> Updates:
-        """Return the fields whose saved values have changed: what is being typed stays."""
+        """Return the fields whose saved values have changed: what is being typed stays, or is there again."""
         before = session.drawn if session.drawn and session.drawn.id == concept.id else None
+        saved: Sequence[Any] = values_of(concept)
+        typed = session.unsaved.get(concept.id)
+        old: Sequence[Any] = values_of(before) if before else [None] * len(saved)
+        now: Sequence[Any] = typed or saved
+        new = saved if before else now
+        changed: list[dict[str, Any]] = [
+            {} if now_saved == was else {"value": fill} for now_saved, was, fill in zip(saved, old, new, strict=True)
+        ]
+        name, category, info, marks, by_face = changed
         fields: Updates = {
-            self.marks: gr.Textbox(label=f"Distinguishing features of {concept.name}", interactive=True),
-            self.info: gr.Textbox(interactive=True),
+            self.info: gr.Textbox(**info, interactive=True),
+            self.marks: gr.Textbox(**marks, label=f"Distinguishing features of {concept.name}", interactive=True),
+            self.by_face: gr.Checkbox(**by_face, visible=self.has_face(session, now[1], by_face=now[-1])),
+            self.unsaved: render.unsaved() if typed else "",
         }
-        if before is None or before.name != concept.name:
-            fields[self.name] = concept.name
-        if before is None or before.category != concept.category:
-            fields[self.category] = gr.Dropdown(value=concept.category or None, allow_custom_value=True)
-        if before is None or before.info != concept.info:
-            fields[self.info] = gr.Textbox(value=concept.info, interactive=True)
-        if before is None or before.attributes != concept.attributes:
-            fields[self.marks] = gr.Textbox(
-                value="\n".join(concept.attributes),
-                label=f"Distinguishing features of {concept.name}",
-                interactive=True,
-            )
-        if before is None or before.by_face != concept.by_face:
-            fields[self.by_face] = concept.by_face
+        if name:
+            fields[self.name] = name["value"]
+            fields.update(dict.fromkeys(self.checks, ""))
+        if category:
+            fields[self.category] = gr.Dropdown(value=category["value"] or None, allow_custom_value=True)
         return fields
 
     def _photos(self, session: Session, concept: Concept, views: Iterable[View]) -> Iterator[Photo]:
@@ -143,6 +134,13 @@ class ConceptEditor:
             concept = self._open(session)
             views = sorted(concept.views, key=lambda view: view.sha256 != concept.avatar)
             yield from self._photos(session, concept, views)
+
+    @show_errors
+    def on_look_alike(self, event: gr.EventData, request: gr.Request) -> Updates:
+        """Merge the open concept with one that it looks like."""
+        session, data = self._context.session(request), event._data
+        toast = merge(self._context, session, str(data.get("concept")), str(data.get("other")))
+        return {**self._draw(session), self._context.toast: toast}
 
     # -- its photos --------------------------------------------------------------------------------------------------
 
@@ -202,9 +200,40 @@ class ConceptEditor:
             problems.append("That photo is already added.")
         if fresh:
             self._context.assistant.revise(session.owner, concept.id, ConceptEdit(add=fresh))
-        return {**self._draw(session), self.more: None, self.notice: render.problem(" ".join(problems))}
+        return {**self._draw(session), self.more: None, self.more_check: render.problem(" ".join(problems))}
 
     # -- its fields --------------------------------------------------------------------------------------------------
+
+    def keep_typed(self, session: Session, values: Sequence[Any]) -> None:
+        """Keep what the fields hold where it is not what is saved of the concept that they show."""
+        concept = session.drawn
+        if concept is None or not values:
+            return
+        name, category, info, marks, by_face = values
+        typed = (name or "", category or "", info or "", marks or "", bool(by_face))
+        if typed == values_of(concept):
+            session.unsaved.pop(concept.id, None)
+        else:
+            session.unsaved[concept.id] = typed
+
+    @show_errors
+    def on_typed(
+        self, name: str, category: str | None, info: str, marks: str, by_face: bool, request: gr.Request
+    ) -> Updates:
+        """Keep what is typed, and say that it is not saved, and whether its name can be used."""
+        session = self._context.session(request)
+        self.keep_typed(session, (name, category, info, marks, by_face))
+        typed = session.open_concept in session.unsaved
+        words = self.problems(session, name, category, info, marks) or dict.fromkeys(self.checks, "")
+        return {self.unsaved: render.unsaved() if typed else "", self.check: words[self.check]}
+
+    @show_errors
+    def discard(self, request: gr.Request) -> Updates:
+        """Show what is saved again."""
+        session = self._context.session(request)
+        session.unsaved.pop(session.open_concept or "", None)
+        session.drawn = None
+        return self._draw(session)
 
     @show_errors
     def revise(
@@ -212,7 +241,11 @@ class ConceptEditor:
     ) -> Iterator[Updates]:
         """Save the fields."""
         session, assistant = self._context.session(request), self._context.assistant
-        before, face = self._open(session), wanted_face(self._context, by_face)
+        before, face = self._open(session), self.wanted_face(by_face)
+        problems = self.problems(session, name, category, info, marks)
+        if problems:
+            yield problems
+            return
         for step in assistant.open_faces() if face else ():
             yield {self.notice: render.busy(step.text, step)}
         after = assistant.revise(
@@ -236,7 +269,10 @@ class ConceptEditor:
             return f"{before.name} is as it was."
 
         session.undo = undo
-        yield {**self._draw(session), self._context.toast: render.toast(f"{after.name} is saved.", undo=True)}
+        session.unsaved.pop(before.id, None)
+        checked: Updates = dict.fromkeys(self.checks, "")
+        toast = render.toast(f"{after.name} is saved.", undo=True)
+        yield {**self._draw(session), **checked, self._context.toast: toast}
 
     @show_errors
     def forget_it(self, request: gr.Request) -> Updates:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class ImportExport:
         with gr.Column(scale=2, min_width=320, visible=False, elem_id="importer", elem_classes="side") as self.column:
             html(
                 "<h2>Import concepts</h2><p class='note'>A zip that this app exported, a zip of RAP's database "
-                "folder, or a zip with one photo folder per concept.</p>"
+                "folder, or a zip with one photo folder per concept. Folders can also be dropped on the cards.</p>"
             )
             self.archive = gr.File(label="Zip file", file_types=[".zip"], height=150, elem_id="archive")
             self.preview = html(elem_id="preview")
@@ -64,9 +64,13 @@ class ImportExport:
         session = self._context.session(request)
         if not self._context.assistant.concepts(session.owner):
             raise PersonalError("There is nothing to export yet.")
-        left_out = import_export.list_damage(self._context.library, session.owner)
+        return self.offer(session)
+
+    def offer(self, session: Session, only: Set[str] = frozenset()) -> Updates:
+        """Issue the link for concepts by their ids, or for all."""
+        left_out = import_export.list_damage(self._context.library, session.owner, only)
         return {
-            self.link: f"personal/export/{self._context.sessions.download(session)}",
+            self.link: f"personal/export/{self._context.sessions.download(session, only)}",
             self.notice: render.problem(" ".join(left_out)),
         }
 
@@ -84,18 +88,29 @@ class ImportExport:
         if not file:
             return {}
         try:
-            session.incoming = import_export.read(Path(file), settings, guest=settings.shared)
+            return self._preview(session, lambda: import_export.read(Path(file), settings, guest=settings.shared))
+        finally:
+            discard(Path(file))
+
+    def review(self, session: Session, files: Sequence[tuple[str, Path]]) -> Updates:
+        """Open the form with what folders that were dropped would change; `files` have their paths within these."""
+        settings, session.side = self._context.settings, "import"
+        shown = self._preview(session, lambda: import_export.read_uploads(files, settings, guest=settings.shared))
+        return {**self._draw(session), **shown}
+
+    def _preview(self, session: Session, read: Callable[[], list[import_export.ImportedConcept]]) -> Updates:
+        """Return what reading says, or in its place why nothing can be imported."""
+        try:
+            session.incoming = read()
             changes = import_export.plan(self._context.library, session.owner, session.incoming)
         except PersonalError as error:
             session.incoming = []
             return {**self.blank(), self.preview: render.problem(str(error))}
-        finally:
-            discard(Path(file))
         notes = [note for concept in session.incoming for note in concept.problems]
         return {
             **self.blank(),
             self.preview: render.import_preview([(c.name, c.words) for c in changes], notes),
-            self.apply: gr.Button(interactive=True),
+            self.apply: gr.Button(interactive=any(change.kind in {"new", "adds"} for change in changes)),
             self.notice: "",
         }
 
@@ -105,7 +120,12 @@ class ImportExport:
         session = self._context.session(request)
         incoming, session.incoming, session.side = session.incoming, [], ""
         step = Progress("Importing")
-        for step in import_export.apply(self._context.assistant, session.owner, incoming):
-            yield {self.preview: render.busy(step.text, step)}
+        try:
+            for step in import_export.apply(self._context.assistant, session.owner, incoming):
+                yield {self.preview: render.busy(step.text, step), self.apply: gr.Button(interactive=False)}
+        except PersonalError as error:
+            session.side = "import"
+            yield {**self._draw(session), **self.blank(), self.preview: render.problem(str(error))}
+            return
         said = f"{render.plural(step.total, 'concept')} imported."
         yield {**self._draw(session), **self.blank(), self._context.toast: render.toast(said)}

@@ -1,26 +1,33 @@
-"""The tab: cards that can be searched, what was forgotten lately, and the form that is open beside them."""
+"""The tab: cards that can be searched, sorted and selected, what was deleted lately, and the form beside them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from personal.assistant import UNDO_S
+from personal.concepts import Concept
 from personal.folding import folded, unaccented
 from personal.ui import render, samples
 from personal.ui.concepts.confusable_pairs import ConfusablePairs
 from personal.ui.concepts.edit import ConceptEditor
 from personal.ui.concepts.import_export import ImportExport
 from personal.ui.concepts.new import NewConcept
+from personal.ui.concepts.review import Review
+from personal.ui.concepts.selection import Selection
 from personal.ui.context import CLICKS, AppContext, Updates, html, show_errors
 from personal.ui.describe import supersede
 from personal.ui.sessions import Session
 
+DROPS = "window.personal && personal.drops(trigger)"
+"""Passes photos and folders that are let go of on the cards to their `select` event (`assets/app.js`)."""
 SEARCH_MAX = 200
 """Characters of a search that count."""
+NEWEST, BY_NAME, MOST = "Newest first", "By name", "Most photos first"
 
 
 class Concepts:
@@ -32,6 +39,8 @@ class Concepts:
         self.new = NewConcept(context, self.draw)
         self.transfer = ImportExport(context, self.draw)
         self.editor = ConceptEditor(context, self._pairs, self.draw)
+        self.review = Review(context, self.draw)
+        self.selection = Selection(context, self.transfer, self.draw, self._found)
 
     def build(self) -> None:
         """Make the components."""
@@ -39,20 +48,26 @@ class Concepts:
             self.search = gr.Textbox(
                 placeholder="Search", show_label=False, label="Search", container=False, scale=3, elem_id="search"
             )
-            self.add = gr.Button("Add", variant="primary", size="sm", scale=0, min_width=90, elem_id="new")
-            self.export = gr.Button("Export", size="sm", scale=0, min_width=90, elem_id="export")
-            self.bring = gr.Button("Import", size="sm", scale=0, min_width=90, elem_id="import")
-        self.notice = html(elem_id="concepts-notice")
+            self.sort = gr.Dropdown(
+                [NEWEST, BY_NAME, MOST], label="Sort", show_label=False, container=False, min_width=150, elem_id="sort"
+            )
+            self.add = gr.Button("Add", variant="primary", size="sm", scale=0, min_width=80, elem_id="new")
+            self.review.build_button()
+            self.selection.build()
+            self.bring = gr.Button("Import", size="sm", scale=0, min_width=80, elem_id="import")
+            self.export = gr.Button("Export", size="sm", scale=0, min_width=80, elem_id="export")
+        self.notice = self.selection.notice = html(elem_id="concepts-notice")
         self.damage = html(elem_id="damage")
         with gr.Row(elem_classes="library", equal_height=False):
             with gr.Column(scale=3, min_width=320):
-                self.cards = html(elem_id="cards", js_on_load=f"{CLICKS}; trigger('change');")
+                self.cards = html(elem_id="cards", js_on_load=f"{CLICKS}; {DROPS}; trigger('change');")
                 self.forgotten = html(elem_id="forgotten")
             self.new.build()
             self.transfer.build(self.notice)
+            self.review.build()
             self.editor.build()
-        self.drawn = [self.cards, self.damage, self.forgotten, self.notice]
-        self.drawn += [*self.new.drawn, *self.transfer.drawn, *self.editor.drawn]
+        self.drawn = [self.cards, self.damage, self.forgotten, self.notice, *self.selection.drawn]
+        self.drawn += [*self.new.drawn, *self.transfer.drawn, *self.review.drawn, *self.editor.drawn]
         """What `draw` may return."""
 
     def wire(self) -> None:
@@ -61,14 +76,17 @@ class Concepts:
         quiet: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
         loud: dict[str, Any] = {**quiet, "show_progress": "full", "show_progress_on": [self.cards]}
         self.search.change(self.draw_found, self.search, **quiet)
+        self.sort.input(self.draw_sorted, self.sort, **quiet)
         self.add.click(self.new.begin, None, **quiet)
-        self.cards.select(self.on_cards, None, **loud).then(None, js=SHOW_SIDE)
+        self.cards.select(self.on_cards, self.editor.values, **loud).then(None, js=SHOW_SIDE)
         self.cards.change(self.warn, None, **quiet, trigger_mode="always_last")
         self.forgotten.select(self.on_forgotten, None, **quiet)
         self.new.wire(quiet)
         self.transfer.wire(self.export, self.bring, quiet, loud)
+        self.review.wire(quiet)
+        self.selection.wire(quiet)
         self.editor.wire(quiet)
-        for button in (self.new.close, self.transfer.close, self.editor.close):
+        for button in (self.new.close, self.transfer.close, self.review.close, self.editor.close):
             button.click(self.close, None, **quiet)
 
     # -- drawing -----------------------------------------------------------------------------------------------------
@@ -85,13 +103,13 @@ class Concepts:
             self.notice: "",
             **self.new.draw(session),
             **self.transfer.draw(session),
+            **self.review.draw(session),
+            **self.selection.draw(session),
             **opened,
         }
 
     def _draw_cards(self, session: Session) -> str:
-        concepts = self._context.assistant.concepts(session.owner)
-        wanted = unaccented(folded(session.search))
-        found = [c for c in concepts if not wanted or wanted in unaccented(folded(f"{c.name}\0{c.category}\0{c.info}"))]
+        concepts, found = self._context.assistant.concepts(session.owner), self._found(session)
         shown = found if session.everything else found[: render.PAGE]
         pictures = {c.id: session.faces.get(c.avatar) or self._context.picture(session, c.id, c.avatar) for c in shown}
         session.faces = {picture.sha256: picture for picture in pictures.values() if picture}
@@ -102,7 +120,21 @@ class Concepts:
             total=len(concepts),
             chosen=session.open_concept,
             everything=session.everything,
+            picked=session.picked,
+            samples={concept.id for concept in concepts if samples.is_sample(concept)},
+            unsaved=session.unsaved.keys(),
         )
+
+    def _found(self, session: Session) -> list[Concept]:
+        """List the concepts that the search lets through, sorted."""
+        wanted = unaccented(folded(session.search))
+        concepts = self._context.assistant.concepts(session.owner)
+        found = [c for c in concepts if not wanted or wanted in unaccented(folded(f"{c.name}\0{c.category}\0{c.info}"))]
+        if session.sort == BY_NAME:
+            return sorted(found, key=lambda concept: unaccented(folded(concept.name)))
+        if session.sort == MOST:
+            return sorted(found, key=lambda concept: len(concept.views), reverse=True)
+        return sorted(found, key=lambda concept: concept.created, reverse=True)
 
     def _forgotten(self, owner: str) -> list[tuple[str, str, int]]:
         now = time.time()
@@ -120,6 +152,13 @@ class Concepts:
         """Show the concepts that are searched for."""
         session = self._context.session(request)
         session.search, session.everything = (search or "")[:SEARCH_MAX], False
+        return {self.cards: self._draw_cards(session)}
+
+    @show_errors
+    def draw_sorted(self, sort: str, request: gr.Request) -> Updates:
+        """Show the concepts in another order."""
+        session = self._context.session(request)
+        session.sort = sort
         return {self.cards: self._draw_cards(session)}
 
     @show_errors
@@ -141,9 +180,10 @@ class Concepts:
         return {**self.draw(session), **self.new.blank(), **self.transfer.blank()}
 
     @show_errors
-    def on_cards(self, event: gr.EventData, request: gr.Request) -> Iterator[Updates]:
-        """Open a card, show all of them, or take a first step."""
+    def on_cards(self, event: gr.EventData, request: gr.Request, *typed: Any) -> Iterator[Updates]:
+        """Open a card, show all of them, or take a first step; `typed` is what the fields of the open one hold."""
         session, data = self._context.session(request), event._data
+        self.editor.keep_typed(session, typed)
         if data.get("act") == "open":
             session.open(str(data.get("concept")))
             yield self.draw(session)
@@ -152,10 +192,29 @@ class Concepts:
             yield {self.cards: self._draw_cards(session)}
         elif data.get("act") == "first":
             yield self.new.open(session)
+        elif data.get("act") == "dropped":
+            yield self._dropped(session, data.get("files"))
         elif data.get("act") == "samples":
             yield {self.cards: render.busy("Getting the samples ready …")}
             said = samples.remember(self._context.assistant, session)
             yield {**self.draw(session), self._context.toast: render.toast(said)}
+        else:
+            yield self.selection.click(session, data) or {self.notice: gr.skip()}
+
+    def _dropped(self, session: Session, listed: Any) -> Updates:
+        """Begin a concept with photos that were let go of on the cards, or one for each folder of them.
+
+        That the uploads are the visitor's own was checked when they arrived (`personal.ui.visitors`).
+        """
+        files = [one for one in (listed if isinstance(listed, list) else []) if isinstance(one, dict)]
+        found = [(str(one.get("name")), Path(str(one.get("path")))) for one in files]
+        found = [(name, file) for name, file in found if file.is_file()]
+        if not any("/" in name for name, _ in found):
+            return {**self.new.open(session), **self.new.add(session, [str(file) for _, file in found])}
+        try:
+            return self.transfer.review(session, found)
+        finally:
+            self._context.drop(str(file) for _, file in found)
 
     @show_errors
     def on_forgotten(self, event: gr.EventData, request: gr.Request) -> Updates:

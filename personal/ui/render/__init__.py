@@ -16,12 +16,14 @@ from personal.ui.render.concepts import (
     look_alikes,
     negatives,
     new_photos,
+    unsaved,
     views_strip,
 )
 from personal.ui.render.elements import act, busy, facts, icon, note, picture, plural, problem, strip, toast
 from personal.ui.render.names import names
 from personal.ui.render.page import banner, header, model_menu, opening
 from personal.ui.render.panel import nearest, panel
+from personal.ui.render.review import nothing_to_review, review
 from personal.ui.render.thread import drafts, entry_html, log
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "negatives",
     "new_photos",
     "note",
+    "nothing_to_review",
     "opening",
     "panel",
     "picture",
@@ -59,9 +62,11 @@ __all__ = [
     "plural",
     "problem",
     "prose",
+    "review",
     "strip",
     "sure",
     "toast",
+    "unsaved",
     "used",
     "views_strip",
 ]

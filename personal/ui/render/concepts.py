@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from html import escape
 
 from personal.concepts import Concept, Photo
@@ -20,10 +20,15 @@ def cards(
     total: int,
     chosen: str | None,
     everything: bool,
+    picked: Set[str] | None = None,
+    samples: Set[str] = frozenset(),
+    unsaved: Set[str] = frozenset(),
 ) -> str:
     """The gallery: one card a concept, equal in size.
 
-    `alike` maps concept ids to the names of those that they are hard to tell from.
+    `alike` maps concept ids to the names of those that they are hard to tell from. `picked` are the ids of the selected
+    ones; None where cards are not being selected. `samples` are the ids of the samples, `unsaved` of those with changes
+    that are not saved.
     """
     if not total:
         return EMPTY_CONCEPTS
@@ -31,33 +36,90 @@ def cards(
         return '<div class="empty small"><p>No matches. Clear the search to see everything.</p></div>'
     shown = concepts if everything else concepts[:PAGE]
     html = "".join(
-        _card(concept, avatars.get(concept.id), alike.get(concept.id, ()), concept.id == chosen) for concept in shown
+        _card(
+            concept,
+            avatars.get(concept.id),
+            alike.get(concept.id, ()),
+            chosen=concept.id == chosen,
+            picked=None if picked is None else concept.id in picked,
+            sample=concept.id in samples,
+            unsaved=concept.id in unsaved,
+        )
+        for concept in shown
     )
     more = f'<button class="more" {act("all")}>Show all {len(concepts)}</button>' if len(concepts) > len(shown) else ""
-    return f'<ul class="cards">{html}</ul>{more}'
+    above = _samples(len(samples)) if picked is None else _picking(concepts, picked)
+    return f'{above}<ul class="cards">{html}</ul>{more}'
+
+
+def _samples(count: int) -> str:
+    """How many samples there are, and deleting them."""
+    if not count:
+        return ""
+    return (
+        f'<p class="picking note"><span>{plural(count, "sample")} to try things with.</span>'
+        f"<button {act('forget-samples')}>Delete {'it' if count == 1 else 'samples'}</button></p>"
+    )
+
+
+def _picking(concepts: Sequence[Concept], picked: Set[str]) -> str:
+    """What can be done with the selected concepts."""
+    chosen = [concept for concept in concepts if concept.id in picked]
+    none = "" if picked else " disabled"
+    merging = "".join(
+        f"<button {act('merge', concept=kept.id, other=other.id)}>Merge, keep <bdi>{escape(kept.name)}</bdi></button>"
+        for kept, other in ([chosen, chosen[::-1]] if len(chosen) == 2 else [])
+    )
+    return (
+        f'<div class="picking" role="group" aria-label="Selected concepts"><b role="status">{len(picked)} selected</b>'
+        f"<button {act('pick-all')}>Select all</button>{merging}<button{none} {act('export-picked')}>Export</button>"
+        f'<button{none} class="danger" {act("forget-picked")}>Delete</button></div>'
+    )
 
 
 EMPTY_CONCEPTS = (
     '<div class="empty"><h2>Your people, pets and things</h2>'
-    "<p>Give a name to a few photos of something that is yours. It is then recognised in your other photos.</p>"
+    "<p>Give a name to a few photos of something that is yours. It is then recognised in your other photos. "
+    "You can drop the photos here, or a folder of photos for each.</p>"
     f'<p class="row"><button class="primary" {act("samples")}>Try it with samples</button>'
     f"<button {act('first')}>Add your first concept</button></p></div>"
 )
 
 
-def _card(concept: Concept, cover: Photo | None, alike: Sequence[str], chosen: bool) -> str:
-    image = picture(cover, 240, square=True) if cover else '<div class="noimage"></div>'
+def unsaved() -> str:
+    """Say that what was typed is not saved."""
+    return f'<p class="note unsaved">Unsaved changes. <button {act("discard")}>Discard</button></p>'
+
+
+def _card(
+    concept: Concept,
+    cover: Photo | None,
+    alike: Sequence[str],
+    *,
+    chosen: bool,
+    picked: bool | None,
+    sample: bool,
+    unsaved: bool,
+) -> str:
+    image = picture(cover, 240, square=True, subject=True) if cover else '<div class="noimage"></div>'
     hint = "Only 1 photo – add another" if len(concept.views) == 1 else ""
-    if cover is None:
+    if unsaved:
+        hint, alike = "Unsaved changes", ()
+    elif cover is None:
         hint = "Its photo is damaged – open it to remove that"
     elif alike:
         more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
         hint = f"Looks like <bdi>{escape(alike[0])}</bdi>{more}"
     hint = hint and f'<span class="hint{" alike" if alike else ""}">{hint}</span>'
+    if picked is None:
+        state, click = " chosen" if chosen else "", act("open", concept=concept.id)
+    else:
+        state, click = "", act("pick", concept=concept.id)
+        click += f' aria-pressed="{"true" if picked else "false"}"'
     return (
-        f'<li><button class="card{" chosen" if chosen else ""}" {act("open", concept=concept.id)}>{image}'
+        f'<li><button class="card{state}" {click}>{image}'
         f'<b dir="auto">{escape(concept.name)}</b><span dir="auto">{escape(concept.category) or "&nbsp;"}</span>'
-        f"<small>{plural(len(concept.views), 'photo')}</small>{hint}</button></li>"
+        f"<small>{plural(len(concept.views), 'photo')}{' · sample' if sample else ''}</small>{hint}</button></li>"
     )
 
 
@@ -143,7 +205,11 @@ def look_alikes(concept: Concept, pairs: Sequence[tuple[Concept, Photo | None, P
             )
         sections.append(
             f'<section class="look-alike"><h3>Looks like <bdi>{others}</bdi></h3>'
-            f'<div class="pair">{shown}</div><p class="note">{advice}</p></section>'
+            f'<div class="pair">{shown}</div><p class="note">{advice}</p>'
+            f'<p class="merging"><span>Are they the same?</span>'
+            f"<button {act('merge', concept=concept.id, other=other.id)}>Merge, keep <bdi>{name}</bdi></button>"
+            f"<button {act('merge', concept=other.id, other=concept.id)}>Merge, keep <bdi>{others}</bdi></button></p>"
+            f"</section>"
         )
     return "".join(sections)
 

@@ -21,19 +21,26 @@ def act(name: str, **data: Any) -> str:
 
 
 def picture(
-    photo: Photo | View, side: int, *, box: Box | None = None, square: bool = False, alt: str = "", classes: str = ""
+    photo: Photo | View,
+    side: int,
+    *,
+    box: Box | None = None,
+    subject: bool = False,
+    square: bool = False,
+    alt: str = "",
+    classes: str = "",
 ) -> str:
-    """Return an image of a photo, longest side at most `side` pixels, of `box` if given.
+    """Return an image of a photo, longest side at most `side` pixels, of `box` or of its `subject` if given.
 
     The page's script fetches it where it is shown (`personal.ui.pictures`): what is drawn again is not sent again.
     """
-    name = picture_name(photo.sha256, side, box=box, square=square)
+    name = picture_name(photo.sha256, side, box=box, subject=subject, square=square)
     return f'<img class="{classes}" data-picture="{escape(name)}" alt="{escape(alt)}">'
 
 
-def picture_name(sha256: str, side: int, *, box: Box | None = None, square: bool = False) -> str:
+def picture_name(sha256: str, side: int, *, box: Box | None = None, subject: bool = False, square: bool = False) -> str:
     """Return by what name the page fetches an image of a photo (`personal.ui.pictures`)."""
-    part = f"&box={','.join(f'{edge:.4f}' for edge in box)}" if box else ""
+    part = f"&box={','.join(f'{edge:.4f}' for edge in box)}" if box else "&box=subject" if subject else ""
     return f"{sha256}?side={side}{'&square=1' if square else ''}{part}"
 
 

@@ -74,7 +74,7 @@ def nearest(known: Sequence[tuple[Concept, Photo | None]], box: Box) -> str:
     """The concepts that a marked part of a photo may show, each a button with its picture."""
     buttons = []
     for concept, avatar in known:
-        face = picture(avatar, 64, square=True, classes="face") if avatar else ""
+        face = picture(avatar, 64, square=True, subject=True, classes="face") if avatar else ""
         name = f'<span dir="auto">{escape(concept.name)}</span>'
         buttons.append(f"<button {act('is', concept=concept.id, box=json.dumps(box))}>{face}{name}</button>")
     return f'<div class="singles" role="group" aria-label="Or one of yours">{"".join(buttons)}</div>' if buttons else ""
@@ -107,7 +107,7 @@ def _match(
     concept = match.concept
     name = escape(concept.name)
     avatar = avatars.get(concept.id)
-    face = picture(avatar, 96, square=True, classes="face") if avatar else ""
+    face = picture(avatar, 96, square=True, subject=True, classes="face") if avatar else ""
     similarity = ""
     if match.similarity is not None:
         similarity = f'<span class="similarity" title="{sure(match)}">{match.similarity:.2f}</span>'
