@@ -51,7 +51,9 @@ class Findings:
     def answer(self) -> str | None:
         """Return the answer in words, names as `<name>`; None where what is known does not answer the question."""
         if self.intent in _FIXED:
-            return _FIXED[self.intent]
+            return HELLO_AGAIN if self.intent is Intent.GREETING and self.photos else _FIXED[self.intent]
+        if self.intent is Intent.ABOUT:
+            return " ".join(_all_notes(concept) for concept in self.asked)
         if self.intent is Intent.FACT:
             return _from_notes(self.evidence, self.asked)
         if not self.photos:
@@ -74,8 +76,9 @@ class Findings:
         text = self.answer()
         if text is None:
             return None
-        if self.intent is Intent.FACT:
-            about = tuple({one.concept.id: one.concept for one in self.evidence[:1]}.values())
+        if self.intent in (Intent.FACT, Intent.ABOUT):
+            quoted = [one.concept for one in self.evidence[:1]]
+            about = tuple(quoted if self.intent is Intent.FACT else (one for one in self.asked if one.info))
             return Statement(text, "notes", about) if about else None
         if not self.photos or self.intent in _FIXED:
             return None
@@ -89,9 +92,14 @@ NOTHING_TO_GO_BY = (
     "Add a photo, or ask about one of them by name."
 )
 NOBODY = "I don't recognise anyone or anything of yours"
+HELLO_AGAIN = "Hello! Ask me who is in your photo, where they are, or what you told me about them."
 _FIXED = {
     Intent.GREETING: "Hello! Add a photo, and I'll tell you who of yours is in it.",
     Intent.THANKS: "You're welcome!",
+    Intent.PRAISE: "Glad you like it!",
+    Intent.FAREWELL: "Goodbye! I'll remember who and what you showed me.",
+    Intent.MOOD: "Fine, thank you! Add a photo, and I'll tell you who of yours is in it.",
+    Intent.ASIDE: "All right. Ask me about a photo, or about one of yours by name.",
     Intent.ABILITIES: (
         "I recognise your people, pets and things in photos and call them by name. Ask me who is in a photo, where "
         "they are, what is happening, or what you told me about them."
@@ -144,10 +152,15 @@ def resolve(
         possessive = "'s" if found[1].casefold() in {"his", "its", "their"} or _HERS.search(question) else ""
         return f"{question[: found.start()]}{before[0].tag}{possessive}{question[found.end() :]}", (before[0],)
     if found := _MY.search(question):
-        kind = [concept for concept in own if found[1].casefold() in concept.category.casefold().split()]
+        kind = [concept for concept in own if found[1].casefold() in _words(concept)]
         if len(kind) == 1:
             return f"{question[: found.start()]}{kind[0].tag}{question[found.end() :]}", (kind[0],)
     return question, ()
+
+
+def _words(concept: Concept) -> set[str]:
+    """Return by which words after "my" a concept is meant: those of its category, and those of its name."""
+    return {*concept.category.casefold().split(), *re.findall(r"\w+", concept.name.casefold())}
 
 
 _PRONOUN = re.compile(r"\b(he|she|him|his|her|they|them|their|it|its)\b", re.IGNORECASE)
@@ -256,7 +269,8 @@ def _present(findings: Findings) -> str:
 
 def _where(findings: Findings) -> str:
     said = []
-    for concept in findings.asked:
+    here = {concept.id: concept for photo in findings.photos for concept in photo.concepts}
+    for concept in findings.asked or here.values():
         places = []
         for number, photo in enumerate(findings.photos, 1):
             match = next((m for m in photo.seen if m.concept == concept and m.box), None)
@@ -270,7 +284,7 @@ def _where(findings: Findings) -> str:
         else:
             where = "this photo" if len(findings.photos) == 1 else "these photos"
             said.append(f"I don't recognise {concept.tag} in {where}.")
-    return " ".join(said)
+    return " ".join(said) or _who(findings)
 
 
 def _of_photo(findings: Findings, number: int) -> str:
@@ -312,6 +326,11 @@ def _count(findings: Findings) -> str:
     return (
         f"{number.capitalize()} of your{kind or 's'} {'is' if len(found) == 1 else 'are'} {where}: {_listing(found)}."
     )
+
+
+def _all_notes(concept: Concept) -> str:
+    """Return all that the notes say about a concept."""
+    return concept.info or f"You haven't told me anything about {concept.tag} yet."
 
 
 def _from_notes(evidence: Sequence[Evidence], asked: Sequence[Concept]) -> str | None:

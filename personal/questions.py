@@ -17,9 +17,14 @@ class Intent(enum.Enum):
     PRESENT = "whether somebody is there"
     COUNT = "how many of one's own are there"
     FACT = "what the notes say"
+    ABOUT = "all that the notes say"
     SCENE = "what a photo shows"
     GREETING = "hello"
     THANKS = "thanks"
+    PRAISE = "praise"
+    FAREWELL = "goodbye"
+    MOOD = "how are you"
+    ASIDE = "a word that asks nothing"
     ABILITIES = "what the app can do"
 
 
@@ -32,25 +37,52 @@ _SCENE = re.compile(
     r"\b(doing|happening|going on|wearing|holding|carrying|looking at|standing|sitting|lying|playing|running|eating|"
     r"background|scene|see|describe|caption|weather|photo|picture|image)\b"
 )
-_GREETING = re.compile(r"(?:hi|hello|hey|hallo|good (?:morning|afternoon|evening|day))(?: there| again| personal)?")
-_THANKS = re.compile(r"(?:many )?thank(?:s| you)(?: very much| a lot| so much)?|cheers|great|cool|nice")
-_ABILITIES = re.compile(
-    r"(?:what|how) can (?:you|i) (?:do|ask|use)(?: you| this| here)?|what do you do|who are you|what are you|help"
-    r"|how does this work|what is this app"
+_SUBJECT = "\ue000"
+"""Stands for a named concept in a question that is being read."""
+_SMALL_TALK = (
+    (
+        rf"(?:hi|hello|hey|hallo|good (?:morning|afternoon|evening|day))(?:,? (?:there|again|personal|{_SUBJECT}))?",
+        Intent.GREETING,
+    ),
+    (r"(?:many )?thank(?:s| you)(?: very much| a lot| so much)?|thx|cheers", Intent.THANKS),
+    (
+        r"(?:very |so )?(?:great|cool|nice|good|lovely|perfect|wow|amazing|well done)"
+        r"(?: (?:photo|picture|one|job|work|answer)s?)?",
+        Intent.PRAISE,
+    ),
+    (r"(?:good)?bye(?: bye)?|good night|see you(?: later| soon)?|ciao", Intent.FAREWELL),
+    (r"how are you(?: doing)?(?: today)?|how do you do|what's up", Intent.MOOD),
+    (r"ok(?:ay)?|fine|all ?right|yes|no|lol|haha|hm+", Intent.ASIDE),
+    (
+        r"(?:what|how) (?:can|do) (?:you|i) (?:do|ask|use|add)\b.*|what do you do|(?:who|what) are you"
+        r"|what(?:'s| is) your name|(?:please )?help(?: me)?|can you help(?: me)?|how does this work|what is this app",
+        Intent.ABILITIES,
+    ),
+)
+_ABOUT = re.compile(
+    rf"(?:please )?(?:tell me|what do you know|what did i tell you|what do i know|what have i told you)"
+    rf"(?: more| something| everything| all)? about {_SUBJECT}(?: and {_SUBJECT})*"
+)
+_WHICH_PHOTO = re.compile(
+    rf"(?:in |on )?(?:which|what)(?: of (?:the|these|my))? (?:photo|picture|image|one)s?(?: of these)?"
+    rf"(?: is| are| shows?| do(?:es)?| can you see| do you see| has| have| contains?)+ {_SUBJECT}(?: in| on| visible)*"
+)
+_SIDE = re.compile(
+    r"(?:who|what)(?:'s|s| is| are| do you see| can you see)(?: it)? (?:on|to|in) the "
+    r"(?:left|right|cent(?:er|re)|middle)\b.*"
 )
 _WHO = re.compile(
-    r"(?:can you tell me )?(?:who|whom)(?: all)?(?:'s| is| are| was| were| do you| can you| did you)\b.*"
+    r"(?:can you tell me )?(?:who|whom)(?: all)?(?:'s|s| is| are| was| were| do you| can you| did you)\b.*"
     r"|what(?:'s| is| are| do you see| can you see)(?: (?:in|on|at|here|there|this|that)\b.*)?"
     r"|(?:which|what|who)(?: one| ones)? of (?:mine|my \w+(?: \w+)?)\b.*"
     r"|(?:do|can) you (?:see|recogni[sz]e|know) (?:any|some)(?:one|body|thing)\b.*"
-    r"|(?:is|are) (?:any|some)(?:one|body|thing) (?:of mine|i know|you know|you recogni[sz]e)\b.*"
+    r"|(?:is|are)(?: there)? (?:any|some)(?:one|body|thing)(?: (?:of mine|i know|you know|you recogni[sz]e)\b.*"
+    rf"|(?: else)? {_HERE})"
 )
 _COUNT = re.compile(r"how many (?:of )?(?:(?:my|mine|our|ours)\b)?\s*(.*)")
 _MINE = re.compile(r"\b(?:my|mine|our|ours)\b")
 _WH = re.compile(r"(?:what|which|when|where|why|how|who|whose|whom)\b")
 _NO_KIND = {"is", "are", "was", "were", "do", "can", "in", "on", "of", "things", "concepts", "here", "there"}
-_SUBJECT = "\ue000"
-"""Stands for a named concept in a question that is being read."""
 
 
 def read_intent(question: str, asked: Sequence[Concept], *, photos: bool) -> tuple[Intent, str]:
@@ -62,9 +94,13 @@ def read_intent(question: str, asked: Sequence[Concept], *, photos: bool) -> tup
     for concept in asked:
         text = re.sub(rf"(?:\b(?:the|my|our) )?{re.escape(concept.tag)}", _SUBJECT, text, flags=re.IGNORECASE)
     text = re.sub(r"\s+", " ", text.casefold().replace("’", "'")).strip(" .!?¡¿,;:")
-    for pattern, intent in ((_GREETING, Intent.GREETING), (_THANKS, Intent.THANKS), (_ABILITIES, Intent.ABILITIES)):
-        if pattern.fullmatch(text):
+    for pattern, intent in _SMALL_TALK:
+        if re.fullmatch(pattern, text):
             return intent, ""
+    if asked and _ABOUT.fullmatch(text):
+        return Intent.ABOUT, ""
+    if photos and ((asked and _WHICH_PHOTO.fullmatch(text)) or (not asked and _SIDE.fullmatch(text))):
+        return (Intent.PRESENT if asked else Intent.WHERE), ""
     names = rf"{_SUBJECT}(?:(?:,? and |, | or |,? & ){_SUBJECT})*"
     if re.fullmatch(rf"where(?:'s| is| are) {names}(?: (?:{_HERE}|now|then|exactly|standing|sitting|lying))*", text):
         return (Intent.WHERE if photos else Intent.FACT), ""

@@ -52,6 +52,10 @@ def answer(question, shown=(), asked=(), evidence=()):
         "Who all is in the picture?",
         "Which of mine are here?",
         "Can you see anyone I know?",
+        "whos here",
+        "Is there anyone I know in this picture?",
+        "Is anyone here?",
+        "Is there somebody in the photo?",
     ],
 )
 def test_who_names_all_who_are_there(question):
@@ -228,3 +232,63 @@ def test_a_statement_is_what_is_known_and_never_small_talk_or_a_request():
     note = Evidence(BO, "bo loves peanut butter.", 0.9)
     said = Findings(Intent.FACT, asked=(BO,), evidence=(note,)).statement()
     assert (said.text, said.source, said.concepts) == ("bo loves peanut butter.", "notes", (BO,))
+
+
+def test_who_is_on_a_side_is_told_where_everybody_is():
+    places = "<bo> is on the left of the photo, left of <sunny-cup>. <sunny-cup> is on the right of the photo"
+    assert answer("Who's on the left?", [BOTH]) == f"{places}, right of <bo>."
+    assert answer("What is on the right?", [(PICNIC, [])]).startswith("I don't recognise anyone")
+
+
+@pytest.mark.parametrize(
+    "question", ["In which photo is <bo>?", "Which photos show <bo>?", "What picture do you see <bo> in?"]
+)
+def test_in_which_photo_somebody_is(question):
+    assert answer(question, [BOTH, (BEACH, []), (STREET, [seen(BO)])], [BO]) == "Yes, <bo> is in photos 1 and 3."
+
+
+@pytest.mark.parametrize("question", ["Tell me about <bo>", "What do you know about <bo>?"])
+def test_all_that_was_told_about_somebody_is_repeated(question):
+    known = gather(question, [], [BO])
+    assert known.answer() == BO.info
+    assert (known.statement().source, known.statement().concepts) == ("notes", (BO,))
+    assert (
+        answer(question.replace("<bo>", "<sunny-cup>"), [], [CUP])
+        == "You haven't told me anything about <sunny-cup> yet."
+    )
+    assert gather(question.replace("<bo>", "<sunny-cup>"), [], [CUP]).statement() is None
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        ("Hello!", "Hello"),
+        ("hi <bo>!", "Hello"),
+        ("Good morning", "Hello"),
+        ("thx", "welcome"),
+        ("Thanks a lot!", "welcome"),
+        ("great photo!", "Glad"),
+        ("Nice.", "Glad"),
+        ("Good night", "Goodbye"),
+        ("bye", "Goodbye"),
+        ("How are you?", "Fine"),
+        ("ok", "All right"),
+        ("lol", "All right"),
+        ("What's your name?", "recognise"),
+        ("What can you do for me?", "recognise"),
+        ("How do I add a dog?", "recognise"),
+        ("Can you help me?", "recognise"),
+    ],
+)
+@pytest.mark.parametrize("shown", [(), (BOTH,)])
+def test_small_talk_is_answered_with_and_without_a_photo(said, heard, shown):
+    known = gather(said, found(shown), [BO] if "<bo>" in said else [])
+    assert heard in known.answer()
+    assert known.statement() is None  # a language model answers this itself
+    if shown:
+        assert "Add a photo" not in known.answer() or heard == "Fine"
+
+
+def test_my_cup_is_the_one_whose_name_says_so():
+    assert resolve("Where is my cup?", [], [], [BO, CUP, ROSIE]) == ("Where is <sunny-cup>?", (CUP,))
+    assert resolve("Where is my van?", [], [], [BO, CUP, ROSIE]) == ("Where is <rosie>?", (ROSIE,))
