@@ -53,7 +53,7 @@ QUICK = {
     "findings", "flat_index", "gradio_internals", "head", "identify", "images",
     "import_export", "index", "labels", "learn_connector", "learn_word_classifier", "library",
     "limits", "logs", "malformed", "names", "openset", "packed",
-    "page", "pictures", "prompt", "readme", "regions", "remote_dialects",
+    "page", "pictures", "prompt", "readme", "recent", "regions", "remote_dialects",
     "render", "retriever", "score", "sessions", "settings", "thinking",
     "uploads", "visitors",
 }  # fmt: skip

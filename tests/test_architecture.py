@@ -35,6 +35,7 @@ LEVELS = {
         "memory",
         "threads",
         "proxies",
+        "recent",
         "terminal",
     },
     1: {"assistant", "remember", "retrieve", "generate", "tiny", "data"},
@@ -172,8 +173,10 @@ RETIRED = {
 }
 RETIRED_FILES = {"held", "shelf", "mend", "alike", "past", "sight", "desk", "exchange"}
 RETIRED_SENTENCES = (
-    "runs in circles", "what recognises faces", "stand with the concept where", "join them", "in threads that end",
-    "this did not start", "so much more similarity", "draw tighter", "looks alike",
+    "stand with the concept where", "small weights that this project trained", "reads only its own words",
+    "so much more similarity is asked", "more than this with a claimed one", "then another that is less like it",
+    "have seen all that there will ever be", "in threads that end", "half typed into", "what recognises faces",
+    "this did not start",
 )  # fmt: skip
 
 

@@ -12,28 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from personal.concepts import IndexedView
 from personal.errors import StoreError
-from personal.remember.server_index import ServerIndex, VectorCache
+from personal.remember.server_index import ServerIndex
 from tests.vectors import D, entries, sha, vectors
-
-
-def test_what_is_held_stays_below_its_bound_and_the_oldest_goes() -> None:
-    held = VectorCache(10 * D * 4)
-    stored = [[IndexedView(sha(i), False, vectors(4, seed=i))] for i in range(3)]
-    held.put("local", "0", stored[0])
-    held.put("local", "1", stored[1])
-    assert held.get("local", "0") is stored[0]
-    held.put("local", "2", stored[2])
-    assert held.bytes == 8 * D * 4
-    assert held.get("local", "1") is None
-    assert held.get("local", "0") is stored[0]
-    held.put("guest", "0", [IndexedView(sha(9), False, vectors(20))])
-    assert held.bytes == 0
-    held.put("guest", "0", stored[0])
-    held.put("local", "0", stored[0])
-    held.erase("guest")
-    assert (held.get("guest", "0"), held.bytes) == (None, 4 * D * 4)
 
 
 def _free_port() -> int:

@@ -62,7 +62,7 @@ def test_the_work_says_what_the_model_here_says_and_keeps_nothing(here, seeing, 
     assert said == answer(plain, question(photo), 8)
     assert plain.loaded.decoder.prefix.cache is not None
     assert model.loaded.decoder.prefix.cache is None
-    assert not model.loaded.decoder.features.known
+    assert not list(model.loaded.decoder.features.known)
 
 
 def test_what_goes_wrong_in_the_work_is_said_and_not_raised(here, text_only):  # noqa: F811

@@ -7,10 +7,11 @@ images of a prompt, so each image is encoded alone.
 from __future__ import annotations
 
 import inspect
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
+
+from personal.recent import Recent
 
 CACHED_PICTURES = 128
 """Images whose features are kept; the least recently used one is dropped first."""
@@ -23,7 +24,7 @@ class ImageFeatureCache:
 
     def __init__(self, model: Any, processor: Any) -> None:
         self._model, self._processor = model, processor
-        self.known: OrderedDict[Key, list[Any]] = OrderedDict()
+        self.known: Recent[Key, list[Any]] = Recent(CACHED_PICTURES)
         self._batched = False
 
     def features(
@@ -36,20 +37,19 @@ class ImageFeatureCache:
         """
         import torch
 
-        parts = [self.known.pop(key, None) for key in keys]
+        parts = [self.known.get(key) for key in keys]
         if any(part is None for part in parts):
             images, sizes = opened()
             parts = [part or self._encode(image, sizes) for part, image in zip(parts, images, strict=True)]
         if any(part is None for part in parts):
             return None
-        self.known.update(zip(keys, cast(Any, parts), strict=True))
-        while len(self.known) > CACHED_PICTURES:
-            self.known.popitem(last=False)
+        for key, part in zip(keys, parts, strict=True):
+            self.known.put(key, cast(Any, part))
         return [torch.cat(layer) for layer in zip(*cast(Any, parts), strict=True)]
 
     def discard(self, key: Key) -> None:
         """Drop the features of an image."""
-        self.known.pop(key, None)
+        self.known.drop([key])
 
     def as_inputs(self, features: Sequence[Any], first: int) -> dict[str, Any]:
         """Return features, from row `first` on, as keyword arguments of `generate`."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from personal.concepts import Photo
 from personal.generate.image_features import CACHED_PICTURES, ImageFeatureCache
 from personal.labels import Classifier, Labels
+from personal.recent import Recent
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,16 +21,16 @@ class Labeller:
         self, model: Any, features: ImageFeatureCache, classifier: Classifier, opened: Callable[[Photo], Image]
     ) -> None:
         self._features, self._classifier, self._opened = features, classifier, opened
-        self._known: dict[str, Labels] = {}
+        self._known: Recent[str, Labels] = Recent(CACHED_PICTURES)
         self._connector = model.base_model.multi_modal_projector
 
     def labels(self, photo: Photo) -> Labels:
         """Return a photo's labels; those of the last CACHED_PICTURES photos are kept."""
-        if photo.sha256 not in self._known:
-            while len(self._known) >= CACHED_PICTURES:
-                del self._known[next(iter(self._known))]
-            self._known[photo.sha256] = self._classify(photo)
-        return self._known[photo.sha256]
+        known = self._known.get(photo.sha256)
+        if known is None:
+            known = self._classify(photo)
+            self._known.put(photo.sha256, known)
+        return known
 
     def line(self, photo: Photo) -> str:
         """Return the prompt's line of a photo."""

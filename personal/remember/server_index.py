@@ -6,7 +6,7 @@ A server has no authentication of its own, and to repair it is its operator's bu
 from __future__ import annotations
 
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from personal.concepts import Entry, Hit, IndexedView, Key
 from personal.errors import StoreError
+from personal.recent import Recent
 from personal.remember.chroma import Collection, connect, parse_id, translate_errors
 from personal.remember.flat_index import unit
 from personal.remember.index import SCHEMA, Index, digest
@@ -46,7 +47,7 @@ class ServerIndex(Index):
         self._library = library
         self._client = connect(url)
         self._collections: dict[str, Collection] = {}
-        self._cache = VectorCache(CACHE_BYTES)
+        self._cache: Recent[tuple[str, str], list[IndexedView]] = Recent(CACHE_BYTES, _size)
         self._mutex = threading.RLock()
 
     def close(self) -> None:
@@ -66,11 +67,11 @@ class ServerIndex(Index):
 
     def vectors(self, owner: str, concept_ids: Iterable[str]) -> dict[str, list[IndexedView]]:
         with self._asking(owner) as collection:
-            found = {concept_id: self._cache.get(owner, concept_id) for concept_id in concept_ids}
+            found = {concept_id: self._cache.get((owner, concept_id)) for concept_id in concept_ids}
             missing = [concept_id for concept_id, stored in found.items() if stored is None]
             for start in range(0, len(missing), CONCEPTS):
                 for concept_id, stored in _read(collection, missing[start : start + CONCEPTS]).items():
-                    self._cache.put(owner, concept_id, stored)
+                    self._cache.put((owner, concept_id), stored)
                     found[concept_id] = stored
         return {concept_id: list(stored or ()) for concept_id, stored in found.items()}
 
@@ -96,7 +97,7 @@ class ServerIndex(Index):
             for name in self._names(owner):
                 self._client.delete_collection(name)
             self._collections.pop(owner, None)
-            self._cache.erase(owner)
+            self._cache.drop([key for key in self._cache if key[0] == owner])
 
     def drop_stale(self, owner: str) -> None:
         with self._asking(owner):
@@ -129,7 +130,7 @@ class ServerIndex(Index):
 
     def _delete(self, owner: str, collection: Collection, keys: Iterable[Key]) -> None:
         wanted = sorted(set(keys))
-        self._cache.drop(owner, {concept_id for concept_id, _, _ in wanted})
+        self._cache.drop({(owner, concept_id) for concept_id, _, _ in wanted})
         for start in range(0, len(wanted), KEYS):
             some = set(wanted[start : start + KEYS])
             collection.delete([id for id in collection.ids({view for _, view, _ in some}) if parse_id(id)[0] in some])
@@ -144,44 +145,6 @@ class ServerIndex(Index):
             offset += len(page)
             names += [one.name for one in page if (one.metadata or {}).get("owner") == digest(self._library, owner)]
         return [name for name in names if name.startswith(f"{self.kind}-")]
-
-
-class VectorCache:
-    """Concepts' vectors by owner and concept; the least recently used leave where there are more than `max_bytes`."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self.bytes = 0
-        self._cached: OrderedDict[tuple[str, str], list[IndexedView]] = OrderedDict()
-
-    def get(self, owner: str, concept_id: str) -> list[IndexedView] | None:
-        """Return the vectors of a concept, or None if they are not held."""
-        held = self._cached.get((owner, concept_id))
-        if held is not None:
-            self._cached.move_to_end((owner, concept_id))
-        return held
-
-    def put(self, owner: str, concept_id: str, stored: list[IndexedView]) -> None:
-        """Hold a concept's vectors, unless they alone are too many."""
-        self.drop(owner, [concept_id])
-        self._cached[owner, concept_id] = stored
-        self.bytes += _size(stored)
-        while self.bytes > self.max_bytes:
-            self.bytes -= _size(self._cached.popitem(last=False)[1])
-
-    def drop(self, owner: str, concept_ids: Iterable[str]) -> None:
-        """Let go of some concepts."""
-        for concept_id in concept_ids:
-            self.bytes -= _size(self._cached.pop((owner, concept_id), []))
-
-    def erase(self, owner: str) -> None:
-        """Let go of an owner's concepts."""
-        self.drop(owner, [concept_id for of, concept_id in self._cached if of == owner])
-
-    def clear(self) -> None:
-        """Let go of everything."""
-        self._cached.clear()
-        self.bytes = 0
 
 
 def _read(collection: Collection, concept_ids: Sequence[str]) -> dict[str, list[IndexedView]]:

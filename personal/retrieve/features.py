@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from personal.concepts import Box, Photo
 from personal.images import open_photo
-from personal.retrieve.recent import Recent
+from personal.recent import Recent
 from personal.retrieve.regions import SMALL, Regions, crops, cut, pool, pool_box
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ class FeatureExtractor:
     def __init__(self, encoder: Encoder, detector: Detector | None, size: int) -> None:
         self._encoder = encoder
         self._detector = detector
-        self._references: Recent[Array] = Recent(size)
-        self._photos: Recent[PhotoFeatures] = Recent(2 * size)
+        self._references: Recent[str, Array] = Recent(size)
+        self._photos: Recent[str, PhotoFeatures] = Recent(2 * size)
 
     @property
     def size(self) -> int:

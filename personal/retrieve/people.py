@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from personal.concepts import Box, Concept, Entry, IndexedView, Key, Match, Photo, Progress
 from personal.images import open_photo
+from personal.recent import Recent
 from personal.retrieve.assign import assign_greedily
 from personal.retrieve.config import CONFIG
 from personal.retrieve.faces import Faces, subject
-from personal.retrieve.recent import Recent
 from personal.retrieve.regions import Regions
 
 
@@ -37,7 +37,7 @@ class People:
     def __init__(self, faces: Faces, index: Index) -> None:
         self._faces = faces
         self._index = index
-        self._found: Recent[Regions] = Recent(CONFIG.cached_photos)
+        self._found: Recent[str, Regions] = Recent(CONFIG.cached_photos)
 
     @property
     def loaded(self) -> bool:

@@ -22,7 +22,7 @@ WORD = "erase"
 CONFIDENCE = "Lower: more names, more mistakes. Higher: only sure ones. Below it, names are asked about."
 WITHIN = """(confidence, top_k) =>
   [Math.min(0.95, Math.max(0.3, confidence)), Math.min(20, Math.max(1, Math.round(top_k)))]"""
-"""Keeps what is half typed into a slider's field within what it offers."""
+"""Clamps partial input of a slider's field to its range."""
 
 
 class Settings:
