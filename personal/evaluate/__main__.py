@@ -60,11 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="leave out a quarter of each kind that categories.json tells: strangers like one's own",
     )
-    identify.add_argument(
-        "--no-baselines",
-        action="store_true",
-        help="leave out whole photos and RAP's retriever",
-    )
+    identify.add_argument("--no-baselines", action="store_true", help="leave out whole photos and RAP's retriever")
     identify.set_defaults(run=commands.identify)
 
     caption = protocols.add_parser("caption", parents=[shared], help="are photos described, and concepts named?")

@@ -141,12 +141,7 @@ class LocalGenerator:
             self.loaded = self._with_empty_caches(self.loaded.model, self.loaded.processor)
 
     def stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        max_new_tokens: int,
-        stop: threading.Event,
-        temperature: float = 0.0,
+        self, messages: Sequence[Message], *, max_new_tokens: int, stop: threading.Event, temperature: float = 0.0
     ) -> Iterator[TextDelta]:
         """Answer the messages of `prompt.build_messages`, in TextDeltas.
 

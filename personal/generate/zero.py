@@ -49,12 +49,7 @@ class LentGenerator(LocalGenerator):
         return f"{self.checkpoint.plan.bits} on a GPU that ZeroGPU lends for each answer"
 
     def stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        max_new_tokens: int,
-        stop: threading.Event,
-        temperature: float = 0.0,
+        self, messages: Sequence[Message], *, max_new_tokens: int, stop: threading.Event, temperature: float = 0.0
     ) -> Iterator[TextDelta]:
         """Answer as a LocalGenerator does. Closing the iterator, or `stop`, is noticed with the next TextDelta.
 

@@ -26,6 +26,8 @@ TEMPERATURE = 0.7
 MASKED = -30000.0
 """Added to the attention scores of tokens that must not be seen."""
 
+Tokens = tuple[int, ...]
+
 
 class LoraModel:
     """A checkpoint with LoRA on every linear layer of its language model, and a trainable connector."""
@@ -131,14 +133,14 @@ class LoraModel:
 
     def sample(
         self,
-        questions: Sequence[Sequence[int]],
+        questions: Sequence[Tokens],
         maps: torch.Tensor,
         count: int,
         *,
         end: int,
         max_tokens: int,
         seed: int | None,
-    ) -> list[list[tuple[int, ...]]]:
+    ) -> list[list[Tokens]]:
         """Sample `count` answers, token ids, to a question about each of the photos in `maps`.
 
         They are drawn at TEMPERATURE, or greedily without a seed, and end with `end` or after `max_tokens`.
@@ -147,11 +149,14 @@ class LoraModel:
         from transformers import DynamicCache
 
         random = None if seed is None else torch.Generator(self.device).manual_seed(seed)
-        cache = DynamicCache()
-        ids, padding, positions = _left_padded(questions, end, self.device)
-        lengths, place = (~padding).sum(dim=1), torch.arange(ids.shape[1], device=self.device)
+        cache, width = DynamicCache(), max(map(len, questions))
+        ids = torch.tensor([[end] * (width - len(q)) + list(q) for q in questions], device=self.device)
+        lengths = torch.tensor([len(q) for q in questions], device=self.device)
+        place = torch.arange(width, device=self.device)
+        padding = place < width - lengths[:, None]
         state = self._embed(ids, maps)
         mask = _additive((place > place[:, None])[None, None] | padding[:, None, None], state.dtype)
+        positions = (place - (width - lengths[:, None])).clamp(min=0)
         answers: list[torch.Tensor] = []
         ended = torch.zeros(len(maps) * count, dtype=torch.bool, device=self.device)
         before = _additive(padding.repeat_interleave(count, 0)[:, None, None], state.dtype)
@@ -159,10 +164,9 @@ class LoraModel:
             output = self.model.model.language_model(
                 inputs_embeds=state, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
             )
-            states = output.last_hidden_state[:, -1]
+            states = output.last_hidden_state[:, -1].repeat_interleave(1 if answers else count, 0)
             if not answers:
                 cache.batch_repeat_interleave(count)
-                states = states.repeat_interleave(count, 0)
             chosen = self._choose(states, random)
             answers.append(chosen.masked_fill(ended, end))
             ended |= chosen == end
@@ -180,19 +184,6 @@ class LoraModel:
         return logits.argmax(-1) if random is None else logits.softmax(-1).multinomial(1, generator=random)[:, 0]
 
 
-def _left_padded(
-    rows: Sequence[Sequence[int]], pad: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return token ids padded on the left, where padding is, and positions, each (rows, longest)."""
-    import torch
-
-    width = max(map(len, rows))
-    ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in rows], device=device)
-    before = torch.tensor([[width - len(row)] for row in rows], device=device)
-    place = torch.arange(width, device=device)
-    return ids, place < before, (place - before).clamp(min=0)
-
-
 def _additive(masked: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Return an additive attention mask."""
     import torch
@@ -200,7 +191,7 @@ def _additive(masked: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return torch.zeros(masked.shape, dtype=dtype, device=masked.device).masked_fill(masked, MASKED)
 
 
-def _until(row: list[int], end: int) -> tuple[int, ...]:
+def _until(row: list[int], end: int) -> Tokens:
     return tuple(row[: row.index(end) + 1] if end in row else row)
 
 

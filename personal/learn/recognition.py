@@ -69,9 +69,7 @@ def recognise(photos: Photos, cache_dir: Path, out: Path, seed: int, sizes: Size
     head, facts = yield from train_head(photos, encoder.encode_map, seed, sizes)
     write_weights(out, RECOGNITION, to_tensors(head), {**facts, "machine": hardware_name()})
     yield Progress(
-        f"Written: IoU of regressed boxes {facts['held_out_iou']:.2f}, {facts['held_out_iou_before']:.2f} before",
-        1,
-        1,
+        f"Written: IoU of regressed boxes {facts['held_out_iou']:.2f}, {facts['held_out_iou_before']:.2f} before", 1, 1
     )
 
 
