@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from personal.concepts import WHOLE, Box, Concept, Match, Photo
 from personal.images import open_photo
+from personal.recent import Recent
 from personal.retrieve.assign import Assignment
 from personal.retrieve.calibrate import Calibration, Decision, of_library
 from personal.retrieve.compare import Comparer, Index, ScoredPhoto
 from personal.retrieve.config import CONFIG, RecognitionConfig
 from personal.retrieve.features import Detector, Encoder, FeatureExtractor
 from personal.retrieve.names import bracketed, find_names
-from personal.retrieve.recent import Recent
 from personal.retrieve.refine import refine_boxes
 from personal.retrieve.regions import Regions
 
@@ -70,7 +70,7 @@ class Retriever:
         self._extractor = FeatureExtractor(encoder, detector, config.cached_photos)
         self._comparer = Comparer(encoder, index, self._extractor, config)
         self._calibrations: dict[str, Calibration] = {}
-        self._subjects: Recent[Box] = Recent(MAX_SUBJECTS)
+        self._subjects: Recent[str, Box] = Recent(MAX_SUBJECTS)
 
     @property
     def threshold(self) -> float:
