@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib
 import pytest
+from playwright.sync_api import expect
 
 from tests.test_browser import chromium, create, served, tab, upload, visit  # noqa: F401
 
@@ -28,6 +29,10 @@ def test_a_person_is_ticked_known_by_the_face_and_unticked(tmp_path, chromium): 
         assert ticks(tmp_path / "data") == [False]
         page.locator("#cards .card", has_text="grace").click()
         tick = page.locator("#edit-by-face input")
+        expect(tick).to_have_count(0)  # not offered before it is said to be a person
+        kind = page.locator("#edit-kind input")
+        kind.fill("person")
+        kind.press("Enter")
         assert not tick.is_checked()
         tick.check()
         page.locator("#keep").click()
