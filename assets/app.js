@@ -65,7 +65,8 @@
       const form = document.querySelector("#namer");
       if (!form?.offsetParent && patience-- > 0) return;
       clearInterval(looking);
-      form?.scrollIntoView({ block: innerWidth > 760 ? "nearest" : "center", behavior: "smooth" });
+      const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+      form?.scrollIntoView({ block: innerWidth > 760 ? "nearest" : "center", behavior });
       if (matchMedia("(pointer: fine)").matches) form?.querySelector("input, textarea")?.focus({ preventScroll: true });
     }, 100);
   };

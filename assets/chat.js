@@ -183,6 +183,12 @@
     sources.firstChild.focus();
   };
   const sourcesKey = (event) => {
+    const camera = one("#camera.open");
+    if (event.key === "Escape" && camera) {
+      camera.classList.remove("open");
+      upload()?.focus();
+      return true;
+    }
     if (sources.hidden) return false;
     const items = [...sources.children], at = items.indexOf(document.activeElement);
     if (event.key === "Escape") {

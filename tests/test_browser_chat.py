@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import threading
 import time
@@ -9,7 +10,8 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from tests.test_browser import SAMPLES, app, ask, chromium, served, upload, visit  # noqa: F401
+from tests.chromium import find
+from tests.test_browser import FLAGS, SAMPLES, app, ask, chromium, served, upload, visit  # noqa: F401
 from tests.test_remote import Server, chunk
 
 pytestmark = pytest.mark.browser
@@ -123,6 +125,41 @@ def small(page):
           return touched && small && !e.closest(".box, .used, .why");
         }).map((e) => `${e.outerHTML.slice(0, 90)} ${e.offsetWidth}x${e.offsetHeight}`)"""
     )
+
+
+def test_the_camera_is_behind_the_photo_button_and_a_photo_is_pasted_anywhere(app, chromium):  # noqa: F811
+    flags = [*FLAGS, "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    browser = chromium.browser_type.launch(executable_path=find(), args=flags)
+    page = visit(browser.new_context(), app)
+    button, camera = page.locator("#ask .upload-button"), page.locator("#camera")
+    expect(camera).to_be_hidden()
+    button.click()
+    page.get_by_role("menuitem", name="Choose photos").wait_for()
+    page.keyboard.press("Escape")
+    expect(page.locator("#sources")).to_be_hidden()
+    button.click()
+    page.get_by_role("menuitem", name="Take a photo").click()
+    drafts = page.locator("#drafts .draft")
+    waiting = drafts.count()
+    camera.get_by_role("button").first.click()
+    page.wait_for_function("() => document.querySelector('#camera video')?.readyState >= 2")
+    camera.get_by_label("capture photo").click()
+    expect(drafts).to_have_count(waiting + 1)
+    expect(camera).to_be_hidden()
+
+    button.click()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("menuitem", name="Choose photos").click()
+    chooser.value.set_files([])
+    data = base64.b64encode((SAMPLES / "rosie-1.jpg").read_bytes()).decode()
+    page.evaluate(
+        "data => { const files = new DataTransfer(); files.items.add(new File([Uint8Array.from(atob(data), "
+        "sign => sign.charCodeAt(0))], 'a.jpg', {type: 'image/jpeg'})); document.body.dispatchEvent("
+        "new ClipboardEvent('paste', {clipboardData: files, bubbles: true, cancelable: true})); }",
+        data,
+    )
+    expect(drafts).to_have_count(waiting + 2)
+    browser.close()
 
 
 @pytest.fixture

@@ -54,7 +54,8 @@ class Composer:
         self.box.change(None, self.box, self.dropped, js="(value) => personal.take(value)", show_progress="hidden")
         taken = self.dropped.change(self.receive, self.dropped, **quiet, trigger_mode="multiple")
         taken.then(None, js="() => personal.taken()")
-        self.camera.input(self.shoot, self.camera, **quiet)
+        shot = self.camera.input(self.shoot, self.camera, **quiet)
+        shot.then(None, js="() => document.querySelector('#camera').classList.remove('open')")
 
     def draw(self, talk: Conversation) -> Updates:
         """Return the photos that wait for a question, and the field."""
