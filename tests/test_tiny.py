@@ -118,7 +118,7 @@ def test_without_its_trained_weights_it_is_assembled_and_the_reason_is_said(cach
 @pytest.mark.model
 def test_damaged_weights_are_left_out_and_a_whole_file_begins_anew(cache_with_wheels, weights):
     whole = (weights / deltas.RECOGNITION).read_bytes()
-    for name in (deltas.MLLM, deltas.RECOGNITION):
+    for name in (deltas.MLLM, deltas.RECOGNITION, deltas.LABELS):
         damage(weights / name)
     said = [progress.text for progress in assemble(cache_with_wheels)]
     assert sorted(text for text in said if "missing or damaged" in text) == sorted(deltas.problems(weights))
@@ -127,7 +127,7 @@ def test_damaged_weights_are_left_out_and_a_whole_file_begins_anew(cache_with_wh
     assert (encoder_dir(cache_with_wheels) / "open_clip_model.safetensors").is_file()
     assert not (encoder_dir(cache_with_wheels) / deltas.RECOGNITION).exists()
     assert not ready(cache_with_wheels)  # what is damaged may be whole at the next start
-    for name in (deltas.MLLM, deltas.RECOGNITION):
+    for name in (deltas.MLLM, deltas.RECOGNITION, deltas.LABELS):
         (weights / name).unlink()
     assert ready(cache_with_wheels)
     (weights / deltas.RECOGNITION).write_bytes(whole)

@@ -91,10 +91,8 @@ def _build(cache_dir: Path, partial: Path) -> Iterator[Progress]:
     encoder.write(partial / "encoder", home / "encoder", trunk, sentences, trained=heads, recognition=recognition)
     yield Progress("Assembling the language model", len(PARTS) + 1, STEPS)
     adapter = yield from _trained(deltas.MLLM, len(PARTS) + 1)
-    words = None
-    if deltas.expected_sha256(deltas.SHIPPED, deltas.LABELS):
-        layer = yield from _trained(deltas.LABELS, len(PARTS) + 1)
-        words = None if layer is None else (deltas.label_words(deltas.SHIPPED), layer)
+    layer = yield from _trained(deltas.LABELS, len(PARTS) + 1)
+    words = None if layer is None else (deltas.label_words(deltas.SHIPPED), layer)
     mllm.write(partial / "mllm", trunk, language, trained=adapter, words=words)
     yield Progress("Checking what was assembled", len(PARTS) + 2, STEPS)
     used = {deltas.ENCODER: heads, deltas.MLLM: adapter, deltas.RECOGNITION: recognition, deltas.LABELS: words}
@@ -127,8 +125,6 @@ def write_manifest(partial: Path, home: Path, used: Sequence[str]) -> None:
 def _recipe(home: Path) -> dict[str, Any]:
     """Return what the checkpoints are made of; with another recipe, or in another folder, they are assembled anew."""
     trained = {name: deltas.expected_sha256(deltas.SHIPPED, name) for name in deltas.CONSEQUENCES}
-    if labels := deltas.expected_sha256(deltas.SHIPPED, deltas.LABELS):
-        trained[deltas.LABELS] = labels
     return {"schema": SCHEMA, "folder": str(home), "parts": deltas.part_facts(), "trained": trained}
 
 

@@ -22,11 +22,11 @@ SHIPPED = ASSETS / "weights"
 MANIFEST = "manifest.json"
 MLLM, ENCODER, RECOGNITION = "mllm.safetensors", "encoder.safetensors", "recognition.safetensors"
 LABELS = "labels.safetensors"
-"""Comes only with MLLM weights that were trained to read labels."""
 CONSEQUENCES = {
     MLLM: "personal-tiny does not see photos",
     ENCODER: "photos cannot be searched by text",
     RECOGNITION: "subjects that are small, or among others, are recognised worse",
+    LABELS: "personal-tiny describes things worse",
 }
 """Each file, and what does not work without it."""
 
