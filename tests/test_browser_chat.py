@@ -213,3 +213,21 @@ def test_stop_is_answered_at_once_before_the_first_word_and_after_it(slow, tmp_p
         expect(answers.last.locator(".words")).to_have_text("A dog lies on a")
         expect(answers.last).to_contain_text("Stopped.")
         page.context.close()
+
+
+def test_a_photo_that_arrives_late_moves_nothing_in_the_thread(app, chromium):  # noqa: F811
+    page = visit(chromium.new_context(viewport={"width": 1440, "height": 900}), app)
+    upload(page, "#ask", SAMPLES / "kitchen.jpg")
+    page.locator("#drafts .draft img[src]").wait_for()
+    late = []
+    page.route("**/personal/picture/*side=480*", lambda route: late.append(route))
+    ask(page, "Who is here?")
+    shot = page.locator("#log .shot").last
+    before = shot.bounding_box()
+    assert before["height"] > 200
+    assert before["width"] > 300
+    for route in late:
+        route.continue_()
+    page.locator("#log .shot img[src]").last.wait_for()
+    assert shot.bounding_box() == before
+    page.context.close()

@@ -31,8 +31,10 @@ def _shot(conversation: Conversation, photo: Photo, *, small: bool = False) -> s
     words = describe(conversation.of(photo))
     image = picture(photo, 160, square=True, alt=words) if small else picture(photo, 480, alt=words)
     active = ' aria-current="true"' if photo.sha256 == conversation.active and len(conversation.photos) > 1 else ""
+    shape = f"--w:{photo.width};--h:{photo.height}"  # its place is kept until it is there
     return (
-        f'<button class="shot"{active} {act("photo", photo=photo.sha256)} aria-label="Open large: {escape(words)}">'
+        f'<button class="shot"{active} style="{shape}" {act("photo", photo=photo.sha256)} '
+        f'aria-label="Open large: {escape(words)}">'
         f"{image}{'' if small else boxes(conversation, photo)}</button>"
     )
 
