@@ -263,6 +263,7 @@ def test_a_description_is_drafted_for_the_user_to_edit(seeing, tmp_path, chromiu
         page.keyboard.press("Escape")
         page.locator("#edit-describe:enabled").wait_for()
         card(page, "drafted").click()
+        page.locator("#edit-unsaved [data-act=discard]").click()
         expect(field).to_have_value(saved)
         page.context.close()
 
