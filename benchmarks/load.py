@@ -211,7 +211,7 @@ class Visitor:
         files = [await self.page.upload(f"{i}.jpg", self.picture()) for i in range(2)]
         await self.page.fire("files", "upload", files)
         await self.page.fire("create", "click", name, None, info, "", False)
-        self.said("is remembered", lost=f"{name} was not remembered")
+        self.said("Added", lost=f"{name} was not remembered")
         self.kept[name] = info
 
     async def edit(self) -> None:

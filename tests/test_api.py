@@ -50,7 +50,7 @@ def test_what_a_program_may_not_is_refused_in_words_and_changes_nothing(client):
     before = client.predict(api_name="/list")
     for arguments, name, words in (
         (("mia", [], "", ""), "/add", "at least one photo"),
-        (("a" * 65, [handle_file(str(SCENE))], "", ""), "/add", "64"),
+        (("a" * 65, [handle_file(str(SCENE))], "", ""), "/add", "under 65"),
         (("mia", [handle_file(__file__)], "", ""), "/add", "picture"),
         ((None, " "), "/ask", "empty"),
         (("nobody",), "/forget", "no concept called nobody"),

@@ -78,7 +78,7 @@ def app(tmp_path_factory):
 def guests(tmp_path_factory):
     """An app whose visitors are guests, each with a library of their own; its address, and where their things are."""
     data = tmp_path_factory.mktemp("guests") / "data"
-    with served(data, GRADIO_SERVER_NAME="0.0.0.0", PERSONAL_SESSION_GRACE_S="10") as address:
+    with served(data, GRADIO_SERVER_NAME="0.0.0.0", PERSONAL_SESSION_GRACE_S="20") as address:
         yield address, data
 
 

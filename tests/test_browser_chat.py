@@ -53,7 +53,7 @@ def test_names_are_completed_and_photos_opened_large(app, chromium):  # noqa: F8
     expect(names).to_have_count(0)
     box.press("Backspace")
     box.press("ArrowDown")
-    expect(page.locator("#mentions [aria-selected=true]")).to_contain_text("sunny-cup")
+    expect(page.locator("#mentions [aria-selected=true]")).to_contain_text("rosie")
     assert box.get_attribute("aria-activedescendant") == names.nth(1).get_attribute("id")
     box.press("Escape")
     expect(page.locator("#mentions")).to_be_hidden()

@@ -19,7 +19,7 @@ from personal import cli
 from personal.concepts import ConceptEdit
 from personal.errors import StoreError
 from personal.remember import import_export
-from personal.remember.chroma import ADVICE, Collection
+from personal.remember.chroma import ADVICE, Folder
 from tests.conftest import BLUE, GREEN, RED, open_assistant, picture
 from tests.test_bad_input import Browser, event, state
 
@@ -135,7 +135,7 @@ def test_a_concept_that_is_indexed_on_a_full_disk_is_taken_back(tmp_path, monkey
         before = state(tmp_path / "data")
         full = InternalError("error returned from database: (code: 13) database or disk is full")
         with monkeypatch.context() as patch:
-            patch.setattr(Collection, "upsert", lambda *_: (_ for _ in ()).throw(full))
+            patch.setattr(Folder, "upsert", lambda *_: (_ for _ in ()).throw(full))
             for write in (
                 lambda: assistant.remember(ME, "cup", [picture(BLUE)]),
                 lambda: assistant.revise(ME, bo.id, ConceptEdit(add=[picture(BLUE)])),

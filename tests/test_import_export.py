@@ -471,7 +471,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "name of a number": (_ours({**GOOD, "name": 7}), "must be text"),
     "name missing": (_ours({"views": ["a"]}), "must be text"),
     "name that deceives": (_ours({**GOOD, "name": "b\u202eo"}), "invisible"),
-    "info too long": (_ours({**GOOD, "info": "x" * 4001}), "4000"),
+    "info too long": (_ours({**GOOD, "info": "x" * 4001}), "under 4001"),
     "info that is an object": (_ours({**GOOD, "info": {"a": 1}}), "must be text"),
     "category of two lines": (_ours({**GOOD, "category": "a\nb"}), "one line"),
     "no concept": (_files({"manifest.json": b'{"format": "personal", "version": 1}'}), "no concepts"),

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from personal.errors import PersonalError
+from personal.folding import folded
 from personal.ui.context import AppContext
 from personal.ui.render.elements import picture_name
 from personal.ui.sessions import Visitor
@@ -23,7 +24,7 @@ class Names:
         self._context = context
 
     async def send(self, request: Request) -> Response:
-        """Send the visitor's own names as `[{"name", "category", "picture"}]`, oldest first."""
+        """Send the visitor's own names as `[{"name", "category", "picture"}]`, by the alphabet."""
         visitor: Visitor | None = request.scope.get("visitor")
         if visitor is None:
             return PlainTextResponse("There are no such names.", status_code=404)
@@ -37,6 +38,6 @@ class Names:
                 "category": one.category,
                 "picture": picture_name(one.avatar, SIDE, subject=True, square=True),
             }
-            for one in concepts
+            for one in sorted(concepts, key=lambda concept: folded(concept.name))
         ]
         return JSONResponse(rows, headers={"cache-control": "no-store"})
