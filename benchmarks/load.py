@@ -52,6 +52,7 @@ ROOT = Path(__file__).parents[1]
 FAKE, TINY = "fake", "personal-tiny"
 SECRET = re.compile(r"v\d\dx[0-9a-f]{10}")
 PICTURE = re.compile(r'data-picture=\\?"([0-9a-f]{64})')
+CHAT = re.compile(r"""data-chat=['"]([^'"]+)['"][^>]*aria-current""")
 CARD = re.compile(r"""data-concept='([^']+)'.*?<b dir="auto">([^<]+)</b>""")
 CONCEPTS = 4
 """Concepts that a visitor has at most."""
@@ -198,7 +199,9 @@ class Visitor:
         self.exchanges += 1
         if self.exchanges > EXCHANGES:
             self.exchanges = 0
-            await self.page.fire("Delete", "click")
+            shown = CHAT.search(self.page.read("chats"))
+            if shown:
+                await self.page.fire("chats", "select", event_data={"act": "delete", "chat": shown[1]})
 
     async def add(self) -> None:
         """Remember a concept with two photos."""
@@ -268,7 +271,7 @@ class Visitor:
         """Ask many questions at once, each in a conversation of its own."""
         asking = []
         for _ in range(questions):
-            await self.page.fire("New", "click")
+            await self.page.fire("new-chat", "click")
             await self.look()
             asking.append(asyncio.create_task(self.ask()))
             await asyncio.sleep(0.1)

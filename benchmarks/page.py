@@ -85,11 +85,13 @@ class Page:
     ) -> None:
         """Fire an event of a component and wait until it is over; `shown` then holds the new screen.
 
+        Inputs for which there are no `values` are sent as they are shown.
+
         `on_update` is called after each screen on the way. Raises EventFailed with the server's words.
         """
         dependency = self._dependency(name, event)
         body = {
-            "data": list(values),
+            "data": [*values, *(self.shown.get(one) for one in dependency["inputs"][len(values) :])],
             "event_data": event_data,
             "fn_index": dependency["id"],
             "trigger_id": self._ids.get(name),
