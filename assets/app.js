@@ -436,9 +436,10 @@
     const review = document.querySelector("#review");
     if (answer && review?.offsetParent && !typing && !event.repeat && !(event.ctrlKey || event.metaKey || event.altKey)
       && !(event.key.startsWith("Arrow") && event.target.closest?.("[role=tab]"))) {
-      const button = answer === "undo" ? "#toast [data-act=undo]" : `#review [data-answer=${answer}]`;
-      if (document.querySelector(button)) event.preventDefault();
-      document.querySelector(button)?.click();
+      const button = document.querySelector(answer === "undo" ? "#toast .toast:not([hidden]) [data-act=undo]" : `#review [data-answer=${answer}]`);
+      if (button) event.preventDefault();
+      button?.click();
+      if (button && answer !== "undo") document.querySelector("#toast .toast")?.setAttribute("hidden", ""); // "u" takes back this answer, or nothing
     }
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.target.matches?.("#ask textarea")) hold(event);
     if (event.key === "Escape") {

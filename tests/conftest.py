@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
+import tempfile
 import threading
 from pathlib import Path
 
@@ -16,8 +18,8 @@ from personal.concepts import Photo, Progress, TextDelta, Waiting
 from personal.generate import verify
 from personal.images import read_photo
 
-KEPT = ("PERSONAL_CACHE_DIR", "PERSONAL_TEST_CHROMIUM")
-"""Where the assembled models and the browser are on this machine: the tests use those."""
+KEPT = ("PERSONAL_CACHE_DIR", "PERSONAL_TEST_CHROMIUM", "PERSONAL_TEST_MAPS")
+"""Where the assembled models and the browser are on this machine, and `tests.apps`' maps of this run."""
 OURS = (
     "PERSONAL_",
     "GRADIO_",
@@ -42,6 +44,18 @@ def _neutral(environment) -> None:
             del environment[name]
     environment["LANG"] = "C.UTF-8"
     environment["PERSONAL_ENV_FILE"] = os.devnull  # not the .env of the folder that the tests run in
+
+
+def pytest_configure(config):
+    """Make the folder of the maps that apps share, once a run: workers inherit its name."""
+    if not hasattr(config, "workerinput"):
+        os.environ["PERSONAL_TEST_MAPS"] = tempfile.mkdtemp(prefix="personal-maps-")
+
+
+def pytest_unconfigure(config):
+    """Remove it."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop("PERSONAL_TEST_MAPS"), ignore_errors=True)
 
 
 _neutral(os.environ)  # child processes get what is left; the libraries that read it are imported later

@@ -254,6 +254,20 @@ class Ready:
         return compose.switch_model(self.settings, self.assistant.generator, source)
 
 
+_BUILT = []
+
+
+def built(opening, sessions):
+    """The page over these, built once: Gradio takes half a second for it, and it holds nothing of a visitor."""
+    if not _BUILT:
+        context = AppContext(opening, sessions)
+        page = Page(context)
+        _BUILT.extend([context, page, page.build()])
+    context = _BUILT[0]
+    context.opening, context.settings, context.sessions = opening, opening.settings, sessions
+    return _BUILT
+
+
 class Browser:
     """The page's handlers, called as the browser would; every call must fail in words and change nothing."""
 
@@ -261,9 +275,7 @@ class Browser:
         knobs = settings.load({"PERSONAL_DATA_DIR": str(data_dir), "PERSONAL_MAX_BYTES": "2000000"})
         sessions = Sessions(shared=False, grace_s=60, erase=assistant.erase)
         self.request = SimpleNamespace(cookies={COOKIE: sessions.new()}, session_hash="page")
-        self.context = AppContext(Ready(assistant, knobs), sessions)
-        self.page = Page(self.context)
-        self.blocks = self.page.build()
+        self.context, self.page, self.blocks = built(Ready(assistant, knobs), sessions)
         self.chat, self.concepts, self.settings = self.page._chat, self.page._concepts, self.page._settings
         self.folder = data_dir
 

@@ -18,7 +18,8 @@ import pytest
 from personal.errors import ModelError
 from personal.generate import hardware
 from personal.generate import hub as model_hub
-from personal.generate.models import MODELS, Memory, ModelSpec, find_model, memory
+from personal.generate.footprint import Memory, memory
+from personal.generate.models import MODELS, ModelSpec, find_model
 from personal.settings import TINY
 
 GB = 2**30
@@ -595,3 +596,8 @@ def test_a_disk_that_fills_up_on_the_way_is_said_in_words():
 def test_a_folder_needs_no_download(checkpoints):
     folder = checkpoints["fast_vlm"]
     assert drain(model_hub.download(model_hub.inspect(str(folder), offline=True))) == ([], Path(folder))
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
+def test_what_is_kept_of_the_catalogue_is_what_is_counted(model):
+    assert model.memory == memory(model.config, stored=model.download)

@@ -296,8 +296,9 @@ def test_of_two_pages_that_ask_the_same_conversation_at_once_one_is_told_to_wait
     assert len(talks) == 1
     generator = browser.context.assistant.generator
     generator.go.clear()
+    answers = [asking.ask("What is he doing?", page) for page in pages]  # kept: a dropped generator ends its answer
     with ThreadPoolExecutor() as pool:
-        shown = list(pool.map(lambda page: next(asking.ask("What is he doing?", page)), pages))
+        shown = list(pool.map(next, answers))
     generator.go.set()
     assert sum("Still answering" in str(screen[asking.notice]) for screen in shown) == 1
     assert len(browser.session.conversation.entries) == 1

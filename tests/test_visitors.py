@@ -157,9 +157,7 @@ def test_who_is_not_known_gets_nothing(sessions, path):
         assert not given
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/config", "/gradio_api/info", "/gradio_api/app_id", "/theme.css", "/assets/a.js"]
-)
+@pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/info", "/theme.css", "/assets/a.js"])
 def test_what_tells_nothing_of_anybody_is_for_everybody(sessions, path):
     assert serve(sessions, path)[0] == 200
 

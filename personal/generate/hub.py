@@ -20,7 +20,8 @@ from typing import Any
 from personal import proxies
 from personal.concepts import Progress
 from personal.errors import ModelError, first_line
-from personal.generate.models import Config, ModelSpec, find_model
+from personal.generate.footprint import Config
+from personal.generate.models import ModelSpec, find_model
 from personal.settings import TINY
 
 WEIGHTS = ["model.safetensors", "model-*-of-*.safetensors"]

@@ -32,7 +32,7 @@ ALIAS = "/uploads/"
 """What pages are told in place of the folder that uploads are in: paths of this machine are nobody's business."""
 PAGE = re.compile(r"[\w-]{1,64}", re.ASCII)
 """A page's name, as Gradio's script makes it."""
-ANYBODY = frozenset({API + part for part in ("info", "app_id", "startup-events", "theme.css")})
+ANYBODY = frozenset({API + part for part in ("info", "startup-events", "theme.css")})
 """What tells nothing of anybody: no visitor need be known."""
 FOREIGN = "This belongs to somebody else, or to nobody."
 IDLE = "Nothing is on its way to this page."
