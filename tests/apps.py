@@ -9,6 +9,7 @@ import hashlib
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -54,13 +55,32 @@ def _run(environment: dict[str, str], log: str) -> None:
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(out, 1)
     os.dup2(out, 2)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
     _share_maps(Path(environment["PERSONAL_TEST_MAPS"]))
     sys.argv = ["app.py"]
     runpy.run_path("app.py", run_name="__main__")
 
 
-def start(log: Path, environment: dict[str, str]) -> multiprocessing.Process:
-    """Start `app.py` with these variables beside the present ones; what it prints is in the file `log`."""
-    app = processes().Process(target=_run, args=({**os.environ, **environment}, str(log)))
-    app.start()
-    return app
+class App:
+    """`app.py` with these variables beside the present ones; what it prints is in the file `log`."""
+
+    def __init__(self, log: Path, environment: dict[str, str]) -> None:
+        self._process = processes().Process(target=_run, args=({**os.environ, **environment}, str(log)))
+        self._process.start()
+        self.pid = self._process.pid
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """Wait for its end, and return the exit code, None if it still runs."""
+        self._process.join(seconds)
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self._process.kill()

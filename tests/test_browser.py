@@ -50,12 +50,12 @@ def served(data_dir, **environment):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = data_dir.parent / "app.log"
-    app = apps.start(log, {"PERSONAL_DATA_DIR": str(data_dir), "GRADIO_SERVER_PORT": str(port), **environment})
+    app = apps.App(log, {"PERSONAL_DATA_DIR": str(data_dir), "GRADIO_SERVER_PORT": str(port), **environment})
     try:
         address = f"http://127.0.0.1:{port}/"
         deadline = time.monotonic() + 120
         while True:
-            assert app.is_alive(), log.read_text()
+            assert app.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             try:
                 urllib.request.urlopen(address, timeout=5).read()
@@ -65,7 +65,7 @@ def served(data_dir, **environment):
         yield address
     finally:
         app.kill()
-        app.join()
+        app.wait()
 
 
 @pytest.fixture(scope="module")

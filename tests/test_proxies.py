@@ -288,7 +288,7 @@ ENVIRONMENTS = {
 def test_the_app_starts_whatever_proxies_are_set(tmp_path, monkeypatch, kind):
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     monkeypatch.setattr(urllib.request, "urlopen", direct.open)
-    with started(tmp_path, **ENVIRONMENTS[kind]) as (app, address, log):
+    with started(tmp_path, forked=False, **ENVIRONMENTS[kind]) as (app, address, log):
         assert b"Personal" in answers(app, address, log)
         with contextlib.suppress(OSError):
             app.send_signal(signal.SIGTERM)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import apps
 from tests.test_browser import chromium, tab, visit  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
@@ -22,21 +23,24 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM 
 
 
 @contextmanager
-def started(folder, **environment):
-    """The app in a process of its own; yields it, its address and where it logs."""
+def started(folder, *, forked=True, **environment):
+    """The app in a process of its own, forked or from nothing; yields it, its address and where it logs."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {"PERSONAL_DATA_DIR": str(folder / "data"), "GRADIO_SERVER_PORT": str(port), **environment}
     log = folder / "app.log"
     with log.open("w") as out:
-        app = subprocess.Popen(
-            [sys.executable, str(ROOT / "app.py")],
-            cwd=folder,
-            env={**os.environ, **environment},
-            stdout=out,
-            stderr=out,
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # also where the tests run under nohup
+        app = (
+            apps.App(log, environment)
+            if forked
+            else subprocess.Popen(
+                [sys.executable, str(ROOT / "app.py")],
+                cwd=folder,
+                env={**os.environ, **environment},
+                stdout=out,
+                stderr=out,
+            )
         )
         try:
             yield app, f"http://127.0.0.1:{port}/", log
@@ -66,7 +70,7 @@ def end(app, log, number):
 @pytest.mark.model
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_the_app_ends_when_told_to_while_its_model_is_loading(tmp_path, name):
-    with started(tmp_path) as (app, address, log):
+    with started(tmp_path, forked=name != "SIGTERM") as (app, address, log):
         answers(app, address, log)
         end(app, log, getattr(signal, name))
 
