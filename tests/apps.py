@@ -15,7 +15,8 @@ import threading
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LIBRARIES = ["personal", "personal.remember.local_index", "gradio", "open_clip", "pandas", "torch", "transformers"]
+LIBRARIES = ["personal.ui.app", "chromadb", "open_clip", "pandas", "tests.conftest", "torch"]
+LIBRARIES += ["transformers.models.bert.modeling_bert", "transformers.models.llama.modeling_llama"]
 """What is imported before a process is forked; `personal` sets up what torch goes by. None of it starts threads."""
 
 

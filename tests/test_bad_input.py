@@ -18,6 +18,7 @@ from personal.concepts import WHOLE, ConceptEdit, Preferences, Progress
 from personal.crops import crop
 from personal.ui.app import Page
 from personal.ui.context import AppContext
+from personal.ui.places import hidden
 from personal.ui.sessions import COOKIE, Sessions
 from tests.conftest import BLUE, RED, open_assistant, picture
 
@@ -265,6 +266,7 @@ def built(opening, sessions):
         _BUILT.extend([context, page, page.build()])
     context = _BUILT[0]
     context.opening, context.settings, context.sessions = opening, opening.settings, sessions
+    _BUILT[2].hide = hidden(opening.settings)
     return _BUILT
 
 

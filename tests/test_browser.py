@@ -26,6 +26,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--force-prefers-reduced-motion",  # what moves is drawn sixty times a second, by the processor here
 ]
 pytestmark = pytest.mark.browser
 
