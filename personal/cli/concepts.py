@@ -17,7 +17,7 @@ def list_all(options: argparse.Namespace, knobs: settings.Settings) -> int:
     if options.json:
         emit([concept_record(c) for c in concepts])
     elif not concepts:
-        print("Nothing is remembered yet. Add something: python -m personal add bo photo1.jpg photo2.jpg")
+        print("No concepts yet. Add one: personal add bo photo1.jpg photo2.jpg")
     else:
         for c in concepts:
             print(f"{c.tag}\t{c.category}\t{len(c.views)} view{'s' if len(c.views) > 1 else ''}\t{c.info}")
@@ -68,7 +68,7 @@ def add(options: argparse.Namespace, knobs: settings.Settings) -> int:
     if options.json:
         emit(concept_record(concept))
     else:
-        print(f"{concept.tag} is remembered, with {len(concept.views)} view{'s' if len(concept.views) > 1 else ''}.")
+        print(f"Added {concept.tag}: {len(concept.views)} photo{'s' if len(concept.views) > 1 else ''}.")
     return 0
 
 
@@ -82,7 +82,7 @@ def forget(options: argparse.Namespace, knobs: settings.Settings) -> int:
         emit({"forgotten": concept.name})
     else:
         count = len(concept.views) + len(concept.negatives)
-        print(f"{concept.tag} is forgotten, and its {count} photos are erased.")
+        print(f"Deleted {concept.tag} and its {count} photos.")
     return 0
 
 

@@ -70,7 +70,7 @@ class LibraryReader:
                 catalogue = self._catalogue(owner)
                 near = difflib.get_close_matches(folded(clean_name(name)), catalogue.names, n=1)
                 hint = f" Did you mean {catalogue.concepts[catalogue.names[near[0]][0]].tag}?" if near else ""
-                raise ConceptError(f"Nothing is remembered under the name <{clean_name(name)}>.{hint}")
+                raise ConceptError(f"There is no concept named <{clean_name(name)}>.{hint}")
             return concept
 
     def get(self, owner: str, concept_id: str) -> Concept:
