@@ -210,8 +210,8 @@ def test_a_protocol_that_is_cut_short_asks_the_rest_alone_and_reports_the_same(t
 # -- the real thing, killed ------------------------------------------------------------------------------------------
 
 ROOT = Path(__file__).parents[1]
-QUESTIONS = 18
-"""Asked in both orders, with and without what is known of the concept: 72 in all."""
+QUESTIONS = 8
+"""Asked in both orders, with and without what is known of the concept: 32 in all."""
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def questions(tmp_path):
         Image.new("RGB", (64, 64), colour).save(database / f"{name}.png")
         records[f"<{name}>"] = {"name": name, "image": f"{name}.png", "info": f"<{name}> is {info}.", "category": ""}
     (database / "database.json").write_text(json.dumps({"concept_dict": records, "path_to_concept": {}}))
-    options = product(("a dog", "a cup", "brown"), ("green", "asleep", "round"))
+    options = product(("a dog", "brown"), ("green", "asleep"))
     asked = {f"{a}-{b}": {"question": "Is sks", "option": {"A": a, "B": b}, "correct_answer": "A"} for a, b in options}
     path = tmp_path / "questions.json"
     path.write_text(json.dumps(dict.fromkeys(known, asked)))
