@@ -197,6 +197,28 @@
     }, 100);
   };
 
+  /* Gradio's script opens a stream for a page's events and the server ends it with the last of them. An event that is sent
+     before the script knows of that end would be waited for in vain; so its receipt waits for the end to be known. */
+  let streamed = Promise.resolve();
+  const stream = async (...asked) => {
+    const response = await ask(...asked), reader = response.body.getReader();
+    let end;
+    streamed = new Promise((known) => { end = () => setTimeout(known); });
+    const pull = async (controller) => {
+      const { done, value } = await reader.read().catch((error) => { end(); throw error; });
+      if (!done) return controller.enqueue(value);
+      controller.close();
+      end();
+    };
+    const cancel = (reason) => { end(); return reader.cancel(reason); };
+    return new Response(new ReadableStream({ pull, cancel }), response);
+  };
+  const receipt = async (...asked) => {
+    const response = await ask(...asked);
+    if (response.headers.get("X-Personal-Stream")) await Promise.race([streamed, new Promise((late) => { setTimeout(late, 5000); })]);
+    return response;
+  };
+
   /* A question that is sent while a photo is on its way waits for it: uploaded, then taken out of the field. */
   let uploads = 0, taking = 0, waiting = 0;
   const crosses = () => [...document.querySelectorAll('#ask [aria-label="Remove file"]')];
@@ -204,6 +226,8 @@
   window.fetch = async (what, ...more) => {
     const address = String(what?.url ?? what);
     if (address.includes("/heartbeat/")) return heartbeat(address);
+    if (address.includes("/queue/data?")) return stream(what, ...more);
+    if (/\/queue\/join(\?|$)/.test(address)) return receipt(what, ...more);
     if (!/\/upload(\?|$)/.test(address)) return ask(what, ...more);
     uploads += 1;
     try {

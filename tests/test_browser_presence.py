@@ -24,9 +24,10 @@ GUESTS = {"GRADIO_SERVER_NAME": "0.0.0.0", "PERSONAL_SESSION_GRACE_S": str(GRACE
 class Network:
     """What lies between the browser and the app: it can go away, and come back."""
 
-    def __init__(self, address: str, *, cookies: bool = True) -> None:
+    def __init__(self, address: str, *, cookies: bool = True, late_s: float = 0) -> None:
         self.there = True
         self._cookies = cookies
+        self._late_s = late_s
         self.lead_to(address)
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -57,6 +58,11 @@ class Network:
     def _carry(self, one: socket.socket, other: socket.socket) -> None:
         with suppress(OSError):
             while data := one.recv(65536):
+                rest = data.find(b'data: {"msg":"close_stream"') if self._late_s else -1
+                if rest >= 0:  # the end of a page's stream comes late
+                    other.sendall(data[:rest])
+                    time.sleep(self._late_s)
+                    data = data[rest:]
                 other.sendall(data if self._cookies else data.replace(b"set-cookie:", b"not-cookie:"))
         for end in (one, other):
             self._open.discard(end)
@@ -215,6 +221,15 @@ def test_guests_who_drop_the_same_photo_at_once_all_see_it(guests, chromium):  #
         upload(page, "#ask", SAMPLES / samples()["photos"][0]["file"])
     for page in pages:
         page.locator("#panel .stage img").wait_for(timeout=60_000)
+        page.context.close()
+
+
+def test_what_is_clicked_while_the_stream_before_it_ends_is_answered(guests, chromium):  # noqa: F811
+    with network(guests[0], late_s=1.5) as between:
+        page = visit(chromium.new_context(), between.address)
+        tab(page, "Concepts")
+        page.locator("#new").click()
+        page.locator("#creator #new-name").wait_for()
         page.context.close()
 
 

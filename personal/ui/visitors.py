@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, quote
 from starlette.requests import cookie_parser
 
 from personal.ui.doors import UPLOAD, Receive, Refused, Scope, Send, replay
-from personal.ui.gradio_internals import has_events
+from personal.ui.gradio_internals import ALONE, has_events
 from personal.ui.sessions import COOKIE, Sessions, Visitor
 
 KEY = "x-personal"
@@ -27,7 +27,9 @@ VISIT = "/personal/visit"
 """Where a page asks for its key."""
 API = "/gradio_api/"
 UPLOAD_PROGRESS, FILE, HEARTBEAT = (API + part for part in ("upload_progress", "file=", "heartbeat/"))
-EVENTS = API + "queue/data"
+EVENTS, JOIN = API + "queue/data", API + "queue/join"
+STREAM = b"x-personal-stream"
+"""The header that tells a page of an event whose stream, opened for those before it, is over."""
 ALIAS = "/uploads/"
 """What pages are told in place of the folder that uploads are in: paths of this machine are nobody's business."""
 PAGE = re.compile(r"[\w-]{1,64}", re.ASCII)
@@ -73,6 +75,7 @@ class Visitors:
                 if key:
                     scope["headers"] = _with_key_for_cookie(scope["headers"], visitor)
                 receive = await self._check(visitor, scope, receive)
+                send = _with_stream(send, scope) if path == JOIN else send
                 await self._app(scope, receive, self._with_aliases(send) if path == UPLOAD else send)
         except Refused as refusal:
             await _respond(send, refusal.status, {"detail": str(refusal)})
@@ -198,6 +201,17 @@ def _with_key_for_cookie(headers: list[tuple[bytes, bytes]], visitor: Visitor) -
     """Return headers whose cookie is the page's key, so that all that follows knows the visitor in one way."""
     kept = [(key, value) for key, value in headers if key.lower() != b"cookie"]
     return [*kept, (b"cookie", f"{COOKIE}={visitor.key}".encode())]
+
+
+def _with_stream(send: Send, scope: Scope) -> Send:
+    """Tell the page with an event's receipt that its stream is over: Gradio's script may not know that yet."""
+
+    async def sending(message: Any) -> None:
+        if message["type"] == "http.response.start" and scope.get(ALONE):
+            message["headers"] = [*message.get("headers", []), (STREAM, b"over")]
+        await send(message)
+
+    return sending
 
 
 def _with_cookie(send: Send, token: str, secure: bool) -> Send:
