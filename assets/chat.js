@@ -75,7 +75,9 @@
     if (!opening || begun() === null) return;
     const response = await fetch("personal/names").catch(() => null);
     if (response?.ok) names = await response.json();
+    const at = list.hidden ? 0 : chosen; // a key may have chosen another meanwhile
     showList();
+    if (!list.hidden) choose(Math.min(at, list.children.length - 1));
   };
   const listKey = (event) => {
     if (list.hidden || event.target !== field()) return false;

@@ -40,8 +40,8 @@ def port(monkeypatch):
 
 
 def ended(connection):
-    """Tell whether the other side ends a connection within ten seconds."""
-    connection.settimeout(10)
+    """Tell whether the other side ends a connection within a minute."""
+    connection.settimeout(60)
     with contextlib.suppress(ConnectionError):
         while connection.recv(65536):
             pass
