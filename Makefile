@@ -45,6 +45,7 @@ train: setup .venv/development
 	$(UV) --no-deps -e . || $(BIN)/python -m pip install --quiet --no-deps -e .
 	touch $@
 
+# Compiled ahead: the tests start many processes, and some environments forbid Python to keep what it compiled.
 .venv/development: requirements-dev.txt .venv/runtime
-	$(UV) -r requirements-dev.txt || $(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	$(UV) --compile-bytecode -r requirements-dev.txt || $(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $@

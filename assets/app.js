@@ -301,6 +301,8 @@
         if (target) {
           unmark();
           const act = target.dataset.act;
+          // What is taken back from here on is this answer, not what an older toast offers still.
+          if (/^(is|not|own|skip)$/.test(act)) document.querySelector("#toast [data-act=undo]")?.remove();
           if (window.personal.acts?.[act]?.(target, trigger)) return;
           if (act === "copy") return copy(target);
           if (act === "theme") {
@@ -460,10 +462,9 @@
     const review = document.querySelector("#review");
     if (answer && review?.offsetParent && !typing && !event.repeat && !(event.ctrlKey || event.metaKey || event.altKey)
       && !(event.key.startsWith("Arrow") && event.target.closest?.("[role=tab]"))) {
-      const button = document.querySelector(answer === "undo" ? "#toast .toast:not([hidden]) [data-act=undo]" : `#review [data-answer=${answer}]`);
+      const button = document.querySelector(answer === "undo" ? "#toast [data-act=undo]" : `#review [data-answer=${answer}]`);
       if (button) event.preventDefault();
       button?.click();
-      if (button && answer !== "undo") document.querySelector("#toast .toast")?.setAttribute("hidden", ""); // "u" takes back this answer, or nothing
     }
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.target.matches?.("#ask textarea")) hold(event);
     if (event.key === "Escape") {

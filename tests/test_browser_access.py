@@ -23,10 +23,7 @@ def violations(page):
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
 def test_axe_finds_nothing_on_any_screen(app, chromium, width, scheme):  # noqa: F811
-    page = visit(
-        chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"),
-        app,
-    )
+    page = visit(chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme), app)
     found = {"empty chat": violations(page)}
     for name in ("Concepts", "Evaluate", "Settings"):
         tab(page, name)

@@ -129,7 +129,10 @@ def test_the_review_is_answered_by_the_keyboard_and_taken_back(guests, chromium)
             page.locator("#toast [data-act=undo]").wait_for()
             page.keyboard.press(undo)
     page.locator("#review [data-act=unskip]").click()
-    page.locator("#review [data-answer=yes]").click()
+    page.locator("#review [data-answer=yes]").wait_for()
+    assert page.locator("#toast [data-act=undo]").count()
+    answered = "document.querySelector('#review [data-answer=yes]').click()"
+    assert page.evaluate(f"{answered}; document.querySelector('#toast [data-act=undo]')") is None  # of what came before
     page.locator("#toast", has_text="Photo added to bo.").wait_for()
     page.locator("#cards .card", has_text="4 photos").wait_for()
     page.context.close()

@@ -197,18 +197,31 @@ def keeps_no_cookies(address, data, chromium):  # noqa: F811
         assert erased(data, "crumbless")
 
 
-GUESTS_WHO = (
+def is_on_their_own_machine(_address, data, chromium):  # noqa: F811
+    (data.parent / "own").mkdir()
+    with served(data.parent / "own" / "data", PERSONAL_SESSION_GRACE_S=str(GRACE_S)) as address:
+        page = visit(chromium.new_context(), address)
+        ask(page, "Hello, who are you?")
+        yield
+        page.bring_to_front()
+        page.reload()
+        page.locator("#log .said.you", has_text="Hello, who are you?").wait_for()
+        page.context.close()
+
+
+SOMEBODY_WHO = (
     goes_for_lunch,
     is_in_the_background,
     leaves,
     has_no_network_for_less_than_the_grace,
     opens_many_pages,
     keeps_no_cookies,
+    is_on_their_own_machine,
 )
 
 
-def test_after_three_graces_guests_with_a_page_find_everything_and_those_without_are_erased(guests, chromium):  # noqa: F811
-    visits = [guest_who(*guests, chromium) for guest_who in GUESTS_WHO]
+def test_after_three_graces_who_has_a_page_finds_everything_and_who_has_none_is_erased(guests, chromium):  # noqa: F811
+    visits = [somebody_who(*guests, chromium) for somebody_who in SOMEBODY_WHO]
     while visits:
         visits = [one for one in visits if next(one, "over") != "over"]
         time.sleep(IDLE_S if visits else 0)
@@ -289,13 +302,3 @@ def test_after_a_restart_the_page_says_what_is_there_still(tmp_path, chromium): 
                 tab(page, "Concepts")
                 card(page, "kept").wait_for()
                 page.context.close()
-
-
-def test_on_ones_own_machine_the_conversation_stays_while_the_page_is_open(tmp_path, chromium):  # noqa: F811
-    with served(tmp_path / "data", PERSONAL_SESSION_GRACE_S=str(GRACE_S)) as address:
-        page = visit(chromium.new_context(), address)
-        ask(page, "Hello, who are you?")
-        time.sleep(IDLE_S)
-        page.reload()
-        page.locator("#log .said.you", has_text="Hello, who are you?").wait_for()
-        page.context.close()

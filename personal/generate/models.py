@@ -18,7 +18,7 @@ from personal.generate.footprint import Config, Memory, memory
 from personal.settings import TINY
 
 COUNTED = Path(__file__).with_name("footprints.json")
-
+"""What the models of the catalogue need, counted ahead: model id → the figures of `Memory`."""
 VERIFIES_FROM = 4_000_000_000
 """Bytes of download from which a model is trusted to tell one's concepts from their look-alikes."""
 
