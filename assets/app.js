@@ -201,11 +201,12 @@
      before the script knows of that end would be waited for in vain; so its receipt waits for the end to be known. */
   let streamed = Promise.resolve();
   const stream = async (...asked) => {
-    const response = await ask(...asked), reader = response.body.getReader();
     let end;
     streamed = new Promise((known) => { end = () => setTimeout(known); });
+    const failed = (error) => { end(); throw error; };
+    const response = await ask(...asked).catch(failed), reader = response.body.getReader();
     const pull = async (controller) => {
-      const { done, value } = await reader.read().catch((error) => { end(); throw error; });
+      const { done, value } = await reader.read().catch(failed);
       if (!done) return controller.enqueue(value);
       controller.close();
       end();
@@ -214,8 +215,8 @@
     return new Response(new ReadableStream({ pull, cancel }), response);
   };
   const receipt = async (...asked) => {
-    const response = await ask(...asked);
-    if (response.headers.get("X-Personal-Stream")) await Promise.race([streamed, new Promise((late) => { setTimeout(late, 5000); })]);
+    const known = streamed, response = await ask(...asked);
+    if (response.headers.get("X-Personal-Stream")) await Promise.race([known, new Promise((late) => { setTimeout(late, 5000); })]);
     return response;
   };
 

@@ -167,7 +167,7 @@ def dropped(page: Any, number: int) -> float:
 def asked(page: Any, question: str) -> float:
     """Ask; return how long it takes until the first words of the answer are drawn, seconds."""
     page.locator("#ask textarea").fill(question)
-    return after(page, "#live .words, #log .said.it:last-of-type .words", SEND)
+    return after(page, "#live .words", SEND)
 
 
 def over(page: Any) -> None:
@@ -216,10 +216,12 @@ def with_fake_model(browser: Any, repeats: int) -> dict[str, list[float]]:
                 said["question_bytes"].append(received.count)
         for _ in range(repeats):
             asked(page, "Tell me a long story.")
+            page.locator("#ask .stop-button").wait_for()
             page.evaluate("window.stopped = performance.now()")
             said["stopping_s"].append(after(page, "#stopping", 'document.querySelector("#ask .stop-button").click()'))
             over(page)
             said["stopped_s"].append(page.evaluate("(performance.now() - window.stopped) / 1000"))
+            page.wait_for_timeout(500)  # as somebody who types would
         for _ in range(TURNS - page.locator("#log .said.you").count()):
             before = page.locator("#log .said.it").count()
             page.get_by_role("button", name="Who is here?").click()

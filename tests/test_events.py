@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from personal import threads
-from personal.ui.gradio_internals import ALONE, SENT_MAX, UNDER_WAY_MAX, FairEvents
+from personal.ui.gradio_internals import SENT_MAX, UNDER_WAY_MAX, FairEvents
 from personal.ui.sessions import COOKIE
 
 
@@ -43,19 +43,10 @@ def handler(number, limit="default"):
 def send(queue, visitor, fn=0, times=1):
     results = []
     for _ in range(times):
-        request = SimpleNamespace(cookies={COOKIE: visitor} if visitor else {}, scope={})
+        request = SimpleNamespace(cookies={COOKIE: visitor} if visitor else {})
         body = SimpleNamespace(fn_index=fn, session_hash=f"page of {visitor}", event_id=None, data=[], event_data=None)
         results.append(asyncio.run(queue.push(body, request, None)))
     return results
-
-
-def test_an_event_notes_whether_nothing_else_is_on_its_way_to_its_page(events):
-    scopes = [{}, {}, {}]
-    for scope, page in zip(scopes, ("one", "one", "other"), strict=True):
-        request = SimpleNamespace(cookies={COOKIE: "me"}, scope=scope)
-        body = SimpleNamespace(fn_index=0, session_hash=page, event_id=None, data=[], event_data=None)
-        asyncio.run(events.push(body, request, None))
-    assert [scope[ALONE] for scope in scopes] == [True, False, True]
 
 
 def begin(queue):
@@ -90,7 +81,7 @@ def test_one_visitor_has_so_many_events_under_way_and_no_more(events):
 
 def test_pages_of_one_visitor_count_together(events):
     for page in range(30):
-        request = SimpleNamespace(cookies={COOKIE: "loud"}, scope={})
+        request = SimpleNamespace(cookies={COOKIE: "loud"})
         body = SimpleNamespace(fn_index=0, session_hash=f"page {page}", event_id=None, data=[], event_data=None)
         asyncio.run(events.push(body, request, None))
     assert len(begin(events)) == UNDER_WAY_MAX

@@ -162,6 +162,43 @@ def test_what_tells_nothing_of_anybody_is_for_everybody(sessions, path):
     assert serve(sessions, path)[0] == 200
 
 
+def test_an_event_is_told_whether_a_stream_of_its_page_is_open(sessions):
+    answers = []
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for body in (
+            (b'data: {"msg":"process_completed"}', b'data: {"msg":"close_stream"}') if scope["path"] == DATA else ()
+        ):
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            await join("one")
+            await join("other")
+        await send({"type": "http.response.body", "body": b""})
+
+    served, headers = Visitors(app, sessions, UPLOADS), by_cookie(sessions.new())
+
+    async def request(path, method, query="", body=b"", sent=None):
+        scope = {"type": "http", "path": path, "method": method, "scheme": "http", "query_string": query.encode()}
+        scope["headers"] = [(key.encode(), value.encode()) for key, value in headers.items()]
+
+        async def receive():
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message):
+            if sent is not None and message["type"] == "http.response.start":
+                sent.append(dict(message["headers"]).get(b"x-personal-stream"))
+
+        await served(scope, receive, send)
+
+    async def join(page):
+        await request(JOIN, "POST", body=json.dumps({"session_hash": page, "data": []}).encode(), sent=answers)
+
+    asyncio.run(join("one"))
+    asyncio.run(request(DATA, "GET", "session_hash=one"))
+    assert answers == [b"over", None, b"over", b"over", b"over"]
+    assert served._streams == set()
+
+
 # -- what is whose -----------------------------------------------------------------------------------------------------
 
 

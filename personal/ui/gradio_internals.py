@@ -28,7 +28,6 @@ from personal.generate.fair_queue import PENDING_MAX, QUEUE_MAX
 from personal.ui.sessions import COOKIE
 
 __all__ = [
-    "ALONE",
     "NONSENSE",
     "SLOTS",
     "FairEvents",
@@ -52,8 +51,6 @@ SENT_MAX = 64
 IDLE_S = 0.005
 """How long the queue sleeps where it finds nothing to do, seconds."""
 
-ALONE = "personal.alone"
-"""What a request for an event notes in its scope: whether nothing else is on its way to its page."""
 NONSENSE = "This request makes no sense to the app. Nothing was changed. Reload the page and try again."
 
 
@@ -244,7 +241,6 @@ class FairEvents(queueing.Queue):
         sender = request.cookies.get(COOKIE) or body.session_hash
         if sum(_visitor(event) == sender for event in list(self.event_ids_to_events.values())) >= SENT_MAX:
             return False, "That is too much at once. Wait a moment, then try again.", "error"
-        request.scope[ALONE] = not self.pending_event_ids_session.get(body.session_hash)
         return await super().push(body, request, username)
 
     def get_events(self) -> tuple[list[queueing.Event], bool, str] | None:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, quote
 from starlette.requests import cookie_parser
 
 from personal.ui.doors import UPLOAD, Receive, Refused, Scope, Send, replay
-from personal.ui.gradio_internals import ALONE, has_events
+from personal.ui.gradio_internals import has_events
 from personal.ui.sessions import COOKIE, Sessions, Visitor
 
 KEY = "x-personal"
@@ -28,8 +28,8 @@ VISIT = "/personal/visit"
 API = "/gradio_api/"
 UPLOAD_PROGRESS, FILE, HEARTBEAT = (API + part for part in ("upload_progress", "file=", "heartbeat/"))
 EVENTS, JOIN = API + "queue/data", API + "queue/join"
-STREAM = b"x-personal-stream"
-"""The header that tells a page of an event whose stream, opened for those before it, is over."""
+STREAM, STREAM_END = b"x-personal-stream", b'data: {"msg":"close_stream"'
+"""The header that tells a page with an event's receipt that no stream of its is open; how Gradio ends one."""
 ALIAS = "/uploads/"
 """What pages are told in place of the folder that uploads are in: paths of this machine are nobody's business."""
 PAGE = re.compile(r"[\w-]{1,64}", re.ASCII)
@@ -50,6 +50,7 @@ class Visitors:
         self._app = app
         self._sessions = sessions
         self._uploads = uploads
+        self._streams: set[tuple[str, object]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,8 +76,11 @@ class Visitors:
                 if key:
                     scope["headers"] = _with_key_for_cookie(scope["headers"], visitor)
                 receive = await self._check(visitor, scope, receive)
-                send = _with_stream(send, scope) if path == JOIN else send
-                await self._app(scope, receive, self._with_aliases(send) if path == UPLOAD else send)
+                if path == UPLOAD:
+                    send = self._with_aliases(send)
+                elif path == JOIN:
+                    send = self._with_stream(send, scope["page"])
+                await (self._stream if path == EVENTS else self._app)(scope, receive, send)
         except Refused as refusal:
             await _respond(send, refusal.status, {"detail": str(refusal)})
 
@@ -106,6 +110,7 @@ class Visitors:
         else:
             pages = parse_qs(query.decode("latin-1")).get("session_hash", [""])
             self._check_page(visitor, *pages)
+            scope["page"] = pages[0]
             if path == EVENTS and "app" in scope:
                 blocks = scope["app"].get_blocks()
                 if not all(has_events(blocks, page) for page in pages):
@@ -119,6 +124,7 @@ class Visitors:
         except (ValueError, RecursionError) as error:
             raise Refused(400, "This cannot be read.") from error
         self._check_page(visitor, event.get("session_hash") if isinstance(event, dict) else None)
+        scope["page"] = event["session_hash"]
         files = list(_files(event))
         for file in files:
             if not self._owns(visitor, self._place(file["path"])):
@@ -139,6 +145,31 @@ class Visitors:
     def _place(self, path: str) -> str:
         """Return where an upload really is, of which the page knows an alias."""
         return f"{self._uploads}/{path.removeprefix(ALIAS)}" if path.startswith(ALIAS) else path
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a page its events; the stream counts as open until its end is on its way."""
+        stream = (scope["page"], object())
+        self._streams.add(stream)
+
+        async def sending(message: Any) -> None:
+            if message.get("body", b"").startswith(STREAM_END):
+                self._streams.discard(stream)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        finally:
+            self._streams.discard(stream)
+
+    def _with_stream(self, send: Send, page: str) -> Send:
+        """Tell a page with an event's receipt if its stream is over: Gradio's script may not know that yet."""
+
+        async def sending(message: Any) -> None:
+            if message["type"] == "http.response.start" and all(page != other for other, _ in self._streams):
+                message["headers"] = [*message.get("headers", []), (STREAM, b"over")]
+            await send(message)
+
+        return sending
 
     def _with_aliases(self, send: Send) -> Send:
         """Tell a page aliases of the places of its uploads."""
@@ -201,17 +232,6 @@ def _with_key_for_cookie(headers: list[tuple[bytes, bytes]], visitor: Visitor) -
     """Return headers whose cookie is the page's key, so that all that follows knows the visitor in one way."""
     kept = [(key, value) for key, value in headers if key.lower() != b"cookie"]
     return [*kept, (b"cookie", f"{COOKIE}={visitor.key}".encode())]
-
-
-def _with_stream(send: Send, scope: Scope) -> Send:
-    """Tell the page with an event's receipt that its stream is over: Gradio's script may not know that yet."""
-
-    async def sending(message: Any) -> None:
-        if message["type"] == "http.response.start" and scope.get(ALONE):
-            message["headers"] = [*message.get("headers", []), (STREAM, b"over")]
-        await send(message)
-
-    return sending
 
 
 def _with_cookie(send: Send, token: str, secure: bool) -> Send:
