@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from personal.settings import MAX_TEXT
 
@@ -26,7 +26,7 @@ File = Annotated[str, StringConstraints(pattern=r"^(sample:)?[^/\\:\x00][^\\:\x0
 class Part(BaseModel):
     """The base of all parts: unknown keys are refused, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
 
 class Consent(Part):
@@ -285,6 +285,13 @@ class Study(Part):
     log: Logging = Logging()
     retention: date
     analysis: Analysis = Analysis()
+
+    @field_validator("retention", mode="before")
+    @classmethod
+    def _written_out(cls, value: object) -> object:
+        if isinstance(value, bool | int | float):
+            raise ValueError("must be a date such as 2030-12-31.")
+        return value
 
     def condition(self, condition_id: str) -> Condition:
         """Return a condition. Raises KeyError."""
