@@ -39,7 +39,7 @@ LEVELS = {
         "terminal",
     },
     1: {"assistant", "remember", "retrieve", "generate", "tiny", "data"},
-    2: {"compose", "doctor", "learn"},
+    2: {"compose", "doctor", "learn", "study"},
     3: {"ui", "cli", "evaluate"},
 }
 LEVEL = {room: level for level, rooms in LEVELS.items() for room in rooms}
@@ -56,6 +56,7 @@ HOME = {
 # What a room may take from a higher or a neighbouring one, with the reason.
 ALLOWED = {
     ("doctor", "compose"),  # it opens the library as the app does
+    ("study", "compose"),  # it opens the models of conditions as the app opens its own
     ("ui", "compose"),
     ("cli", "ui"),  # `personal serve` starts the page
     ("ui", "evaluate"),  # its tab runs the check of one's own concepts

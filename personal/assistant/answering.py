@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Generator as Steps
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -50,7 +51,15 @@ class Assistant(Recognition):
         super().__init__(library, index, retriever, generator, people=people, threshold=threshold, top_k=top_k)
         self._verify = verify
         self._max_new_tokens = max_new_tokens
-        self._grounding = Grounding(self, build_messages, verify, find_evidence)
+        self._ground_with = build_messages, verify, find_evidence
+        self._grounding = Grounding(self, *self._ground_with)
+
+    def with_generator(self, generator: Generator) -> Assistant:
+        """Return an Assistant over the same concepts that another language model answers for."""
+        other = copy(self)
+        other.generator = generator
+        other._grounding = Grounding(other, *self._ground_with)
+        return other
 
     def answer(
         self,
@@ -64,6 +73,10 @@ class Assistant(Recognition):
         memory: bool = True,
         findings: Mapping[str, PhotoFindings] | None = None,
         temperature: float = 0.0,
+        confidence: float | None = None,
+        retrieval: bool = True,
+        known_answers: bool = True,
+        instruction: str = "",
     ) -> Iterator[Look | Waiting | TextDelta | Answer]:
         """Answer the last turn of a conversation, grounded in its photos and in the owner's concepts.
 
@@ -73,11 +86,14 @@ class Assistant(Recognition):
 
         `findings` maps the sha256 of the conversation's photos to what is known about them: what earlier turns tell of,
         and what was rejected in the photos of the last one. Without `memory` nothing is retrieved. `threshold` and
-        `top_k` are those of `look`; decoding is greedy unless `temperature` is above 0.
+        `top_k` are those of `look`; decoding is greedy unless `temperature` is above 0. For comparisons in studies:
+        `confidence` takes the place of the owner's wishes, without `retrieval` photos are not searched, without
+        `known_answers` the language model is always asked, and `instruction` precedes the question that it reads.
         """
         began = time.perf_counter()
         stop = stop or threading.Event()
-        question = Question(owner, turns, findings or {}, threshold, top_k, names, memory, stop)
+        asked = (owner, turns, findings or {}, threshold, top_k, names, memory, stop)
+        question = Question(*asked, confidence, retrieval, known_answers, instruction)
         grounded = yield from self._grounding.ground(question)
         look = grounded.look
         yield look

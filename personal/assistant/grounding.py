@@ -32,13 +32,17 @@ class Question:
     names: bool = True
     memory: bool = True
     stop: threading.Event = field(default_factory=threading.Event)
+    confidence: float | None = None
+    retrieval: bool = True
+    known_answers: bool = True
+    instruction: str = ""
 
 
 @dataclass(frozen=True)
 class Grounded:
     """A question with what was found for it, and the messages that ask it.
 
-    `findings` are None if names or memory are not to be used.
+    `findings` are None if names, memory or findings are not to be used.
     """
 
     question: Question
@@ -74,15 +78,18 @@ class Grounding:
         if question.memory:
             self._recognition.indexing.keep_up(question.owner)
             own = self._library.concepts(question.owner)
-            for photo in dict.fromkeys(last.photos):
+            for photo in dict.fromkeys(last.photos if question.retrieval else ()):
                 photos.append((yield from self._search(question, photo, own)))
         named = self._named_besides(last.question, own, photos) if question.names else []
-        findings = self._findings(question, own, photos) if question.names and question.memory else None
+        uses_findings = question.names and question.memory and question.known_answers
+        findings = self._findings(question, own, photos) if uses_findings else None
         statement = findings.statement() if findings else None
         look = Look(tuple(photos), tuple(named), time.perf_counter() - began, statement)
         told = [*(self._told(turn, question, own) for turn in earlier), replace(last, matches=look.said)]
         if question.names and question.memory:
             told = [replace(turn, question=self._retriever.bracketed(turn.question, own)) for turn in told]
+        if question.instruction:
+            told[-1] = replace(told[-1], question=f"{question.instruction}\n{told[-1].question}")
         messages = self._build_messages(
             told,
             avatars=lambda concept: self._avatar(question.owner, concept),
@@ -103,7 +110,9 @@ class Grounding:
     ) -> Generator[Waiting, None, PhotoFindings]:
         before = question.findings.get(photo.sha256) or PhotoFindings(photo)
         before = replace(before, matches=())  # a question is verified anew
-        found = self._recognition.search(question.owner, before, own, question.threshold, question.top_k)
+        found = self._recognition.search(
+            question.owner, before, own, question.threshold, question.top_k, question.confidence
+        )
         if self._verify and self._generator.verifies:
             found = yield from self._verified(question, found, self._verify)
         return found

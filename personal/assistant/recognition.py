@@ -69,8 +69,12 @@ class Recognition(Memory):
         concepts: Sequence[Concept],
         threshold: float | None = None,
         top_k: int | None = None,
+        confidence: float | None = None,
     ) -> PhotoFindings:
-        """Search the photo of earlier findings for concepts. The options are those of `look`."""
+        """Search the photo of earlier findings for concepts. The options are those of `look`.
+
+        `confidence` (0..1) takes the place of the owner's wishes, also of their threshold.
+        """
         wishes = self.preferences(owner)
         found: Sequence[Match] = ()
         if concepts:
@@ -79,8 +83,8 @@ class Recognition(Memory):
                 before.photo,
                 concepts,
                 top_k=top_k or wishes.top_k or self._top_k,
-                threshold=wishes.threshold if threshold is None else threshold,
-                confidence=wishes.confidence,
+                threshold=wishes.threshold if threshold is None and confidence is None else threshold,
+                confidence=confidence or wishes.confidence,
                 rejected=before.rejected,
             )
         return before.found_again(found)

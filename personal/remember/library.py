@@ -29,7 +29,7 @@ from personal.remember.names import MAX_NAME, clean_attributes, clean_category, 
 from personal.remember.record import FILE, VIEWS
 from personal.remember.recovery import recover
 
-FOLDERS = {"owners", "gone", "index", "faces", "uploads"}
+FOLDERS = {"owners", "gone", "index", "faces", "studies", "uploads"}
 FILES = {"library.json", "lock", "holder.json"}
 """All that the app puts into a data folder."""
 

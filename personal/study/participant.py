@@ -37,7 +37,7 @@ class Admission(Protocol):
 
 
 class Participant:
-    """A participant of `study`. `owner` is whose concepts they work on; `identifiers` come from the link.
+    """A participant of `study`. `owner` is the name under which concepts are theirs; `identifiers` come from the link.
 
     `id` is a keyed hash of the link's identifier: the same link is the same participant, on any browser.
     """
@@ -57,7 +57,7 @@ class Participant:
     ) -> None:
         self.study = study
         self.id = participant_id
-        self.owner = owner
+        self._owner = owner
         self.preview = preview
         self.recorder = recorder
         self.identifiers = dict(identifiers or {})
@@ -70,6 +70,21 @@ class Participant:
         self._set_steps()
 
     # -- where they are ------------------------------------------------------------------------------------------
+
+    @property
+    def owner(self) -> str:
+        """Whose concepts they work on now: one owner, or one for each part where concepts are registered anew."""
+        if self.study.concepts.when == "once":
+            return self._owner
+        so_far = self.steps[: self._place(self.step.id) + 1]
+        return f"{self._owner}-{max(1, *(step.part for step in so_far))}"
+
+    @property
+    def owners(self) -> list[str]:
+        """All owners that they have worked as, or will."""
+        if self.study.concepts.when == "once":
+            return [self._owner]
+        return [f"{self._owner}-{part}" for part in range(1, len(self.study.conditions) + 1)]
 
     @property
     def records(self) -> list[Record]:
@@ -120,7 +135,8 @@ class Participant:
             raise PersonalError("This is not over yet.")
         ending = self.study.completion if self.status == "finished" else self.study.screened_out
         code = ending.code or (self.recorder.hashed(f"code/{self.id}").upper() if self.status == "finished" else None)
-        return ending.model_copy(update={"code": code})
+        link = ending.link.replace("{code}", code or "") if ending.link else None
+        return ending.model_copy(update={"code": code, "link": link})
 
     def turns(self, step_id: str) -> list[Record]:
         """Return the questions that were asked in a step, with their answers as far as these are kept."""

@@ -213,7 +213,10 @@ class Task(Part):
 
 
 class Ending(Part):
-    """The last page: its text, the code to hand in, and where to go. Without `code` each participant gets their own."""
+    """The last page: its text, the code to hand in, and where to go: `{code}` in the link stands for the code.
+
+    Without `code` everybody who finishes gets their own.
+    """
 
     text: Text = "Thank you for taking part."
     code: Code | None = None

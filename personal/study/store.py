@@ -20,7 +20,9 @@ from typing import Any, Literal
 
 from personal.concepts import Photo
 from personal.errors import PersonalError
+from personal.images import read_photo
 from personal.remember import disk
+from personal.study.coherence import photo_path
 from personal.study.loading import read_study
 from personal.study.log import ParticipantLog, Record
 from personal.study.order import least_used, shuffled, williams
@@ -105,6 +107,10 @@ class StudyStore:
             disk.write(self.folder / FILE, text.encode())
             self.study, self.recorder = study, Recorder(study.log, self.recorder.salt)
 
+    def photo(self, name: str) -> Photo:
+        """Return a photo that the study names: one beside its file, or a sample. Raises ImageError."""
+        return read_photo(photo_path(self.folder, name))
+
     # -- participants --------------------------------------------------------------------------------------------
 
     def arrive(self, query: Mapping[str, str], *, preview: bool = False) -> Participant:
@@ -148,7 +154,7 @@ class StudyStore:
 
     def withdraw(self, participant: Participant) -> None:
         """Erase all that is recorded of a participant, and what is theirs; a count is left."""
-        self._erase(participant.owner)
+        self._erase_owners(participant)
         disk.remove(self.folder / "photos" / participant.id)
         participant.withdraw()
         with self._lock:
@@ -167,13 +173,17 @@ class StudyStore:
         """Erase all participants' data, once the retention date is over or the researcher wishes it."""
         with self._lock:
             for participant in list(self._participants.values()):
-                self._erase(participant.owner)
+                self._erase_owners(participant)
                 participant.withdrawn = True
             self._participants.clear()
             for name in ("participants", "photos", "previews"):
                 disk.remove(self.folder / name)
 
     # -- inside --------------------------------------------------------------------------------------------------
+
+    def _erase_owners(self, participant: Participant) -> None:
+        for owner in participant.owners:
+            self._erase(owner)
 
     def _place(self, *, preview: bool) -> Path:
         return self.folder / ("previews" if preview else "participants")
@@ -247,7 +257,7 @@ class StudyStore:
     def _discard_previews(self) -> None:
         for key in [key for key in self._participants if key[1]]:
             gone = self._participants.pop(key)
-            self._erase(gone.owner)
+            self._erase_owners(gone)
             gone.withdrawn = True
         disk.remove(self._place(preview=True))
 
