@@ -68,7 +68,7 @@ QUICK = {
     "import_export", "index", "labels", "learn_connector", "learn_word_classifier", "library",
     "limits", "logs", "malformed", "names", "openset", "packed",
     "page", "pictures", "prompt", "readme", "recent", "regions", "remote_dialects",
-    "render", "retriever", "score", "sessions", "settings", "thinking",
+    "render", "retriever", "score", "sessions", "settings", "study_file", "study_scales", "thinking",
     "uploads", "visitors",
 }  # fmt: skip
 """Test files that start no process, browser or model and do not train: 2,500 tests in 134 s of CPU."""

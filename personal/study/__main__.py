@@ -1,4 +1,4 @@
-"""`python -m personal.study new|check|simulate|report|export`: user studies from a shell."""
+"""`python -m personal.study new|check`: user studies from a shell."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command. Return the exit code: 0 done, 1 a PersonalError; wrong usage exits with 2."""
     terminal.prepare()
     proxies.prepare()
-    parser = argparse.ArgumentParser(prog="python -m personal.study", description="Design, run and analyse a user study.")
+    parser = argparse.ArgumentParser(
+        prog="python -m personal.study", description="Design, run and analyse a user study."
+    )
     add_commands(parser)
     options = parser.parse_args(arguments)
     try:

@@ -28,7 +28,7 @@ class Answering:
         from personal.generate.switching import SwitchableGenerator
 
         for source in dict.fromkeys(one.model for one in self._study.conditions):
-            if source in self._assistants:
+            if source is None or source in self._assistants:
                 continue
             chosen = self._settings if source == SERVER else replace(self._settings, model=source, llm_url="")
             generator = SwitchableGenerator((yield from model(chosen)))

@@ -95,7 +95,10 @@ def _tasks(study: Study) -> Iterator[Finding]:
         if len(ids) < 2:
             yield ("conditions",), "a blind comparison needs two conditions. Add one."
         if study.concepts.when == "each_condition":
-            yield ("concepts", "when"), "all tasks are blind comparisons: concepts are registered once. Take when: once."
+            yield (
+                ("concepts", "when"),
+                "all tasks are blind comparisons: concepts are registered once. Take when: once.",
+            )
 
 
 def _items(study: Study) -> Iterator[Finding]:

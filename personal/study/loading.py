@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -81,10 +81,17 @@ def _text(path: Path) -> str:
 # -- YAML --------------------------------------------------------------------------------------------------------------
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """YAML 1.2's plain values: `yes`, `12:30`, `0123` and dates are texts, as who writes them expects."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuse aliases: a few lines of them stand for gigabytes."""
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem="an alias", problem_mark=mark)
+        return super().compose_node(parent, index)
 
 
 _PLAIN = (
@@ -100,11 +107,11 @@ _SYNTAX = (
     ("\\t", "there is a tab. Indent with blanks."),
     ("mapping values are not allowed", "a text holds ': '. Put it in quotes, or check the indentation."),
     ("could not find expected ':'", "a ':' is missing after the key, or the line is indented too little."),
-    ("block mapping", "the indentation is not that of the lines above. Align the keys."),
+    ("block mapping", "the indentation is not that of the lines above, or a quote further up is not closed."),
     ("block collection", "the indentation is not that of the list above. Align the '-'."),
     ("while scanning a quoted scalar", "a quote is not closed. Add the missing one."),
     ("end of stream", "a quote or bracket is not closed. Add the missing one."),
-    ("flow", "a bracket is not closed, or a comma is missing in the list."),
+    ("flow", "a bracket is not closed, a comma is missing, or a text with '?' or ',' in brackets is not in quotes."),
     ("anchor", "'&' and '*' are not used in study files. Put the text in quotes."),
     ("alias", "'&' and '*' are not used in study files. Put the text in quotes."),
     ("another document", "the file holds two documents. Remove the line '---'."),
@@ -137,36 +144,35 @@ class _Document:
             raise self._error(1, "lists are nested too deep. Write them flat.") from None
         finally:
             if loader is not None:
-                loader.dispose()  # type: ignore[no-untyped-call]
+                loader.dispose()
         if node is None:
-            raise self._error(1, "it is empty. Begin with an example: python -m personal.study new.")
+            raise self._error(1, "it is empty. Begin with an example: python -m personal.study new FILE.yaml.")
         if not isinstance(node, yaml.MappingNode):
             raise self._error(_line(node), "a study is a list of settings such as 'title: …'. Begin with an example.")
-        return self._value(node, (), set())
+        return self._value(node, ())
 
     def _syntax(self, error: yaml.YAMLError) -> StudyFileError:
         mark = getattr(error, "problem_mark", None)
         said = str(error)
         words = next((words for sign, words in _SYNTAX if sign in said), "")
-        return self._error(mark.line + 1 if mark else 1, words or f"this is no YAML: {getattr(error, 'problem', said)}.")
+        return self._error(
+            mark.line + 1 if mark else 1, words or f"this is no YAML: {getattr(error, 'problem', said)}."
+        )
 
     def _error(self, line: int, words: str, place: Place = ()) -> StudyFileError:
         return StudyFileError(self.name, [Problem(line, place, words)])
 
-    def _value(self, node: Any, place: Place, seen: set[int]) -> Any:
+    def _value(self, node: Any, place: Place) -> Any:
         self.lines[place] = _line(node)
-        if id(node) in seen:
-            raise self._error(_line(node), "'&' and '*' are not used in study files. Write it out.", place)
-        seen.add(id(node))
         if len(place) > MAX_DEPTH:
             raise self._error(_line(node), "lists are nested too deep. Write them flat.", place)
         if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, place, seen)
+            return self._mapping(node, place)
         if isinstance(node, yaml.SequenceNode):
-            return [self._value(one, (*place, number), seen) for number, one in enumerate(node.value)]
+            return [self._value(one, (*place, number)) for number, one in enumerate(node.value)]
         return _scalar(node)
 
-    def _mapping(self, node: Any, place: Place, seen: set[int]) -> dict[str, Any]:
+    def _mapping(self, node: Any, place: Place) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
@@ -174,7 +180,7 @@ class _Document:
             key = key_node.value
             if key in found:
                 raise self._error(_line(key_node), f"{key} stands here twice. Keep one.", (*place, key))
-            found[key] = self._value(value_node, (*place, key), seen)
+            found[key] = self._value(value_node, (*place, key))
             self.lines[*place, key] = _line(key_node)
         return found
 

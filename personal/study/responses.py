@@ -34,6 +34,8 @@ def check_items(items: Iterable[Item], responses: Mapping[str, Any], order: Sequ
     wrong: dict[str, str] = {}
     for item in items:
         given = responses.get(item.id)
+        if isinstance(given, list) and len(given) == 1 and not item.multiple:
+            given = given[0]  # as forms send it
         if isinstance(given, str):
             given = given.strip()
         if given in (None, "", []):

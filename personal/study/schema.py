@@ -68,10 +68,10 @@ class Condition(Part):
     retrieval: bool = True
     findings: bool = True
     model: Short | None = None
-    confidence: float | None = Field(None, gt=0, lt=1)
-    threshold: float | None = Field(None, ge=-1, le=1)
-    top_k: int | None = Field(None, ge=1, le=20)
-    temperature: float = Field(0.0, ge=0, le=2)
+    confidence: float | None = Field(default=None, gt=0, lt=1)
+    threshold: float | None = Field(default=None, ge=-1, le=1)
+    top_k: int | None = Field(default=None, ge=1, le=20)
+    temperature: float = Field(default=0.0, ge=0, le=2)
     prompt: Text | None = None
 
     @property
@@ -103,7 +103,7 @@ class Concepts(Part):
     """
 
     kind: Literal["own", "given", "samples", "none"] = "own"
-    minimum: int = Field(1, ge=0, le=20)
+    minimum: int = Field(default=1, ge=0, le=20)
     instructions: Text = "Add the people, pets or things that you want to talk about, each with a name and photos."
     given: tuple[GivenConcept, ...] = ()
     when: Literal["once", "each_condition"] = "once"
@@ -129,13 +129,13 @@ class Item(Part):
     kind: Literal["likert", "choice", "preference", "text", "attention"]
     text: Text
     required: bool = True
-    points: int | None = Field(None, ge=2, le=101)
+    points: int | None = Field(default=None, ge=2, le=101)
     low: Short | None = None
     high: Short | None = None
-    options: tuple[Short, ...] = Field((), max_length=50)
+    options: tuple[Short, ...] = Field(default=(), max_length=50)
     multiple: bool = False
     expect: int | Short | None = None
-    max_length: int = Field(2000, ge=1, le=20_000)
+    max_length: int = Field(default=2000, ge=1, le=20_000)
 
     @model_validator(mode="after")
     def _complete(self) -> Item:
@@ -166,7 +166,7 @@ class Questionnaire(Part):
     scale: Literal["sus", "tlx", "ueqs", "trust", "preference"] | None = None
     title: Short | None = None
     instructions: Text | None = None
-    items: tuple[Item, ...] = Field((), max_length=100)
+    items: tuple[Item, ...] = Field(default=(), max_length=100)
 
     @model_validator(mode="after")
     def _asks_something(self) -> Questionnaire:
@@ -191,9 +191,9 @@ class Task(Part):
     title: Short | None = None
     instructions: Text
     photos: Literal["own"] | tuple[File, ...] = "own"
-    starters: tuple[Short, ...] = Field((), max_length=12)
-    minimum_turns: int = Field(1, ge=0, le=100)
-    minimum_seconds: int = Field(0, ge=0, le=7200)
+    starters: tuple[Short, ...] = Field(default=(), max_length=12)
+    minimum_turns: int = Field(default=1, ge=0, le=100)
+    minimum_seconds: int = Field(default=0, ge=0, le=7200)
     conditions: tuple[Id, Id] | None = None
     question: Short | None = None
     items: tuple[Item, ...] = ()
@@ -260,9 +260,9 @@ class Comparison(Part):
 class Analysis(Part):
     """What is reported: `planned` comparisons are corrected among themselves, all others are marked exploratory."""
 
-    alpha: float = Field(0.05, gt=0, lt=0.5)
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
     correction: Literal["holm", "bonferroni", "fdr_bh"] = "holm"
-    planned: tuple[Comparison, ...] = Field((), max_length=50)
+    planned: tuple[Comparison, ...] = Field(default=(), max_length=50)
     exclude_failed_attention: bool = False
 
 
@@ -270,16 +270,16 @@ class Study(Part):
     """A study, as its file says. Condition ids never reach a participant's browser."""
 
     title: Short
-    participants: int = Field(24, ge=1, le=10_000)
+    participants: int = Field(default=24, ge=1, le=10_000)
     parameters: Parameters = Parameters()
     consent: Consent
-    eligibility: tuple[Screening, ...] = Field((), max_length=20)
+    eligibility: tuple[Screening, ...] = Field(default=(), max_length=20)
     tutorial: Text | None = None
     conditions: tuple[Condition, ...] = Field(min_length=1, max_length=8)
     order: Order = Order()
     concepts: Concepts = Concepts()
     tasks: tuple[Task, ...] = Field(min_length=1, max_length=50)
-    questionnaires: tuple[Questionnaire, ...] = Field((), max_length=50)
+    questionnaires: tuple[Questionnaire, ...] = Field(default=(), max_length=50)
     after_condition: tuple[Id, ...] = ()
     final: tuple[Id, ...] = ()
     debrief: Text = "That was all. Thank you!"

@@ -1,11 +1,11 @@
 """A study on disk: its file, its status, its participants; who is let in, in which order, and what is erased.
 
-    studies/<id>/study.yaml                     the study, with photos beside it
-    studies/<id>/status.json                    status, salt, when it began
-    studies/<id>/participants/<id>.jsonl        a participant's records
-    studies/<id>/photos/<participant>/<sha256>.jpg   photos that were kept with consent
-    studies/<id>/withdrawn/<random>             an empty file for each withdrawal
-    studies/<id>/previews/…                     a researcher's own tries, which count for nothing
+studies/<id>/study.yaml                     the study, with photos beside it
+studies/<id>/status.json                    status, salt, when it began
+studies/<id>/participants/<id>.jsonl        a participant's records
+studies/<id>/photos/<participant>/<sha256>.jpg   photos that were kept with consent
+studies/<id>/withdrawn/<random>             an empty file for each withdrawal
+studies/<id>/previews/…                     a researcher's own tries, which count for nothing
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from personal.study.log import ParticipantLog, Record
 from personal.study.order import least_used, shuffled, williams
 from personal.study.participant import Participant
 from personal.study.recording import Recorder
+from personal.study.work import Work
 
 FILE = "study.yaml"
 OWNER = "study-"
-"""What the owners of participants begin with: what is theirs lasts as long as they take part, not as long as a visit."""
+"""What the owners of participants begin with: what is theirs lasts until they withdraw or the data is erased."""
 
 Running = Literal["draft", "running", "paused", "closed"]
 CHANGES: dict[Running, tuple[Running, ...]] = {
@@ -96,6 +97,8 @@ class StudyStore:
                 self._discard_previews()
             self._state = {**self._state, "status": status, status: self._clock().isoformat(timespec="seconds")}
             disk.write_json(self.folder / "status.json", self._state)
+            if status == "closed":
+                disk.remove(self.folder / "work")
 
     def revise(self, text: str) -> None:
         """Replace the file of a draft. Raises PersonalError if it runs already, or the text is no study."""
@@ -123,7 +126,9 @@ class StudyStore:
         given = {name: query.get(name, "").strip()[:200] for name in (names.participant, names.study, names.session)}
         identifier = given[names.participant]
         if not identifier:
-            raise PersonalError(f"This link is incomplete: {names.participant} is missing. Open the one you were given.")
+            raise PersonalError(
+                f"This link is incomplete: {names.participant} is missing. Open the one you were given."
+            )
         participant_id = self.recorder.hashed(f"participant/{identifier}")
         with self._lock:
             known = self._participants.get((participant_id, preview))
@@ -176,7 +181,7 @@ class StudyStore:
                 self._erase_owners(participant)
                 participant.withdrawn = True
             self._participants.clear()
-            for name in ("participants", "photos", "previews"):
+            for name in ("participants", "photos", "previews", "work"):
                 disk.remove(self.folder / name)
 
     # -- inside --------------------------------------------------------------------------------------------------
@@ -214,6 +219,7 @@ class StudyStore:
             participant_id,
             f"{OWNER}{participant_id}" + ("-preview" if preview else ""),
             ParticipantLog(self._place(preview=preview) / f"{participant_id}.jsonl"),
+            Work(self.folder / "work" / (participant_id + ("-preview" if preview else ""))),
             self.recorder,
             self._admit,
             identifiers=identifiers,
@@ -236,8 +242,10 @@ class StudyStore:
                 order = tuple(conditions[place] for place in square[row])
             kept = self.study.log.identifiers == "kept"
             given = participant.identifiers
-            identifiers = {name: value if kept else self.recorder.hashed(value) for name, value in given.items() if value}
-            more = {"participant": participant.id, "study": self.id, "order": order, "row": row}
+            identifiers = {
+                name: value if kept else self.recorder.hashed(value) for name, value in given.items() if value
+            }
+            more: Record = {"participant": participant.id, "study": self.id, "order": order, "row": row}
             more |= {"seed": self.study.order.seed, "identifiers": identifiers, "versions": dict(self._versions())}
             settings = {one.id: one.settings for one in self.study.conditions}
             participant.admitted({**record, **more, "conditions": settings})
@@ -258,6 +266,7 @@ class StudyStore:
         for key in [key for key in self._participants if key[1]]:
             gone = self._participants.pop(key)
             self._erase_owners(gone)
+            gone.work.erase()
             gone.withdrawn = True
         disk.remove(self._place(preview=True))
 
@@ -270,4 +279,3 @@ def new_identifier() -> str:
 def is_participant(owner: str) -> bool:
     """Return whether an owner is a study's participant."""
     return owner.startswith(OWNER)
-
