@@ -410,28 +410,31 @@
     }
   };
 
-  /* A photo that is let go of anywhere while the chat is open is one for the question, on the cards it begins a concept;
-     nowhere does the browser leave the page. */
+  /* A photo that is let go of anywhere is one for the question, with the cards open it begins a concept; fields for files
+     take it themselves, and nowhere does the browser leave the page. */
   const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-  const receiving = (event) => {
-    const chat = document.querySelector(".chat");
-    const other = event.target.closest?.("#ask, .block:has(input[type=file])");
-    return chat?.offsetParent && !other ? document.querySelector("#ask input[type=file]") : null;
+  const zoneOf = (event) => {
+    if (event.target.closest?.("#ask, .block:has(input[type=file])")) return null;
+    const cards = document.querySelector(".library");
+    return cards?.offsetParent ? cards : document.querySelector(".chat");
   };
-  const ofCards = (event) => event.target.closest?.(".block:has(input[type=file])") ? null : event.target.closest?.(".library");
   const over = (event) => {
     if (!carries(event)) return;
     event.preventDefault();
     document.querySelectorAll(".over").forEach((e) => e.classList.remove("over"));
-    const zone = receiving(event) ? document.querySelector(".chat") : ofCards(event);
-    if (event.type === "dragover") zone?.classList.add("over");
+    if (event.type !== "dragover") return;
+    const zone = zoneOf(event);
+    (zone?.offsetParent ? zone : zone && chatTab())?.classList.add("over");
   };
+  const chatTab = () => document.querySelector("[role=tablist] [role=tab]");
   const dropped = (event) => {
     if (!carries(event)) return;
     over(event);
-    const input = receiving(event);
-    if (ofCards(event)) bring(event.dataTransfer.items);
+    const zone = zoneOf(event);
+    if (zone?.matches(".library")) return bring(event.dataTransfer.items);
+    const input = zone && document.querySelector("#ask input[type=file]");
     if (!input) return;
+    if (!zone.offsetParent) chatTab()?.click();
     input.files = event.dataTransfer.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
   };

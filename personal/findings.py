@@ -19,8 +19,8 @@ MIN_EVIDENCE = 0.2
 """Probability from which a sentence of the notes counts as an answer (docs/experiments.md, "Notes as evidence")."""
 CLOSE_EVIDENCE = 0.05
 """Probability from which a sentence is quoted as the closest that the notes have."""
-MAX_EVIDENCE = 2
-"""Sentences of the notes that are kept at most."""
+LISTED_MAX = 12
+"""Names of who is not there that are listed at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,17 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is known about a question. `asked` are the concepts that it names, `absent` those of them not recognised."""
+    """What is known about a question. `asked` are the concepts that it names, `absent` those of them not recognised.
+
+    `evidence` is of each concept the sentence that bears on the question most, best first; `own` are all concepts.
+    """
 
     intent: Intent
     photos: tuple[PhotoFindings, ...] = ()
     asked: tuple[Concept, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     group: str = ""
+    own: tuple[Concept, ...] = ()
 
     @property
     def absent(self) -> tuple[Concept, ...]:
@@ -62,9 +66,11 @@ class Findings:
             return NOTHING_TO_GO_BY if self.intent is Intent.SCENE else NO_PHOTO
         composed = {
             Intent.WHO: _who,
+            Intent.MISSING: _missing,
             Intent.WHERE: _where,
             Intent.PRESENT: _present,
             Intent.COUNT: _count,
+            Intent.COUNT_ALL: _count_own,
         }.get(self.intent)
         return composed(self) if composed else None
 
@@ -77,7 +83,8 @@ class Findings:
         if text is None:
             return None
         if self.intent in (Intent.FACT, Intent.ABOUT):
-            quoted = [one.concept for one in self.evidence[:1]]
+            sure = [one.concept for one in self.evidence if one.probability >= MIN_EVIDENCE]
+            quoted = sure or [one.concept for one in self.evidence[:1]]
             about = tuple(quoted if self.intent is Intent.FACT else (one for one in self.asked if one.info))
             return Statement(text, "notes", about) if about else None
         if not self.photos or self.intent in _FIXED:
@@ -119,11 +126,12 @@ def gather(
     photos: Sequence[PhotoFindings],
     asked: Sequence[Concept],
     find_evidence: FindEvidence | None = None,
+    own: Sequence[Concept] = (),
 ) -> Findings:
     """Return the findings for a question, whose names are written `<name>`, about the photos shown with it.
 
-    The notes are searched only if the question asks for a fact. Of two concepts that share a name but for signs ("bo",
-    "Bo 🐕") the one in the photo is meant.
+    `own` are all concepts of who asks. The notes are searched only if the question asks for a fact. Of two
+    concepts that share a name but for signs ("bo", "Bo 🐕") the one in the photo is meant.
     """
     here = {concept.id: concept for photo in photos for concept in photo.concepts}.values()
     meant = {concept.id: _meant(concept, here) for concept in asked}
@@ -133,9 +141,9 @@ def gather(
     intent, group = read_intent(question, subjects, photos=bool(photos))
     evidence: Sequence[Evidence] = ()
     if intent is Intent.FACT and find_evidence and subjects:
-        found = find_evidence(question, subjects)
-        evidence = [one for one in found if one.probability >= CLOSE_EVIDENCE][:MAX_EVIDENCE]
-    return Findings(intent, tuple(photos), subjects, tuple(evidence), group)
+        found = [one for one in find_evidence(question, subjects) if one.probability >= CLOSE_EVIDENCE]
+        evidence = tuple({one.concept.id: one for one in reversed(found)}.values())[::-1]
+    return Findings(intent, tuple(photos), subjects, tuple(evidence), group, tuple(own))
 
 
 def resolve(
@@ -143,19 +151,29 @@ def resolve(
 ) -> tuple[str, tuple[Concept, ...]]:
     """Return whom a question asks about, and the question with their names in the place of what stood for one.
 
-    `named` are those it names; else "he" or "her" stands for the one concept that the conversation was about
-    (`before`), and "my dog" for the one dog among all the owner's (`own`).
+    `named` are those it names; else "he" or "they" stands for whom of those that the conversation was about (`before`)
+    it can mean, and "my dog" for the one dog among all the owner's (`own`).
     """
     if named:
         return question, tuple(named)
-    if len(before) == 1 and (found := _PRONOUN.search(question)):
+    if before and (found := _PRONOUN.search(question)):
+        meant = _meant_by(found[1].casefold(), before)
         possessive = "'s" if found[1].casefold() in {"his", "its", "their"} or _HERS.search(question) else ""
-        return f"{question[: found.start()]}{before[0].tag}{possessive}{question[found.end() :]}", (before[0],)
+        return f"{question[: found.start()]}{_listing(meant)}{possessive}{question[found.end() :]}", tuple(meant)
     if found := _MY.search(question):
         kind = [concept for concept in own if found[1].casefold() in _words(concept)]
         if len(kind) == 1:
             return f"{question[: found.start()]}{kind[0].tag}{question[found.end() :]}", (kind[0],)
     return question, ()
+
+
+def _meant_by(pronoun: str, before: Sequence[Concept]) -> Sequence[Concept]:
+    """Return whom a pronoun can mean: "he" is no mug, "it" is one where there is one, "they" are all."""
+    if pronoun in {"they", "them", "their"}:
+        return before
+    things = [c for c in before if c.category and not is_person(c.category) and not _of_group([c], "pets")]
+    wanted = things if pronoun in {"it", "its"} else [c for c in before if c not in things]
+    return wanted or before
 
 
 def _words(concept: Concept) -> set[str]:
@@ -212,9 +230,9 @@ def _of_group(concepts: Iterable[Concept], group: str) -> list[Concept]:
     ]
 
 
-def _listing(concepts: Sequence[Concept]) -> str:
+def _listing(concepts: Sequence[Concept], last: str = "and") -> str:
     tags = [concept.tag for concept in concepts]
-    return tags[0] if len(tags) == 1 else f"{', '.join(tags[:-1])} and {tags[-1]}"
+    return tags[0] if len(tags) == 1 else f"{', '.join(tags[:-1])} {last} {tags[-1]}"
 
 
 def _place_of(findings: Findings, number: int) -> str:
@@ -238,6 +256,22 @@ def _who(findings: Findings) -> str:
     if unsure := _unsure(findings):
         said.append(f"I'm not sure about {_listing(unsure)}.")
     return " ".join(said)
+
+
+def _missing(findings: Findings) -> str:
+    where = "this photo" if len(findings.photos) == 1 else "these photos"
+    kind = f" {findings.group}" if findings.group else ""
+    unsure = _unsure(findings)
+    known = _of_group(findings.own, findings.group)
+    here = {concept.id for photo in findings.photos for concept in photo.concepts} | {one.id for one in unsure}
+    missing = [concept for concept in known if concept.id not in here]
+    more = f", nor {len(missing) - LISTED_MAX} more" if len(missing) > LISTED_MAX else ""
+    if not known:
+        return f"You haven't added any{kind or ' people, pets or things'} yet."
+    said = [f"I don't recognise {_listing(missing[:LISTED_MAX], 'or')} in {where}{more}."] if missing else []
+    if unsure:
+        said.append(f"I'm not sure about {_listing(unsure)}.")
+    return " ".join(said) or f"All of your{kind or 's'} are in {where}."
 
 
 def _unsure(findings: Findings) -> list[Concept]:
@@ -328,6 +362,12 @@ def _count(findings: Findings) -> str:
     )
 
 
+def _count_own(findings: Findings) -> str | None:
+    """Say how many of one's own are of a kind; None if there is none: others are not counted."""
+    here = [concept for photo in findings.photos for concept in photo.concepts]
+    return f"{_count(findings)} I count only yours." if _of_group(here, findings.group) else None
+
+
 def _all_notes(concept: Concept) -> str:
     """Return all that the notes say about a concept."""
     return concept.info or f"You haven't told me anything about {concept.tag} yet."
@@ -339,9 +379,20 @@ def _from_notes(evidence: Sequence[Evidence], asked: Sequence[Concept]) -> str |
         return None
     if not evidence:
         return f"You haven't told me that about {_listing(asked)}."
-    best = evidence[0]
-    sentence = best.sentence if best.sentence[-1:] in ".!?" else f"{best.sentence}."
-    if best.probability < MIN_EVIDENCE:
-        return f"Your notes about {best.concept.tag} don't say that directly. The closest is: {sentence}"
-    named = _plain(best.concept.name) in _plain(sentence)
-    return sentence if named else f"About {best.concept.tag}: {sentence}"
+    sure = [one for one in evidence if one.probability >= MIN_EVIDENCE]
+    if not sure:
+        closest = evidence[0]
+        return f"Your notes about {closest.concept.tag} don't say that directly. The closest is: {_quoted(closest)}"
+    untold = [concept for concept in asked if concept not in [one.concept for one in sure]]
+    said = [f"You haven't told me that about {_listing(untold)}."] if untold else []
+    return " ".join([*map(_quoted_of, sure), *said])
+
+
+def _quoted(evidence: Evidence) -> str:
+    return evidence.sentence if evidence.sentence[-1:] in ".!?" else f"{evidence.sentence}."
+
+
+def _quoted_of(evidence: Evidence) -> str:
+    """Return a sentence of the notes, and of whom it is if it does not say."""
+    named = _plain(evidence.concept.name) in _plain(evidence.sentence)
+    return _quoted(evidence) if named else f"About {evidence.concept.tag}: {_quoted(evidence)}"

@@ -13,9 +13,11 @@ class Intent(enum.Enum):
     """What a question asks for, as far as findings can answer it."""
 
     WHO = "who is there"
+    MISSING = "who of one's own is not there"
     WHERE = "where somebody is"
     PRESENT = "whether somebody is there"
     COUNT = "how many of one's own are there"
+    COUNT_ALL = "how many of a kind are there, whosever they are"
     FACT = "what the notes say"
     ABOUT = "all that the notes say"
     SCENE = "what a photo shows"
@@ -79,6 +81,15 @@ _WHO = re.compile(
     r"|(?:is|are)(?: there)? (?:any|some)(?:one|body|thing)(?: (?:of mine|i know|you know|you recogni[sz]e)\b.*"
     rf"|(?: else)? {_HERE})"
 )
+_NOT = re.compile(r"n't\b|\b(?:not|missing|absent|nobody|none)\b")
+_MISSING = re.compile(
+    r"(?:who|which|what|how many)(?: one| ones)?(?: of (?:mine|(?:my|our) \w+))?(?:'s| is| are|s)?"
+    rf"(?:n't| not| missing| absent)+(?: (?:{_HERE}|from {_PHOTO}))*"
+    rf"|(?:who|which of (?:mine|(?:my|our) \w+))(?: all)? "
+    rf"(?:(?:can't|cannot|can not|don't|do not) you|(?:can|do) you not) (?:see|find|recogni[sz]e)(?: {_HERE})*"
+    rf"|is (?:any(?:one|body|thing)|some(?:one|body|thing))(?: of mine)? (?:not|missing|absent)"
+    rf"(?: (?:{_HERE}|from {_PHOTO}))*"
+)
 _COUNT = re.compile(r"how many (?:of )?(?:(?:my|mine|our|ours)\b)?\s*(.*)")
 _MINE = re.compile(r"\b(?:my|mine|our|ours)\b")
 _WH = re.compile(r"(?:what|which|when|where|why|how|who|whose|whom)\b")
@@ -86,7 +97,7 @@ _NO_KIND = {"is", "are", "was", "were", "do", "can", "in", "on", "of", "things",
 
 
 def read_intent(question: str, asked: Sequence[Concept], *, photos: bool) -> tuple[Intent, str]:
-    """Return what a question asks for, and for COUNT and WHO of a kind the word for it ("dogs").
+    """Return what a question asks for, and for counts, WHO and MISSING of a kind the word for it ("dogs").
 
     `asked` are the concepts that the question names, written `<name>` in it; `photos` says whether one is shown.
     """
@@ -112,14 +123,21 @@ def read_intent(question: str, asked: Sequence[Concept], *, photos: bool) -> tup
     ):
         return (Intent.PRESENT if photos else Intent.FACT), ""
     if not asked:
+        if _NOT.search(text):
+            return (Intent.MISSING, _kind_of_mine(text)) if _MISSING.fullmatch(text) else (Intent.SCENE, "")
         counted = _COUNT.fullmatch(text)
-        if counted and (_MINE.search(text) or re.search(r"do you (?:know|recogni[sz]e)", text)):
-            return Intent.COUNT, _kind(counted[1])
+        own = _MINE.search(text) or re.search(r"do you (?:know|recogni[sz]e)", text)
+        if counted and (own or photos):
+            return (Intent.COUNT if own else Intent.COUNT_ALL), _kind(counted[1])
         if _WHO.fullmatch(text) and (photos or not _WH.match(text) or _MINE.search(text) or "here" in text.split()):
-            return Intent.WHO, _kind(re.sub(r".*?\b(?:my|mine|our)\b", "", text) if _MINE.search(text) else "")
+            return Intent.WHO, _kind_of_mine(text)
     if asked and not _SCENE.search(text) and (_WH.match(text) or not photos):
         return Intent.FACT, ""
     return Intent.SCENE, ""
+
+
+def _kind_of_mine(text: str) -> str:
+    return _kind(re.sub(r".*?\b(?:my|mine|our)\b", "", text)) if _MINE.search(text) else ""
 
 
 def _kind(rest: str) -> str:

@@ -278,7 +278,7 @@ class Browser:
         sessions = Sessions(shared=False, grace_s=60, erase=assistant.erase)
         self.request = SimpleNamespace(cookies={COOKIE: sessions.new()}, session_hash="page")
         self.context, self.page, self.blocks = built(Ready(assistant, knobs), sessions)
-        self.chat, self.concepts, self.settings = self.page._chat, self.page._concepts, self.page._settings
+        self.chat, self.concepts, self.settings = self.page.chat, self.page.concepts, self.page.settings
         self.folder = data_dir
 
     @property
@@ -623,5 +623,5 @@ def test_a_tab_that_was_acted_in_while_it_was_drawn_is_drawn_again(browser, monk
         return screen
 
     monkeypatch.setattr(browser.concepts, "draw", slow)
-    shown = browser.page._redraw(browser.concepts)(browser.request)
+    shown = browser.page.redraw(browser.concepts)(browser.request)
     assert shown[browser.concepts.new.column].visible

@@ -348,8 +348,7 @@ def test_a_part_of_a_box_is_marked_by_drawing_the_mouse_and_named_exactly(guests
     page = visit(chromium.new_context(viewport={"width": 1440, "height": 1000}), address)
     create(page, "bo the second", SAMPLES / first["views"][0])
     create(page, "bo", SAMPLES / second["views"][0])
-    tab(page, "Chat")
-    # let go of beside the field for questions, a photo is taken all the same
+    # let go of beside the field for questions, a photo is taken all the same: also where no chat is shown
     data = base64.b64encode((SAMPLES / first["views"][0]).read_bytes()).decode()
     transfer = page.evaluate_handle(
         "data => { const transfer = new DataTransfer(); transfer.items.add(new File("
@@ -357,10 +356,19 @@ def test_a_part_of_a_box_is_marked_by_drawing_the_mouse_and_named_exactly(guests
         "return transfer; }",
         data,
     )
-    for kind in ("dragover", "drop"):
-        page.locator("#panel .empty").dispatch_event(kind, {"dataTransfer": transfer})
-        if kind == "dragover":
-            page.locator(".chat.over").wait_for()
+    for name, where, shown in (
+        ("Settings", ".gradio-container", "[role=tab].over"),
+        ("Chat", "#panel .empty", ".chat.over"),
+    ):
+        tab(page, name)
+        for kind in ("dragover", "drop"):
+            page.locator(where).first.dispatch_event(kind, {"dataTransfer": transfer})
+            if kind == "dragover":
+                page.locator(shown).wait_for()
+        page.locator("#panel .box", has_text="bo the second").wait_for()
+        if name == "Settings":
+            page.locator("#new-chat").click()
+            page.locator("#panel .empty").wait_for()
     box = page.locator("#panel .box", has_text="bo the second")
     box.wait_for()
     area = box.bounding_box()

@@ -178,6 +178,21 @@ def test_two_selected_are_merged_under_the_name_that_is_kept_and_parted_again(br
     assert sorted(names(browser)) == ["bo", "mia"]
 
 
+@pytest.mark.parametrize("kept_is_there", [True, False])
+def test_the_merged_one_comes_back_from_the_list_of_the_deleted_and_leaves_the_kept_one(browser, kept_is_there):
+    bo, mia = concept(browser, "bo"), concept(browser, "mia")
+    cards(browser, act="merge", concept=mia.id, other=bo.id)
+    (deleted,) = browser.context.assistant.library.trash(ME)
+    if not kept_is_there:
+        browser.context.assistant.forget(ME, mia.id)
+    shown = browser.concepts.on_forgotten(event(act="restore", token=deleted.token), browser.request)
+    assert "mia and bo are two again." in shown[browser.context.toast]
+    kept = [mia] if kept_is_there else []
+    assert {c.name: {v.sha256 for v in c.views} for c in browser.context.assistant.concepts(ME)} == {
+        c.name: {v.sha256 for v in c.views} for c in [bo, *kept]
+    }
+
+
 def test_look_alikes_offer_to_be_merged(browser, monkeypatch):
     monkeypatch.setattr(type(browser.context.assistant.retriever), "confusable_threshold", 0.99)
     browser.context.assistant.remember(ME, "boo", [picture(RED, dot=20)])

@@ -296,15 +296,17 @@ def test_answers_follow_a_concept_that_is_renamed_and_keep_the_text_of_one_that_
     assert answer.look.statement.concepts[0].info == ""
 
 
-def test_what_was_known_of_a_concept_leaves_the_disk_once_it_is_erased(tmp_path, library):
+def test_what_was_known_of_a_concept_leaves_the_disk_once_it_is_erased(tmp_path, library, monkeypatch):
     photo = picture(RED)
     bo = library.add(ME, "bo", [photo])
     kept = Kept(lambda: library)
     shown, other = talk_about(photo, concept=bo), talk_about(photo, concept=bo)
     history = History(kept)
-    for talk in (shown, other):
-        history.add(talk)
-    kept._live.pop(other.id), kept._recent.pop(other.id)  # one is in use, one is not
+    monkeypatch.setattr("personal.ui.history.OPEN", 1)
+    history.add(other)
+    del other
+    history.add(shown)
+    assert kept.live() == [shown]  # one is in use, one is not
     kept.forget()
     files = list((tmp_path / "data").rglob("conversation.json"))
     written = [file.stat().st_mtime_ns for file in files]

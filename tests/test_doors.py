@@ -339,7 +339,7 @@ def test_a_body_that_breaks_off_reaches_nobody():
         return {"type": "http.disconnect"}
 
     with pytest.raises(doors.Refused):
-        asyncio.run(doors._read(broken, {}, 100))
+        asyncio.run(doors.read_body(broken, {}, 100))
 
 
 def test_an_endless_address_is_refused():

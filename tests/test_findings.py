@@ -129,7 +129,62 @@ def test_ones_own_are_counted_and_others_are_not():
     )
     assert answer("How many of my dogs are in the photo?", shown) == "One of your dogs is in this photo: <bo>."
     assert answer("How many of my cars are here?", shown) == "I recognise none of your cars in this photo."
-    assert answer("How many dogs are here?", shown) is None
+    assert answer("How many dogs are here?", shown) == "One of your dogs is in this photo: <bo>. I count only yours."
+    for others in ("How many cars are here?", "How many legs does a dog have?"):
+        assert answer(others, shown) is None
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Who is not here?",
+        "Who isn't in this photo?",
+        "Who's missing?",
+        "who is missing from the picture",
+        "Which of mine are not here?",
+        "How many of mine are not in the photo?",
+        "Who can't you see?",
+        "Is anyone missing?",
+    ],
+)
+def test_who_is_not_there_is_told(question):
+    def ask(shown, own=(BO, CUP, LUNA)):
+        return gather(question, found(shown), (), own=own).answer()
+
+    assert ask([BOTH]) == "I don't recognise <Luna> in this photo."
+    assert ask([(PICNIC, [seen(BO)])]) == "I don't recognise <sunny-cup> or <Luna> in this photo."
+    assert ask([BOTH, (BEACH, [seen(LUNA)])]) == "All of yours are in these photos."
+    assert ask([(PICNIC, [seen(BO), seen(LUNA, certainty="maybe")])]) == (
+        "I don't recognise <sunny-cup> in this photo. I'm not sure about <Luna>."
+    )
+    assert ask([BOTH], ()) == "You haven't added any people, pets or things yet."
+    assert ask([]) == "Add a photo first, then I can tell you who and what of yours is in it."
+    many = [concept(f"c{number}") for number in range(40)]
+    assert ask([BOTH], many).endswith("<c10> or <c11> in this photo, nor 28 more.")
+
+
+def test_of_a_kind_only_who_is_of_that_kind_is_missing():
+    missing = gather("Which of my pets are not here?", found([BOTH]), (), own=(BO, CUP, LUNA, ANNA))
+    assert missing.answer() == "I don't recognise <Luna> in this photo."
+    assert gather("Which of my dogs are missing?", found([BOTH]), (), own=(BO, LUNA)).answer() == (
+        "All of your dogs are in this photo."
+    )
+
+
+@pytest.mark.parametrize("question", ["Who is not wearing a hat?", "What is not red?", "Who is not looking at us?"])
+def test_what_somebody_does_not_do_is_left_to_the_model(question):
+    assert answer(question, [BOTH]) is None
+
+
+def test_of_several_each_ones_notes_are_quoted():
+    notes = [
+        Evidence(BO, "He is four.", 0.9),
+        Evidence(BO, "<bo> loves the beach.", 0.8),
+        Evidence(LUNA, "Luna is two.", 0.7),
+    ]
+    findings = gather("How old are <bo>, <Luna> and <rosie>?", (), [BO, LUNA, ROSIE], lambda *_: notes)
+    assert findings.answer() == "About <bo>: He is four. Luna is two. You haven't told me that about <rosie>."
+    assert findings.statement().concepts == (BO, LUNA)
 
 
 def test_a_fact_is_quoted_from_the_notes_with_whose_it_is():
@@ -212,7 +267,11 @@ def test_a_question_is_read_for_what_it_asks(words, intent):
         ("Where is his bed?", [], [BO], "Where is <bo>'s bed?"),
         ("What does my dog love?", [], [], "What does <bo> love?"),
         ("What do my pets love?", [], [], "What do my pets love?"),
-        ("How old is he?", [], [BO, LUNA], "How old is he?"),
+        ("How old is he?", [], [BO, CUP], "How old is <bo>?"),
+        ("How old are they?", [], [BO, LUNA], "How old are <bo> and <Luna>?"),
+        ("What does he like?", [], [BO, LUNA, CUP], "What does <bo> and <Luna> like?"),
+        ("Where did I buy it?", [], [BO, CUP], "Where did I buy <sunny-cup>?"),
+        ("How old is it?", [], [BO], "How old is <bo>?"),
         ("What is happening?", [], [BO], "What is happening?"),
     ],
 )

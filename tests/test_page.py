@@ -18,7 +18,7 @@ from personal.evaluate.leave_one_out import check
 from personal.ui import samples
 from personal.ui.concepts import tab
 from personal.ui.sessions import COOKIE
-from tests.conftest import BLUE, GREEN, RED, open_assistant, picture
+from tests.conftest import BLUE, GREEN, RED, MeanColour, open_assistant, picture
 from tests.test_bad_input import Browser, event, png
 
 ME = "local"
@@ -122,7 +122,7 @@ def test_what_is_being_typed_stays_until_what_is_saved_changes(browser):
     concepts, assistant = browser.concepts, browser.context.assistant
     bo, screen = opened(browser, "bo")
     assert screen[concepts.editor.name] == "bo"
-    again = browser.page._redraw(concepts)(browser.request)
+    again = browser.page.redraw(concepts)(browser.request)
     avatar = concepts.editor.on_views(event(act="avatar", photo=bo.views[1].sha256), browser.request)
     for shown in (again, avatar, concepts.draw(browser.session)):
         assert concepts.editor.views in shown
@@ -150,7 +150,7 @@ def test_a_tab_that_is_drawn_twice_at_once_fills_the_form_all_the_same(browser, 
         return screen
 
     monkeypatch.setattr(concepts, "draw", overtaken)
-    assert browser.page._redraw(concepts)(browser.request)[concepts.editor.name] == "bo"
+    assert browser.page.redraw(concepts)(browser.request)[concepts.editor.name] == "bo"
 
 
 def test_what_is_searched_and_all_that_is_shown_outlive_other_clicks(browser, monkeypatch):
@@ -166,7 +166,7 @@ def test_what_is_searched_and_all_that_is_shown_outlive_other_clicks(browser, mo
 
 @pytest.mark.parametrize("typed", ["O’MALLEY", "o`malley", "zoe o", "Ｏ'Malley"])
 def test_a_search_finds_a_name_as_a_question_does(browser, typed):
-    browser.concepts._context.assistant.remember(ME, "Zoë O'Malley", [picture(BLUE)])
+    browser.context.assistant.remember(ME, "Zoë O'Malley", [picture(BLUE)])
     browser.concepts.draw_found(typed, browser.request)
     assert "Malley" in browser.concepts.draw(browser.session)[browser.concepts.cards]
 
@@ -283,14 +283,14 @@ def test_one_conversation_can_be_asked_while_another_is_answered(browser, drop):
 
 
 def test_of_two_pages_that_ask_the_same_conversation_at_once_one_is_told_to_wait(browser, monkeypatch):
-    asking, refusal = browser.chat.asking, browser.chat.asking._refusal
+    asking, refusal = browser.chat.asking, browser.chat.asking.refusal
 
     def slowly(*arguments):
         found = refusal(*arguments)
         time.sleep(0.3)
         return found
 
-    monkeypatch.setattr(asking, "_refusal", slowly)
+    monkeypatch.setattr(asking, "refusal", slowly)
     pages = [browser.request, another_page(browser)]
     talks = {browser.context.session(page).conversation.id for page in pages}
     assert len(talks) == 1
@@ -335,7 +335,7 @@ def test_a_half_typed_name_outlives_a_look_at_another_tab(browser, drop):
     drop(BLUE)
     *_, screen = browser.chat.panel.on_click(event(act="mark", box="[0,0,0.5,0.5]"), browser.request)
     assert [name in screen[browser.chat.panel.nearest] for name in ("bo", "mia")] == [True, True]
-    browser.page._redraw(browser.chat)(browser.request)
+    browser.page.redraw(browser.chat)(browser.request)
     assert browser.session.conversation.marked == (0.0, 0.0, 0.5, 0.5)
     browser.chat.panel.remember("sea", browser.request)
     assert browser.context.assistant.library.lookup(ME, "sea")
@@ -367,7 +367,7 @@ def test_what_a_handler_shows_is_among_its_outputs(browser):
 
 
 def test_every_page_follows_a_check_and_gets_what_came_of_it(browser, monkeypatch):
-    tab, other = browser.page._evaluate, another_page(browser)
+    tab, other = browser.page.evaluate, another_page(browser)
     going, looked = threading.Event(), threading.Event()
 
     def slowly(*arguments, **more):
@@ -474,14 +474,14 @@ def test_an_example_is_asked_with_one_click(tmp_path):
         assert {concept.name for concept in assistant.concepts(ME)} == {"bo", "sunny-cup", "rosie"}
 
 
-def test_an_example_finds_its_photos_encoded_ahead(tmp_path):
+def test_an_example_finds_its_photos_encoded_ahead(tmp_path, monkeypatch):
     with open_assistant(tmp_path / "empty") as assistant:
         browser = Browser(assistant, tmp_path / "empty")
         samples.prepare(assistant)
         for thread in threading.enumerate():
             if thread.name == "samples":
                 thread.join(30)
-        assistant.retriever._extractor._encoder = None  # whatever is encoded now fails
+        monkeypatch.delattr(MeanColour, "embed")  # whatever is encoded now fails
         question = samples.begin_example(assistant, browser.session, 0)
         browser.chat.photos.look_again(browser.session)
         assert question == "Who is at the picnic?"

@@ -138,7 +138,7 @@ class Grounding:
             photos = tuple(question.findings.get(photo.sha256) or PhotoFindings(photo) for photo in shown)
         topic = self._topic(question.turns[:-1], photos, own)
         text, asked = resolve(last.question, self._named(last.question, own), topic, own)
-        return gather(self._retriever.bracketed(text, own), photos, asked, self._find_evidence)
+        return gather(self._retriever.bracketed(text, own), photos, asked, self._find_evidence, own)
 
     def _topic(self, turns: Sequence[Turn], photos: Sequence[PhotoFindings], own: Sequence[Concept]) -> list[Concept]:
         """Return whom the conversation was about last: those named in a question, else those in the photos shown."""

@@ -169,9 +169,14 @@ class Memory:
         return Merge(before, after, other, self.forget(owner, other_id), lost)
 
     def unmerge(self, owner: str, merge: Merge) -> Concept:
-        """Undo a `merge`, and return the concept that is there again. Raises ConceptError once the time is over."""
+        """Undo a `merge`, and return the concept that is there again. Raises ConceptError once the time is over.
+
+        The kept one may be forgotten meanwhile.
+        """
         other = self.restore(owner, merge.token)
-        self.revise(owner, merge.before.id, parted(merge, self.library.get(owner, merge.before.id)))
+        for kept in self.concepts(owner):
+            if kept.id == merge.before.id:
+                self.revise(owner, kept.id, parted(merge, kept))
         return other
 
     def sweep(self) -> None:

@@ -87,6 +87,7 @@ def find_evidence(question: str, concepts: Sequence[Concept], embed: Embed) -> l
     asked = question
     for concept in concepts:
         asked = _without_subject(asked, concept)
+    asked = re.sub(r"\bit(?:,? (?:and|or) it|, it)+\b", "it", asked)
     kinds = {word for concept in concepts for word in _words(concept.category)}
     wanted = [word for word in _words(asked) if word not in kinds]
     vocabulary = list(dict.fromkeys([*wanted, *(word for *_, clause in clauses for word in _words(clause))]))

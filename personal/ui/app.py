@@ -51,16 +51,16 @@ class Page:
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
-        self._concepts = Concepts(context)
-        self._chat = Chat(context, self._concepts)
-        self._evaluate = Evaluate(context, self._concepts)
-        self._settings = preferences.Settings(context, draw_all=self.draw)
-        self._parts: tuple[Any, ...] = (self._chat, self._concepts, self._evaluate, self._settings)
+        self.concepts = Concepts(context)
+        self.chat = Chat(context, self.concepts)
+        self.evaluate = Evaluate(context, self.concepts)
+        self.settings = preferences.Settings(context, draw_all=self.draw)
+        self._parts: tuple[Any, ...] = (self.chat, self.concepts, self.evaluate, self.settings)
 
     def build(self) -> PageBlocks:
         with PageBlocks(title="Personal", analytics_enabled=False, delete_cache=(300, 600), fill_width=True) as page:
             page.hide = hidden(self._context.settings)
-            self._settings.models.build_header()
+            self.settings.models.build_header()
             self.banner = html(elem_id="banner")
             self.opening = html(render.opening(self._context.opening.progress), elem_id="opening")
             self.timer = gr.Timer(0.4)
@@ -70,26 +70,26 @@ class Page:
                 gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as self.tabs,
             ):
                 with gr.Tab("Chat", id="chat") as chat:
-                    self._chat.build()
+                    self.chat.build()
                 with gr.Tab("Concepts", id="concepts") as concepts:
-                    self._concepts.build()
+                    self.concepts.build()
                 with gr.Tab("Evaluate", id="evaluate") as evaluate:
-                    self._evaluate.build()
+                    self.evaluate.build()
                 with gr.Tab("Settings", id="settings") as settings:
-                    self._settings.build()
-            self._concepts.wire()
+                    self.settings.build()
+            self.concepts.wire()
             Api(self._context).build()
-            self._chat.wire(self.tabs)
-            self._evaluate.wire(self.tabs)
-            models = self._settings.models
+            self.chat.wire(self.tabs)
+            self.evaluate.wire(self.tabs)
+            models = self.settings.models
             drawn = [self.main, self.opening, self.timer, models.header, self.banner, *self._drawn()]
-            self._settings.wire(self._drawn())
+            self.settings.wire(self._drawn())
             models.wire([models.header, self.banner, self._context.toast], self._draw_top)
             quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
             page.load(self.refresh, None, drawn, **quiet)
             self.timer.tick(self.refresh, None, drawn, **quiet)
             for tab, part in zip((chat, concepts, evaluate, settings), self._parts, strict=True):
-                tab.select(self._redraw(part), None, [*part.drawn, self._context.toast], **quiet)
+                tab.select(self.redraw(part), None, [*part.drawn, self._context.toast], **quiet)
             settings.select(models.offer, None, models.choice, **quiet)
             self.opening.select(self.retry, None, [self.opening, self.timer], **quiet)
             self._context.toast.select(self.undo, None, [*self._drawn(), self._context.toast], **quiet)
@@ -127,20 +127,20 @@ class Page:
         """What runs, and what a visitor must know of it; `ended` is what is said of an earlier visit."""
         generator, shared = self._context.assistant.generator, self._context.sessions.shared
         return {
-            **self._settings.models.draw_header(self._context.session(request)),
+            **self.settings.models.draw_header(self._context.session(request)),
             self.banner: render.banner(
                 shared=shared, sees=generator.sees, model=generator.name, server=self._context.server, ended=ended
             ),
         }
 
-    def _redraw(self, part: Any) -> Callable[[gr.Request], Updates]:
+    def redraw(self, part: Any) -> Callable[[gr.Request], Updates]:
         """Return what draws a tab when it is opened: what was changed in another is seen here."""
 
         def redraw(request: gr.Request) -> Updates:
             session = self._context.session(request)
             try:
-                if part is self._chat:
-                    self._chat.photos.look_again(session)
+                if part is self.chat:
+                    self.chat.photos.look_again(session)
                 drawn: list[Updates] = []
                 session.retry_if_stale(lambda: drawn.append(part.draw(session)))
                 return {component: value for updates in drawn for component, value in updates.items()}
@@ -164,7 +164,7 @@ class Page:
             return {self._context.toast: render.toast("Nothing to undo.")}
         try:
             said = undo()
-            self._chat.photos.look_again(session)
+            self.chat.photos.look_again(session)
         except PersonalError as error:
             said = str(error)
         return {**self.draw(session), self._context.toast: render.toast(said)}

@@ -127,7 +127,7 @@ class Doors:
                     await respond(sending, 200, "User-agent: *\nDisallow: /\n")
                     return
                 if scope["method"] == "POST" and scope["path"] != UPLOAD:
-                    body = await _read(receive, headers, self._settings.max_request_bytes)
+                    body = await read_body(receive, headers, self._settings.max_request_bytes)
                     receive = replay(body, receive)
                 await self._app(scope, receive, sending)
         except Refused as refusal:
@@ -223,7 +223,7 @@ def _address(scope: Scope) -> str:
 # -- bodies ------------------------------------------------------------------------------------------------------------
 
 
-async def _read(receive: Receive, headers: dict[str, str], most: int) -> bytes:
+async def read_body(receive: Receive, headers: dict[str, str], most: int) -> bytes:
     """Read a whole body of at most `most` bytes within BODY_S. Raises Refused."""
     words = f"This is too large to be sent: {most:,} bytes are the most."
     length = headers.get("content-length", "0")

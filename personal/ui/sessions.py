@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
+from personal.assistant.merging import Merge
 from personal.compose import LOCAL
 from personal.concepts import Concept, Photo
 from personal.conversations import Conversation
@@ -99,7 +100,8 @@ class Session:
     and not saved. `search`, `sort` and `everything` tell which cards are shown, `faces` are the photos on those that
     are in sight; `chat_search` and `all_chats` tell which conversations are listed. `picked` are the ids of the cards
     that are selected; None: none can be. `reviewed` are conversations that the review holds in memory, `skipped` the
-    pairs of a photo and a concept that it does not ask about now. `returned`: the page says that an earlier visit has
+    pairs of a photo and a concept that it does not ask about now. `merges` are those of the page, by the token that
+    brings the merged concept back. `returned`: the page says that an earlier visit has
     ended.
     """
 
@@ -121,6 +123,7 @@ class Session:
     incoming: list[Any] = field(default_factory=list)
     writing: Writing | None = None
     undo: Callable[[], str] | None = None
+    merges: dict[str, Merge] = field(default_factory=dict)
     chat_search: str = ""
     all_chats: bool = False
 

@@ -57,7 +57,7 @@ class Visitors:
             await self._app(scope, receive, send)
             return
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
-        cookie, key = _token(headers.get("cookie", "")), headers.get(KEY, "")
+        cookie, key = token_in(headers.get("cookie", "")), headers.get(KEY, "")
         visitor = scope["visitor"] = self._sessions.known(key or cookie)
         path: str = scope["path"]
         try:
@@ -223,7 +223,7 @@ async def _respond(send: Send, status: int, content: dict[str, str]) -> None:
     await send({"type": "http.response.body", "body": json.dumps(content).encode()})
 
 
-def _token(cookies: str) -> str:
+def token_in(cookies: str) -> str:
     """Return the visitor's cookie; those that other programs of the same machine set beside it may hold anything."""
     return cookie_parser(cookies).get(COOKIE, "")
 

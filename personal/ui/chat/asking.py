@@ -98,7 +98,7 @@ class Asking:
         keep: Updates = {box: self._composer.field(talk, text)}
         who = _plain(text) == _plain(WHO) and bool(talk.photos)  # typed or pressed, it is the same question
         with talk.turn:
-            problems += self._refusal(session, talk, text)
+            problems += self.refusal(session, talk, text)
             entry = None if problems else self._entry(talk, WHO if who else text)
             if entry and not who:
                 talk.answering, talk.stop = entry, threading.Event()
@@ -110,7 +110,7 @@ class Asking:
         else:
             yield from self._answer(session, talk, entry, {box: self._composer.field(talk, "")})
 
-    def _refusal(self, session: Session, talk: Conversation, text: str) -> list[str]:
+    def refusal(self, session: Session, talk: Conversation, text: str) -> list[str]:
         """Return why a question cannot be asked now; nothing where it can."""
         if talk.answering is not None:
             return [STILL_ANSWERING]

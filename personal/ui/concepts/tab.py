@@ -16,6 +16,7 @@ from personal.ui import render, samples
 from personal.ui.concepts.confusable_pairs import ConfusablePairs
 from personal.ui.concepts.edit import ConceptEditor
 from personal.ui.concepts.import_export import ImportExport
+from personal.ui.concepts.merge import part
 from personal.ui.concepts.new import NewConcept
 from personal.ui.concepts.review import Review
 from personal.ui.concepts.selection import Selection
@@ -218,10 +219,13 @@ class Concepts:
 
     @show_errors
     def on_forgotten(self, event: gr.EventData, request: gr.Request) -> Updates:
-        """Bring a forgotten concept back."""
-        session = self._context.session(request)
-        concept = self._context.assistant.restore(session.owner, str(event._data.get("token")))
-        return {**self.draw(session), self._context.toast: render.toast(f"{concept.name} is back.")}
+        """Bring a forgotten concept back; one that was merged into another leaves that one."""
+        session, token = self._context.session(request), str(event._data.get("token"))
+        if token in session.merges:
+            said = part(self._context, session, session.merges[token])
+        else:
+            said = f"{self._context.assistant.restore(session.owner, token).name} is back."
+        return {**self.draw(session), self._context.toast: render.toast(said)}
 
 
 SHOW_SIDE = """() => requestAnimationFrame(() => {
