@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from personal import owners
 from personal.assistant import Assistant
 from personal.concepts import Progress
 from personal.errors import ModelError, PersonalError
@@ -22,6 +23,7 @@ from personal.settings import MAX_TEXT, TINY, Settings
 from personal.threads import in_thread
 
 if TYPE_CHECKING:
+    from personal.generate.fair_queue import FairQueue
     from personal.generate.switching import Model, SwitchableGenerator
     from personal.remember.index import Index
     from personal.remember.library import Library
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from personal.retrieve.encoder import Encoder
     from personal.retrieve.people import People
 
-LOCAL = "local"
+LOCAL = owners.LOCAL
 """The owner on one's own machine."""
 AUTO, SERVER = "auto", "server"
 """Sources of a language model: what fits this machine, and the settings' server."""
@@ -115,7 +117,8 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
         yield Progress("Opening the index")
         for owner in concepts.owners():
             concepts.empty_trash(owner)  # undoing a forget ends with the process
-        for owner in concepts.owners() if settings.chroma_url else [LOCAL]:
+        lasting = [owner for owner in concepts.owners() if owners.lasts(owner)]
+        for owner in concepts.owners() if settings.chroma_url else {LOCAL: None, **dict.fromkeys(lasting)}:
             yield from assistant.reindex(owner)
             index.drop_stale(owner)
         if warm:
@@ -161,7 +164,7 @@ def vector_index(settings: Settings, model_id: str, dimension: int, kind: str, l
     if settings.chroma_url:
         return ServerIndex(model_id, dimension, settings.chroma_url, kind=kind, library=library_id)
     folder = settings.data_dir / {"views": "index"}.get(kind, kind)
-    return LocalIndex(model_id, dimension, folder, kind=kind, in_memory=lambda owner: owner != LOCAL)
+    return LocalIndex(model_id, dimension, folder, kind=kind, in_memory=lambda owner: not owners.lasts(owner))
 
 
 def open_people(settings: Settings, concepts: Library, stack: ExitStack) -> Generator[Progress, None, People | None]:
@@ -295,6 +298,11 @@ class Opening:
     @property
     def assistant(self) -> Assistant | None:
         return self._parts.assistant if self._parts else None
+
+    @property
+    def queue(self) -> FairQueue | None:
+        """The questions at the language model, once there is one."""
+        return self._parts.generator.queue if self._parts else None
 
     def start(self) -> None:
         """Begin, or begin again after an error."""

@@ -35,3 +35,7 @@ class ModelError(PersonalError):
 
 class SettingsError(PersonalError):
     """A setting with a value that makes no sense."""
+
+
+class AccountError(PersonalError):
+    """A user, a name or a password that is refused."""

@@ -15,6 +15,8 @@ from typing import Any, Literal
 from personal.errors import PersonalError
 
 Kind = Literal["auto", "human", "json"]
+ACCESS = "personal.access"
+"""The logger of requests, which are written in the JSON form alone: there a program reads them."""
 
 MESSAGE_TYPES = {"RuntimeError", "OutOfMemoryError", "MemoryError", "ImportError", "ModuleNotFoundError"}
 """Names of exception types whose messages say nothing of a user."""
@@ -66,6 +68,8 @@ class _StandardError(logging.Handler):
     def __init__(self, kind: Kind) -> None:
         super().__init__()
         self.setFormatter(_Json() if kind == "json" else _Human())
+        if kind != "json":
+            self.addFilter(lambda record: record.name != ACCESS)
 
     def emit(self, record: logging.LogRecord) -> None:
         if sys.stderr:

@@ -112,6 +112,13 @@ def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
+def _header(text: str) -> str:
+    """the name of a header, such as X-Forwarded-User"""
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", text):
+        raise ValueError
+    return text
+
+
 def _switch(text: str) -> bool:
     """1 or 0"""
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -192,7 +199,15 @@ class Settings:
     port: int | None = _knob("GRADIO_SERVER_PORT", _whole(1, 65535), None)
     trusted_proxies: tuple[Network, ...] = _knob("PERSONAL_TRUSTED_PROXIES", _networks, ())
     proxy_for_owner: bool = _knob("PERSONAL_PROXY_FOR_OWNER", _switch, False)
+    guests: bool = _knob("PERSONAL_GUESTS", _switch, True)
+    password: str = _knob("PERSONAL_PASSWORD", _text, "", secret=True)
+    user_header: str = _knob("PERSONAL_USER_HEADER", _header, "")
+    sign_in_days: int = _knob("PERSONAL_SIGN_IN_DAYS", _whole(1, 365), 30)
+    oauth_client: str = _knob("OAUTH_CLIENT_ID", _text, "")
+    oauth_secret: str = _knob("OAUTH_CLIENT_SECRET", _text, "", secret=True)
+    oauth_provider: str = _knob("OPENID_PROVIDER_URL", _server, "")
     log: Kind = _knob("PERSONAL_LOG", _one_of("auto", "human", "json"), "auto")
+    metrics_token: str = _knob("PERSONAL_METRICS_TOKEN", _key, "", secret=True)
     space: str = _knob("SPACE_ID", _text, "")
     zero_gpu: bool = _knob("SPACES_ZERO_GPU", _switch, False)
     session_grace_s: int = _knob("PERSONAL_SESSION_GRACE_S", _whole(1, 86400), 120)
@@ -236,7 +251,13 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
     for knob in fields(Settings):
         if text := environment.get(knob.metadata["variable"], "").strip():
             values[knob.name] = _parsed(text, **knob.metadata)
-    return replace(Settings(**values), **{k: v for k, v in overrides.items() if v is not None})
+    settings = replace(Settings(**values), **{k: v for k, v in overrides.items() if v is not None})
+    if settings.user_header and (settings.space or settings.proxy_for_owner or not settings.trusted_proxies):
+        raise SettingsError(
+            "PERSONAL_USER_HEADER can be used only where PERSONAL_TRUSTED_PROXIES names the proxy that sets it, not on "
+            "a Space and not with PERSONAL_PROXY_FOR_OWNER: anybody could send it."
+        )
+    return settings
 
 
 def folder(option: str, text: str) -> Path:

@@ -62,12 +62,12 @@ _neutral(os.environ)  # child processes get what is left; the libraries that rea
 
 
 QUICK = {
-    "architecture", "assistant", "calibrate", "conversations", "data_notes", "data_rows",
+    "accounts", "architecture", "assistant", "calibrate", "conversations", "data_notes", "data_rows",
     "erasure", "evaluate_layouts", "evaluate_leave_one_out", "evaluate_published", "events", "fair_queue",
     "findings", "flat_index", "gradio_internals", "head", "identify", "images",
     "import_export", "index", "labels", "learn_connector", "learn_word_classifier", "library",
     "limits", "logs", "malformed", "names", "openset", "packed",
-    "page", "pictures", "prompt", "readme", "recent", "regions", "remote_dialects",
+    "operations", "page", "pictures", "prompt", "readme", "recent", "regions", "remote_dialects",
     "render", "retriever", "score", "sessions", "settings", "study_file", "study_scales", "thinking",
     "uploads", "visitors",
 }  # fmt: skip

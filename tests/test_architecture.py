@@ -17,6 +17,7 @@ LEVELS = {
         "concepts",
         "conversations",
         "messages",
+        "owners",
         "parts",
         "env_file",
         "records",
@@ -50,6 +51,8 @@ HOME = {
     "transformers": ("generate/", "tiny/", "learn/", "retrieve/detector.py"),
     "openai": ("generate/remote.py", "generate/connection.py", "generate/protocol.py"),
     "dlib": ("retrieve/faces.py",),
+    "argon2": ("remember/users.py",),
+    "prometheus_client": ("ui/metrics.py",),
     "gguf": ("tiny/mllm.py",),
     "bitsandbytes": ("generate/quantization.py", "tiny/"),
 }

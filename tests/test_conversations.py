@@ -144,7 +144,7 @@ def test_erasing_an_owner_erases_conversations_and_none_that_is_being_written_co
 
 
 def test_erasing_everything_erases_the_chats_of_all_browsers_of_the_owner(tmp_path, library):
-    sessions = Sessions(shared=False, grace_s=60, erase=library.erase, kept=Kept(lambda: library))
+    sessions = Sessions(shared=False, grace_s=60, erase=library.erase, keep=lambda owner: Kept(lambda: library, owner))
     one, other = (sessions.known(sessions.new()) for _ in range(2))
     one.history.add(talk_about(picture(RED)))
     temporary = other.history.begin_temporary()

@@ -224,11 +224,11 @@ def test_a_concept_with_one_photo_is_told_what_would_help():
 
 
 def test_what_the_model_cannot_do_is_said():
-    assert "does not look at photos" in render.banner(shared=False, sees=False, model="tiny")
-    assert "doctor" not in render.banner(shared=False, sees=False, model="tiny")
-    assert "doctor" in render.banner(shared=False, sees=False, model="personal-tiny")
-    assert render.banner(shared=False, sees=True, model="big") == ""
-    assert "erased when you leave" in render.banner(shared=True, sees=True, model="big")
+    assert "does not look at photos" in render.banner(guest=False, sees=False, model="tiny")
+    assert "doctor" not in render.banner(guest=False, sees=False, model="tiny")
+    assert "doctor" in render.banner(guest=False, sees=False, model="personal-tiny")
+    assert render.banner(guest=False, sees=True, model="big") == ""
+    assert "erased when you leave" in render.banner(guest=True, sees=True, model="big")
 
 
 @pytest.mark.parametrize(

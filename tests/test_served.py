@@ -35,6 +35,20 @@ def photo(number=0):
     return (SAMPLES / samples()["photos"][number]["file"]).read_bytes()
 
 
+def test_an_operator_sees_that_it_is_ready_and_what_it_did_for_whom_not(app):
+    ready = httpx.get(app[0] + "readyz", trust_env=False)
+    assert (ready.status_code, ready.json()["ready"]) == (200, True)
+    assert httpx.get(app[0] + "healthz", trust_env=False).text == "ok\n"
+    told = httpx.get(app[0] + "metrics", trust_env=False).text
+    figures = dict(line.rsplit(" ", 1) for line in told.splitlines() if not line.startswith("#"))
+    assert float(figures["personal_look_seconds_count"]) >= 1
+    assert float(figures["personal_visitors"]) >= 1
+    assert float(figures["process_resident_memory_bytes"]) > 50e6
+    assert figures["personal_ready"] == "1.0"
+    with Visitor(app[0]) as guest:
+        assert guest.http.cookies["personal"] not in told
+
+
 @pytest.mark.parametrize("request_line", [line for line in SHUT if "//" not in line and ".." not in line])
 def test_what_the_page_does_not_need_is_not_served(app, request_line):
     method, path = request_line.split(" ", 1)

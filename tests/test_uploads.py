@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from personal.ui import uploads
-from personal.ui.doors import UPLOAD
+from personal.ui.routes import UPLOAD
 from personal.ui.uploads import Uploads
 
 MB = 2**20

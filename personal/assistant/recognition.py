@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from personal.assistant.memory import Memory
 from personal.concepts import Box, Concept, Look, LookAlike, Match, Photo, PhotoFindings, Preferences
+
+log = logging.getLogger(__name__)
 
 
 class Recognition(Memory):
@@ -60,7 +63,9 @@ class Recognition(Memory):
         seen = {match.concept.id for found in photos for match in found.matches}
         named = self.retriever.named(question, concepts) if names and question else []
         named = [match for match in named if match.concept.id not in seen]
-        return Look(photos, tuple(named), time.perf_counter() - began)
+        look = Look(photos, tuple(named), time.perf_counter() - began)
+        log.info("Looked.", extra={"look_s": round(look.seconds, 3), "matches": len(look.matches)})
+        return look
 
     def search(
         self,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import personal
 from personal import settings, terminal
-from personal.cli import archives, concepts, questions
+from personal.cli import archives, concepts, questions, users
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -71,7 +72,33 @@ def build_parser() -> argparse.ArgumentParser:
     verb("import", archives.import_, "read a zip, RAP's database folder, or a folder of folders").add_argument(
         "source", type=Path, metavar="FILE.zip|FOLDER"
     )
+    _add_users(verbs, shared)
     return parser
+
+
+def _add_users(verbs: Any, shared: argparse.ArgumentParser) -> None:
+    """Add `users` with its own commands."""
+    summary = "who may sign in where others can reach the app"
+    group = verbs.add_parser("users", help=summary, description=summary)
+    group.set_defaults(command="users")
+    inner = group.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, run, what in (
+        ("add", users.add, "add users; passwords are typed, or lines of standard input"),
+        ("remove", users.remove, "remove a user"),
+        ("list", users.list_all, "list the users"),
+        ("passwd", users.set_password, "change a user's password, which signs them out everywhere"),
+    ):
+        sub = inner.add_parser(name, parents=[shared], help=what, description=what)
+        sub.set_defaults(run=run)
+        sub.add_argument("--json", action="store_true", help="print JSON and nothing else")
+        if name == "add":
+            sub.add_argument("names", nargs="+", metavar="NAME", type=terminal.as_text)
+        elif name != "list":
+            sub.add_argument("name", type=terminal.as_text)
+        if name in ("add", "passwd"):
+            sub.add_argument("--generate", action="store_true", help="make passwords up, and print them")
+        if name == "remove":
+            sub.add_argument("--erase", action="store_true", help="erase what is theirs, too; not while the app runs")
 
 
 def _top_k(text: str) -> int:

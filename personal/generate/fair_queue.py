@@ -55,6 +55,11 @@ class FairQueue:
     def __len__(self) -> int:
         return len(self._tickets)
 
+    @property
+    def running(self) -> int:
+        """How many turns are under way."""
+        return len(self._running())
+
     def join(self, owner: str = "", *, alone: bool = False) -> Ticket:
         """Queue a question of an owner; give the ticket back with `leave`.
 

@@ -27,6 +27,7 @@ __all__ = [
     "ImportTarget",
     "ImportedConcept",
     "apply",
+    "carried",
     "export",
     "list_damage",
     "plan",
@@ -161,6 +162,33 @@ def plan(library: Library, owner: str, incoming: Sequence[ImportedConcept]) -> l
     """Return for each concept what importing it would do: new, adds, unchanged or refused. Nothing is changed."""
     known = _by_name(library.concepts(owner))
     return [_change(concept, known(concept.name)) for concept in incoming]
+
+
+def carried(library: Library, owner: str) -> list[ImportedConcept]:
+    """Return an owner's concepts as `apply` imports them for another owner; what is damaged is left out."""
+    carried = []
+    for kept in library.concepts(owner):
+        concept, words = _readable(library, owner, kept)
+        if concept is None:
+            continue
+        views, negatives = (
+            tuple(library.photo(owner, concept.id, view.sha256) for view in pictures)
+            for pictures in (concept.views, concept.negatives)
+        )
+        carried.append(
+            ImportedConcept(
+                name=concept.name,
+                category=concept.category,
+                info=concept.info,
+                photos=views,
+                avatar=concept.avatar,
+                problems=tuple(words),
+                negatives=negatives,
+                attributes=concept.attributes,
+                by_face=concept.by_face,
+            )
+        )
+    return carried
 
 
 def apply(keeper: ImportTarget, owner: str, incoming: Sequence[ImportedConcept]) -> Iterator[Progress]:

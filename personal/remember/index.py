@@ -79,6 +79,10 @@ class Index(ABC):
         """Delete what another encoder or an older schema left of an owner."""
 
     @abstractmethod
+    def ping(self) -> None:
+        """Return if the store is there. Raises StoreError if it is not."""
+
+    @abstractmethod
     def reset(self) -> None:
         """Start anew with an empty index, for all owners."""
 

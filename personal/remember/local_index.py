@@ -116,6 +116,10 @@ class LocalIndex(Index):
         with self._mutex:
             self._remove(owner, f"{self.kind}-", but=self._name)
 
+    def ping(self) -> None:
+        with disk.translate_errors(self._folder):
+            self._folder.stat()
+
     def reset(self) -> None:
         with self._mutex, disk.translate_errors(self._folder):
             for store in self._stores.values():

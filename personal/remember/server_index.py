@@ -105,6 +105,10 @@ class ServerIndex(Index):
                 if name != self._name(owner):
                     self._client.delete_collection(name)
 
+    def ping(self) -> None:
+        with translate_errors(f"on {self._url}"):
+            self._client.heartbeat()
+
     def reset(self) -> None:
         raise StoreError(f"The index on the server {self._url} is for its operator to repair. Ask them.")
 

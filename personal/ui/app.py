@@ -16,26 +16,32 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from personal.compose import LOCAL, Opening
+from personal.compose import Opening
 from personal.errors import PersonalError, SettingsError
 from personal.memory import give_back
+from personal.owners import lasts
 from personal.remember.library import Library
 from personal.settings import ASSETS, Settings
 from personal.ui import connections, preferences, render, samples, theme
+from personal.ui.accounts import Accounts
 from personal.ui.api import Api
 from personal.ui.chat.tab import Chat
 from personal.ui.concepts import Concepts
 from personal.ui.context import AppContext, Updates, html
-from personal.ui.doors import UPLOAD, outermost
+from personal.ui.doors import outermost
 from personal.ui.evaluate import Evaluate
 from personal.ui.exports import EXPORTS, Exports
 from personal.ui.gradio_internals import NONSENSE, SLOTS, FnIndexInferError, PageBlocks
+from personal.ui.health import Health
 from personal.ui.history import Kept
+from personal.ui.metrics import Metrics, free_bytes
 from personal.ui.names import NAMES, Names
 from personal.ui.pictures import PICTURES, Pictures
 from personal.ui.places import hidden
 from personal.ui.policy import PagePolicy
-from personal.ui.sessions import Session, Sessions
+from personal.ui.routes import METRICS, READY, UPLOAD
+from personal.ui.sessions import Session, Sessions, ended
+from personal.ui.sign_in import SignInPage
 from personal.ui.uploads import Uploads
 from personal.ui.visitors import Visitors
 
@@ -120,16 +126,21 @@ class Page:
             self.main: gr.Column(visible=True),
             self.opening: "",
             self.timer: gr.Timer(active=False),
-            **self._draw_top(request, self._context.sessions.ended if session.returned else ""),
+            **self._draw_top(request, ended(session.owner) if session.returned else ""),
         }
 
     def _draw_top(self, request: gr.Request, ended: str = "") -> Updates:
         """What runs, and what a visitor must know of it; `ended` is what is said of an earlier visit."""
-        generator, shared = self._context.assistant.generator, self._context.sessions.shared
+        generator, session = self._context.assistant.generator, self._context.session(request)
         return {
-            **self.settings.models.draw_header(self._context.session(request)),
+            **self.settings.models.draw_header(session),
             self.banner: render.banner(
-                shared=shared, sees=generator.sees, model=generator.name, server=self._context.server, ended=ended
+                guest=not lasts(session.owner),
+                sign_in=self._context.accounts.offered,
+                sees=generator.sees,
+                model=generator.name,
+                server=self._context.server,
+                ended=ended,
             ),
         }
 
@@ -180,15 +191,16 @@ class Server:
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["FORWARDED_ALLOW_IPS"] = ""  # the web server believes no proxy by itself: `personal.ui.proxies` does
         self.opening = Opening(settings)
-        self.kept = Kept(lambda: cast(Library, self.opening.assistant.library) if self.opening.assistant else None)
         self.sessions = Sessions(
             shared=settings.shared,
             grace_s=settings.session_grace_s,
             erase=self._erase,
             release=self._release,
-            kept=self.kept,
+            keep=lambda owner: Kept(self._library, owner),
         )
-        self._context = AppContext(self.opening, self.sessions)
+        self._metrics = Metrics(self._present, settings.metrics_token)
+        self.accounts = Accounts(settings)
+        self._context = AppContext(self.opening, self.sessions, self.accounts)
         self.page = Page(self._context).build()
         self._closed = threading.Event()
 
@@ -218,7 +230,7 @@ class Server:
                 "exception_handlers": {FnIndexInferError: _no_such_endpoint, KeyError: _no_such_endpoint},
                 "middleware": [
                     Middleware(PagePolicy, space=bool(knobs.space), head=theme.head(ASSETS)),
-                    Middleware(Visitors, sessions=self.sessions, uploads=self.uploads),
+                    Middleware(Visitors, sessions=self.sessions, uploads=self.uploads, accounts=self.accounts),
                 ],
                 "routes": [
                     Route(
@@ -229,6 +241,9 @@ class Server:
                     Route(EXPORTS + "{token}", Exports(self._context).send),
                     Route(PICTURES + "{sha256}", Pictures(self._context).send),
                     Route(NAMES, Names(self._context).send),
+                    *SignInPage(self._context).routes(),
+                    Route(READY, Health(self.opening).send),
+                    Route(METRICS, self._metrics.send),
                 ],
             },
             ssr_mode=False,
@@ -251,6 +266,7 @@ class Server:
     def close(self) -> None:
         """Stop serving, erase what was kept for guests, and let go of the data folder."""
         self._closed.set()
+        self._metrics.close()
         self.sessions.stop()
         if getattr(self.page, "server", None):
             self.page.server.should_exit = True  # nothing new is let in; pages that are open take a while to go
@@ -262,11 +278,28 @@ class Server:
         self.page.close(verbose=False)
         self.opening.close()
 
+    def _present(self) -> dict[str, tuple[str, float]]:
+        """Return what the metrics tell of this moment."""
+        visitors, connected = self.sessions.count()
+        queue = self.opening.queue
+        running = queue.running if queue else 0
+        return {
+            "ready": ("1 once the models are loaded.", float(self.opening.assistant is not None)),
+            "visitors": ("Visitors who are remembered.", visitors),
+            "visitors_connected": ("Visitors with a page open.", connected),
+            "questions_waiting": ("Questions that wait for the model.", (len(queue) if queue else 0) - running),
+            "questions_running": ("Questions that the model answers.", running),
+            "disk_free_bytes": ("Room on the disk of the data folder.", free_bytes(self.settings.data_dir)),
+        }
+
     def _erase_guests(self) -> None:
         assistant = self.opening.assistant
         for owner in assistant.library.owners() if assistant else []:
-            if owner != LOCAL:
+            if not lasts(owner):
                 self._erase(owner)
+
+    def _library(self) -> Library | None:
+        return cast(Library, self.opening.assistant.library) if self.opening.assistant else None
 
     def _erase(self, owner: str) -> None:
         if self.opening.assistant:
@@ -287,7 +320,7 @@ class Server:
         self._erase_leftovers()
         while not self._closed.wait(SWEEP_EVERY_S):
             assistant = self.opening.assistant
-            for sweep in (self.sessions.sweep, *([assistant.sweep] if assistant else []), self.kept.forget):
+            for sweep in (self.sessions.sweep, *([assistant.sweep] if assistant else []), self.sessions.forget_erased):
                 try:
                     sweep()
                 except PersonalError as error:  # such as a full disk: what could not be erased is tried again
@@ -297,7 +330,7 @@ class Server:
     def _erase_leftovers(self) -> None:
         """Erase what an earlier run left behind of visitors and uploads: this process holds the folder alone now."""
         for owner in self.opening.wait().library.owners():
-            if owner != LOCAL and not self.sessions.has(owner):
+            if not lasts(owner) and not self.sessions.has(owner):
                 self._erase(owner)
         for folder in self.uploads.parent.glob("*"):
             if folder != self.uploads:

@@ -20,6 +20,7 @@ from personal.images import read_photo
 from personal.logs import report
 from personal.remember.library import Library
 from personal.ui import render
+from personal.ui.accounts import Accounts
 from personal.ui.sessions import Session, Sessions
 
 Updates = dict[Block, Any]
@@ -40,10 +41,11 @@ def html(value: str = "", **more: Any) -> gr.HTML:
 class AppContext:
     """What every tab's handlers work with. `toast` is made here and placed by the page."""
 
-    def __init__(self, opening: Opening, sessions: Sessions) -> None:
+    def __init__(self, opening: Opening, sessions: Sessions, accounts: Accounts | None = None) -> None:
         self.opening = opening
         self.settings = opening.settings
         self.sessions = sessions
+        self.accounts = accounts or Accounts(opening.settings)
         self.toast = html(elem_id="toast", render=False)
 
     @property

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from contextlib import asynccontextmanager, contextmanager
@@ -18,6 +17,8 @@ from typing import Any
 
 from personal.settings import Settings
 from personal.ui import proxies
+from personal.ui.access_log import AccessLog
+from personal.ui.routes import HEALTH, PAGES, READ, ROBOTS, UPLOAD, WRITE
 
 log = logging.getLogger(__name__)
 
@@ -28,20 +29,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-UPLOAD = "/gradio_api/upload"
-ROBOTS = "/robots.txt"
-
-READ = re.compile(
-    r"/|/assets/[\w./-]+|/static/[\w./-]+|/theme\.css|/favicon\.ico|/config|/gradio_api/info|/gradio_api/app_id"
-    r"|/gradio_api/startup-events|/gradio_api/heartbeat/[\w-]{1,64}|/gradio_api/queue/data|/gradio_api/upload_progress"
-    r"|/gradio_api/file=(?!\s*(?:[A-Za-z][\w+.-]+:|//|\\\\))[^\0]{1,1024}|/gradio_api/call/\w{1,64}/[\w-]{1,64}"
-    r"|/personal/export/[\w-]{1,64}|/personal/picture/[0-9a-f]{64}|/personal/names"
-)
-"""What may be fetched: what the page asks for in a browser, and gradio_client for named endpoints."""
-
-WRITE = re.compile(rf"/personal/visit|{UPLOAD}|/gradio_api/(queue/join|cancel|reset|call/(v2/)?\w{{1,64}})")
-"""What may be posted to."""
-
 UNASKED = frozenset({"/", "/config"})
 """What is the same whatever is asked of it: Gradio would look for pages and saved states by the names in a query."""
 
@@ -122,6 +109,9 @@ class Doors:
             receive, sending = lingering(receive, sending)
         try:
             headers = self._admit(scope)
+            if scope["path"] == HEALTH:  # also where so many requests are open that no other is answered
+                await respond(sending, 200, "ok\n")
+                return
             with self._limit.hold(_address(scope), BUSY):
                 if scope["path"] == ROBOTS:
                     await respond(sending, 200, "User-agent: *\nDisallow: /\n")
@@ -136,10 +126,13 @@ class Doors:
     def _admit(self, scope: Scope) -> dict[str, str]:
         """Check where a request comes from and what it asks for, and return its headers. Raises Refused."""
         knobs = self._settings
-        proxied = proxies.resolve(scope, knobs.trusted_proxies, everyone=bool(knobs.space))
+        proxied = proxies.resolve(
+            scope, knobs.trusted_proxies, everyone=bool(knobs.space), user_header=knobs.user_header
+        )
         if proxied is proxies.Proxied.UNKNOWN and not knobs.shared:
             log.warning("A request came through a proxy that PERSONAL_TRUSTED_PROXIES does not name; it was refused.")
             raise Refused(403, BEHIND_A_PROXY)
+        scope["proxied"] = proxied is not proxies.Proxied.NO
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         local = proxied is not proxies.Proxied.TRUSTED and not knobs.shared
         host, origin = headers.get("host", ""), headers.get("origin")
@@ -156,7 +149,7 @@ class Doors:
         """Tell whether the app's own page asks, a person came by a link, or what asks is no browser."""
         if headers.get("sec-fetch-site", "none") in {"none", "same-origin"}:
             return True
-        if (scope["method"], scope["path"], headers.get("sec-fetch-mode")) != ("GET", "/", "navigate"):
+        if scope["method"] != "GET" or scope["path"] not in PAGES or headers.get("sec-fetch-mode") != "navigate":
             return False
         return headers.get("sec-fetch-dest") == "document" or bool(self._settings.space)
 
@@ -202,7 +195,7 @@ def _check_route(scope: Scope) -> None:
     path, method = scope["path"], scope["method"]
     if len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")) > MAX_QUERY:
         raise Refused(414, "This address is too long.")
-    if method in {"GET", "HEAD"} and (path == ROBOTS or (READ.fullmatch(path) and _is_plain(path))):
+    if method in {"GET", "HEAD"} and READ.fullmatch(path) and _is_plain(path):
         if path in UNASKED:
             scope["query_string"] = b""
         return
@@ -294,11 +287,11 @@ def lingering(receive: Receive, send: Send) -> tuple[Receive, Send]:
 
 
 def outermost(settings: Settings) -> Callable[[Any], Any]:
-    """Return a lifespan that puts the doors before everything of an app, Gradio's own middleware included."""
+    """Return a lifespan that puts the doors, and the log before them, around everything of an app, Gradio's own too."""
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
-        app.middleware_stack = Doors(app.middleware_stack, settings)
+        app.middleware_stack = AccessLog(Doors(app.middleware_stack, settings))
         yield
 
     return lifespan

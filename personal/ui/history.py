@@ -1,6 +1,6 @@
-"""A visitor's conversations: those of the machine's owner are kept on disk, all others live in memory.
+"""A visitor's conversations: those of the machine's owner and of who signs in are kept on disk, guests' in memory.
 
-`Kept` is one for the process. However many browsers the owner has open, a conversation is one value that all of them
+`Kept` is one for an owner. However many browsers the owner has open, a conversation is one value that all of them
 share, so that nothing written by one is lost to another. `History` is a visitor's own view: what is kept, and what is
 theirs alone, such as a temporary chat, a guest's conversations, and one that nothing was said in yet.
 """
@@ -33,8 +33,9 @@ class Kept:
     `library` returns None while the data folder is not open.
     """
 
-    def __init__(self, library: Callable[[], Library | None]) -> None:
+    def __init__(self, library: Callable[[], Library | None], owner: str = LOCAL) -> None:
         self._library = library
+        self._owner = owner
         self._opened: ConversationStore | None = None
         self._lock = threading.RLock()
         self._live: WeakValueDictionary[str, Conversation] = WeakValueDictionary()
@@ -117,6 +118,11 @@ class Kept:
         if store:
             store.close()
 
+    def rest(self) -> None:
+        """Let go of the conversations that nobody uses: the owner is not visiting."""
+        with self._lock:
+            self._recent.clear()
+
     def stop(self) -> None:
         """End all answers that are being written."""
         for talk in self.live():
@@ -125,9 +131,9 @@ class Kept:
     def forget(self) -> None:
         """Drop what conversations hold of concepts that were erased since the last time; what was said stays."""
         store, library = self._store, self._library()
-        if store is None or library is None or library.damaged(LOCAL):  # what is damaged may be mended
+        if store is None or library is None or library.damaged(self._owner):  # what is damaged may be mended
             return
-        concepts = self._concepts() | {one.concept.id: one.concept for one in library.trash(LOCAL)}
+        concepts = self._concepts() | {one.concept.id: one.concept for one in library.trash(self._owner)}
         before, self._known = self._known, set(concepts)
         if before is not None and before <= self._known:
             return
@@ -140,12 +146,12 @@ class Kept:
     def _store(self) -> ConversationStore | None:
         library = self._library()
         if library is not None and self._opened is None:
-            self._opened = library.conversations(LOCAL)
+            self._opened = library.conversations(self._owner)
         return self._opened if library else None
 
     def _concepts(self) -> dict[str, Concept]:
         library = self._library()
-        return {concept.id: concept for concept in library.concepts(LOCAL)} if library else {}
+        return {concept.id: concept for concept in library.concepts(self._owner)} if library else {}
 
     def _use(self, talk: Conversation) -> None:
         self._live[talk.id] = talk

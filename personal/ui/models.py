@@ -100,7 +100,10 @@ class Models:
         if session and session.owner == LOCAL:
             about = self._about(chosen) if chosen else ""
             menu = render.model_menu(self._titles if opened else [], stage.name, chosen, about)
-        return {self.header: render.header(stage.name, stage.description, menu, opened=opened)}
+        accounts = self._context.accounts
+        name = session.visitor.name if session else ""
+        account = render.account(name, sign_in=accounts.offered, sign_out=not self._context.settings.user_header)
+        return {self.header: render.header(stage.name, stage.description, menu, opened=opened, account=account)}
 
     def on_header(self, event: gr.EventData, request: gr.Request) -> Iterator[Updates]:
         """List the models, tell of one, or switch to it."""

@@ -27,23 +27,29 @@ class Proxied(enum.Enum):
     UNKNOWN = enum.auto()
 
 
-def resolve(scope: MutableMapping[str, Any], trusted: Sequence[Network], *, everyone: bool = False) -> Proxied:
+def resolve(
+    scope: MutableMapping[str, Any], trusted: Sequence[Network], *, everyone: bool = False, user_header: str = ""
+) -> Proxied:
     """Take what a trusted proxy forwards into `scope` (client, scheme), and the headers of forwarding out of it.
 
-    `everyone` trusts whoever connects: a platform that nothing else can reach the app on.
+    `everyone` trusts whoever connects: a platform that nothing else can reach the app on. `user_header` is where such a
+    proxy says who somebody is: in `scope["told_user"]`, "" where it says nothing, or two things.
     """
     forwarded: dict[bytes, list[str]] = {}
-    kept = []
+    kept, told = [], []
     for key, value in scope["headers"]:
-        if FORWARDING.fullmatch(key):
+        if user_header and key.lower() == user_header.lower().encode():
+            told.append(value.decode("utf-8", "replace").strip())
+        elif FORWARDING.fullmatch(key):
             forwarded.setdefault(key.lower(), []).append(value.decode("latin-1"))
         elif key.lower() != NEVER:
             kept.append((key, value))
-    scope["headers"] = kept
+    scope["headers"], scope["told_user"] = kept, ""
     if not forwarded:
         return Proxied.NO
     if not (everyone or _within((scope.get("client") or ("",))[0], trusted)):
         return Proxied.UNKNOWN
+    scope["told_user"] = told[0] if len(told) == 1 else ""
     scheme = _listed(forwarded, b"x-forwarded-proto")[:1]
     if scheme and scheme[0].lower() in {"http", "https"}:
         scope["scheme"] = scheme[0].lower()

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from personal.assistant.merging import Merge
-from personal.compose import LOCAL
 from personal.concepts import Concept, Photo
 from personal.conversations import Conversation
 from personal.errors import PersonalError
+from personal.owners import GUEST, LOCAL, lasts, new_guest
 from personal.ui.history import History, Kept
 
 COOKIE = "personal"
@@ -34,6 +34,11 @@ ENDED_GUEST = "Your visit has ended, and what you added as a guest was erased."
 ENDED_HERE = "The app was started again, or this page was away for long. Your concepts and chats are here."
 
 T = TypeVar("T")
+
+
+def ended(owner: str) -> str:
+    """Return what an owner is told whose visit has ended."""
+    return ENDED_HERE if lasts(owner) else ENDED_GUEST
 
 
 @dataclass
@@ -51,13 +56,14 @@ class Writing:
 class Visitor:
     """One browser: whose concepts it works on, its conversations, and its pages by Gradio's name of each.
 
-    `key` is the secret that their pages send, `folder` what the names of their uploads' folders begin with. `returned`
-    tells that an earlier visit of the same browser has ended. `checked` is what the last check of their concepts said,
-    and of which views; it shows photos, and goes with the visitor. `connections` counts the requests that are not over,
-    `revision` what the browser has asked for.
+    `name` is what they signed in by, "" for all others. `key` is the secret that their pages send, `folder` what the
+    names of their uploads' folders begin with. `returned` tells that an earlier visit of the same browser has ended.
+    `checked` is what the last check of their concepts said, and of which views; it shows photos, and goes with the
+    visitor. `connections` counts the requests that are not over, `revision` what the browser has asked for.
     """
 
     owner: str
+    name: str = ""
     key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     folder: str = field(default_factory=lambda: secrets.token_hex(8))
     returned: bool = False
@@ -190,7 +196,7 @@ class Release(Protocol):
 class Sessions:
     """The table of visitors. `erase(owner)` is called for a temporary owner whose session has ended.
 
-    `kept` are the conversations of the machine's owner; None keeps them in memory.
+    `keep` makes what keeps an owner's conversations on disk, for each who lasts; without they are in memory.
     """
 
     def __init__(
@@ -200,10 +206,11 @@ class Sessions:
         grace_s: float,
         erase: Callable[[str], None],
         release: Release = _keep,
-        kept: Kept | None = None,
+        keep: Callable[[str], Kept] | None = None,
     ) -> None:
         self.shared = shared
-        self.kept = None if shared else kept
+        self._keep = keep
+        self._kept: dict[str, Kept] = {}
         self._grace_s = grace_s
         self._erase = erase
         self._release = release
@@ -215,7 +222,16 @@ class Sessions:
     @property
     def ended(self) -> str:
         """What is said where a visit has ended."""
-        return ENDED_GUEST if self.shared else ENDED_HERE
+        return ended(GUEST if self.shared else LOCAL)
+
+    def kept(self, owner: str) -> Kept | None:
+        """Return what keeps an owner's conversations on disk; None for guests."""
+        if self._keep is None or not lasts(owner):
+            return None
+        with self._lock:
+            if owner not in self._kept:
+                self._kept[owner] = self._keep(owner)
+            return self._kept[owner]
 
     def of(self, request: Request) -> Session:
         """Return what is held of the page that asks. Raises PersonalError where the visit has ended."""
@@ -246,18 +262,18 @@ class Sessions:
                 visitor.seen_at = time.monotonic()
             return visitor
 
-    def new(self, *, returned: bool = False) -> str:
-        """Welcome a visitor and return the secret token for their cookie."""
+    def new(self, *, returned: bool = False, owner: str = "", name: str = "") -> str:
+        """Welcome a visitor and return the secret token for their cookie. Without `owner` it is the usual one."""
         token = secrets.token_urlsafe(32)
-        owner = f"visitor-{secrets.token_hex(12)}" if self.shared else LOCAL
-        visitor = Visitor(owner, returned=returned, history=History(self.kept))
+        owner = owner or (new_guest() if self.shared else LOCAL)
+        visitor = Visitor(owner, name, returned=returned, history=History(self.kept(owner)))
         with self._lock:
             self._table[token] = self._table[visitor.key] = visitor
         return token
 
     def erase(self, owner: str, erase: Callable[[str], None]) -> None:
         """Erase all that is an owner's by `erase`, and what their pages and the web server hold; they go on."""
-        visitors, kept = self.visitors(owner), self.kept if owner == LOCAL else None
+        visitors, kept = self.visitors(owner), self.kept(owner)
         for visitor in visitors:
             visitor.stop()
             visitor.history.clear()
@@ -284,6 +300,12 @@ class Sessions:
         with self._lock:
             return [visitor for visitor in dict.fromkeys(self._table.values()) if visitor.owner == owner]
 
+    def count(self) -> tuple[int, int]:
+        """Return how many visitors there are, and how many of them have a page open."""
+        with self._lock:
+            visitors = set(self._table.values())
+        return len(visitors), sum(visitor.connections > 0 for visitor in visitors)
+
     @contextmanager
     def connected(self, visitor: Visitor) -> Iterator[None]:
         """Keep a visitor while one of their requests lasts."""
@@ -301,14 +323,30 @@ class Sessions:
         """
         with self._lock:
             latest = time.monotonic() - self._grace_s
-            gone = dict.fromkeys(v for v in self._table.values() if not v.connections and v.seen_at < latest)
+            gone = {v for v in self._table.values() if not v.connections and v.seen_at < latest}
+            kept = list(self._kept.items())
+        self.end(gone)
+        for owner, conversations in kept:
+            if owner != LOCAL and not self.has(owner):
+                conversations.rest()
+
+    def forget_erased(self) -> None:
+        """Drop what conversations hold of concepts that were erased. Raises PersonalError; to be tried again."""
+        with self._lock:
+            kept = list(self._kept.values())
+        for conversations in kept:
+            conversations.forget()
+
+    def end(self, gone: Set[Visitor]) -> None:
+        """Let go of visitors, and erase what was theirs if they were guests. Raises PersonalError as `sweep` does."""
+        with self._lock:
             self._table = {token: v for token, v in self._table.items() if v not in gone}
             self._pages = {page: v for page, v in self._pages.items() if v not in gone}
         for visitor in gone:
             visitor.stop()
             self._release(list(visitor.tabs), visitor.folder, ended=True)
         failed: PersonalError | None = None
-        for owner in [*self._left, *(visitor.owner for visitor in gone if visitor.owner != LOCAL)]:
+        for owner in [*self._left, *(visitor.owner for visitor in gone if not lasts(visitor.owner))]:
             try:
                 self._erase(owner)
                 self._left.discard(owner)
@@ -324,8 +362,8 @@ class Sessions:
             visitors = set(self._table.values())
         for visitor in visitors:
             visitor.stop()
-        if self.kept:
-            self.kept.stop()
+        for kept in list(self._kept.values()):
+            kept.stop()
 
     def download(self, session: Session, what: str | Set[str] = "") -> str:
         """Issue a token for an export that works once, within five minutes.

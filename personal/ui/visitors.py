@@ -17,9 +17,12 @@ from urllib.parse import parse_qs, quote
 
 from starlette.requests import cookie_parser
 
-from personal.ui.doors import UPLOAD, Receive, Refused, Scope, Send, replay
+from personal.owners import USER
+from personal.ui.accounts import Accounts, Who
+from personal.ui.doors import Receive, Refused, Scope, Send, replay
 from personal.ui.gradio_internals import has_events
-from personal.ui.sessions import COOKIE, Sessions, Visitor
+from personal.ui.routes import SIGN_IN, UPLOAD
+from personal.ui.sessions import COOKIE, Sessions, Visitor, ended
 
 KEY = "x-personal"
 """The header with a page's key."""
@@ -38,6 +41,8 @@ ANYBODY = frozenset({API + part for part in ("info", "startup-events", "theme.cs
 """What tells nothing of anybody: no visitor need be known."""
 FOREIGN = "This belongs to somebody else, or to nobody."
 IDLE = "Nothing is on its way to this page."
+SWITCHED = "You have signed in or out. Nothing of your account is lost."
+SIGN_IN_FIRST = "Sign in first."
 
 
 class Visitors:
@@ -46,9 +51,10 @@ class Visitors:
     A page keeps one request open for as long as it is there: Gradio's heartbeat. `uploads` is Gradio's upload folder.
     """
 
-    def __init__(self, app: Any, sessions: Sessions, uploads: Path) -> None:
+    def __init__(self, app: Any, sessions: Sessions, uploads: Path, accounts: Accounts | None = None) -> None:
         self._app = app
         self._sessions = sessions
+        self._accounts = accounts
         self._uploads = uploads
         self._streams: set[tuple[str, object]] = set()
 
@@ -57,20 +63,18 @@ class Visitors:
             await self._app(scope, receive, send)
             return
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
-        cookie, key = token_in(headers.get("cookie", "")), headers.get(KEY, "")
-        visitor = scope["visitor"] = self._sessions.known(key or cookie)
+        cookies = cookie_parser(headers.get("cookie", ""))
+        cookie, key = cookies.get(COOKIE, ""), headers.get(KEY, "")  # other programs of the machine set cookies, too
+        who = scope["who"] = self._accounts.who(scope, cookies) if self._accounts else Who()
+        known = self._sessions.known(key or cookie)
+        visitor = scope["visitor"] = known if known and _is(known, who) else None
         path: str = scope["path"]
         try:
             if path == VISIT and scope["method"] == "POST":
-                await _respond(send, 200, {"key": self._welcome(cookie, key).key})
+                await _respond(send, 200, {"key": self._welcome(cookie, key, who).key})
                 return
             if visitor is None:
-                if path.startswith(API) and path not in ANYBODY:
-                    raise Refused(410, self._sessions.ended)
-                if path in {"/", "/config"} and scope["method"] == "GET":
-                    secure = scope.get("scheme") == "https"
-                    send = _with_cookie(send, self._sessions.new(returned=bool(cookie)), secure)
-                await self._app(scope, receive, send)
+                await self._meet(who, scope, receive, send, known=known, returned=bool(cookie))
                 return
             with self._sessions.connected(visitor):
                 if key:
@@ -84,10 +88,34 @@ class Visitors:
         except Refused as refusal:
             await _respond(send, refusal.status, {"detail": str(refusal)})
 
-    def _welcome(self, cookie: str, key: str) -> Visitor:
+    async def _meet(
+        self, who: Who, scope: Scope, receive: Receive, send: Send, *, known: Visitor | None, returned: bool
+    ) -> None:
+        """Take a request of no visitor: a page that opens makes one, and nothing of anybody's is given out.
+
+        `known` is somebody else whose cookie the browser has: it has signed in or out since.
+        """
+        path: str = scope["path"]
+        if path.startswith(API) and path not in ANYBODY:
+            raise Refused(410, SWITCHED if known else ended(who.owner) if who.owner else self._sessions.ended)
+        if path in {"/", "/config"} and scope["method"] == "GET":
+            if not who.admitted and path == "/":
+                await _redirect(send, SIGN_IN)
+                return
+            token = self._new(who, returned=returned and known is None)
+            send = with_cookies(send, cookie_header(COOKIE, token, secure=scope.get("scheme") == "https", framed=True))
+        await self._app(scope, receive, send)
+
+    def _new(self, who: Who, *, returned: bool) -> str:
+        if not who.admitted:
+            raise Refused(401, SIGN_IN_FIRST)
+        return self._sessions.new(returned=returned, owner=who.owner, name=who.name)
+
+    def _welcome(self, cookie: str, key: str, who: Who) -> Visitor:
         """Return the visitor whose page opens: a new one where the browser keeps no cookies, and the page no key."""
-        known = self._sessions.known(cookie) or self._sessions.known(key)
-        return known or cast(Visitor, self._sessions.known(self._sessions.new(returned=bool(key))))
+        held = (self._sessions.known(cookie), self._sessions.known(key))
+        known = next((visitor for visitor in held if visitor and _is(visitor, who)), None)
+        return known or cast(Visitor, self._sessions.known(self._new(who, returned=bool(key))))
 
     async def _check(self, visitor: Visitor, scope: Scope, receive: Receive) -> Receive:
         """Let a request through that is about the visitor's own pages and uploads; raises Refused for any other."""
@@ -223,9 +251,16 @@ async def _respond(send: Send, status: int, content: dict[str, str]) -> None:
     await send({"type": "http.response.body", "body": json.dumps(content).encode()})
 
 
-def token_in(cookies: str) -> str:
-    """Return the visitor's cookie; those that other programs of the same machine set beside it may hold anything."""
-    return cookie_parser(cookies).get(COOKIE, "")
+async def _redirect(send: Send, path: str) -> None:
+    headers = [(b"location", path.encode()), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": 303, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _is(visitor: Visitor, who: Who) -> bool:
+    """Tell whether a visitor is whom a request comes from: guests come in as long as any do."""
+    signed_in = visitor.owner if visitor.owner.startswith(USER) else ""
+    return who.admitted and signed_in == who.owner
 
 
 def _with_key_for_cookie(headers: list[tuple[bytes, bytes]], visitor: Visitor) -> list[tuple[bytes, bytes]]:
@@ -234,14 +269,21 @@ def _with_key_for_cookie(headers: list[tuple[bytes, bytes]], visitor: Visitor) -
     return [*kept, (b"cookie", f"{COOKIE}={visitor.key}".encode())]
 
 
-def _with_cookie(send: Send, token: str, secure: bool) -> Send:
+def cookie_header(name: str, value: str, *, secure: bool, framed: bool, max_age_s: int | None = None) -> str:
+    """Return a Set-Cookie header of a cookie that scripts cannot read; without `max_age_s` it goes with the browser."""
     # A Space is shown in a frame of another site: there the cookie must say that it may travel (and is partitioned).
-    manner = "SameSite=None; Secure; Partitioned" if secure else "SameSite=Lax"
+    manner = "SameSite=None; Secure; Partitioned" if secure and framed else "SameSite=Lax" + "; Secure" * secure
+    age = "" if max_age_s is None else f"; Max-Age={max_age_s}"
+    return f"{name}={value}; Path=/; HttpOnly; {manner}{age}"
+
+
+def with_cookies(send: Send, *cookies: str) -> Send:
+    """Return what sends a response with cookies set."""
 
     async def sending(message: Any) -> None:
         if message["type"] == "http.response.start":
-            cookie = f"{COOKIE}={token}; Path=/; HttpOnly; {manner}"
-            message["headers"] = [*message.get("headers", []), (b"set-cookie", cookie.encode())]
+            added = [(b"set-cookie", cookie.encode()) for cookie in cookies]
+            message["headers"] = [*message.get("headers", []), *added]
         await send(message)
 
     return sending

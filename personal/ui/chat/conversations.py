@@ -48,7 +48,6 @@ class Conversations:
                     size="sm",
                     min_width=120,
                     elem_id="temporary-chat",
-                    visible=not self._context.sessions.shared,
                 )
                 gr.Button("Close", size="sm", min_width=60, elem_id="close-chats")
             self.search = gr.Textbox(
@@ -63,7 +62,7 @@ class Conversations:
             gr.Button("Chats", size="sm", min_width=60, elem_id="open-chats")
             self.fresh_too = gr.Button("New", size="sm", min_width=60)
         self.note = html(elem_id="chat-note")
-        self.drawn = [self.list, self.note]
+        self.drawn = [self.list, self.note, self.temporary]
         """What `draw` may return."""
         self.fields = [self.link]
         """What handlers may return besides."""
@@ -84,6 +83,7 @@ class Conversations:
         return {
             self.list: self._draw_list(session),
             self.note: render.note(TEMPORARY if talk.temporary else note),
+            self.temporary: gr.Button(visible=session.history.keeps),
         }
 
     def _draw_list(self, session: Session) -> str:

@@ -21,13 +21,14 @@ from personal.ui.render.concepts import (
 )
 from personal.ui.render.elements import act, busy, facts, icon, note, picture, plural, problem, strip, toast
 from personal.ui.render.names import names
-from personal.ui.render.page import banner, header, model_menu, opening
+from personal.ui.render.page import account, banner, header, model_menu, opening
 from personal.ui.render.panel import nearest, panel
 from personal.ui.render.review import nothing_to_review, review
 from personal.ui.render.thread import drafts, entry_html, log
 
 __all__ = [
     "PAGE",
+    "account",
     "act",
     "answer_html",
     "banner",

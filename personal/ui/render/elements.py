@@ -46,6 +46,7 @@ def picture_name(sha256: str, side: int, *, box: Box | None = None, subject: boo
 
 _ICONS = {
     "moon": "M20 14.5A8 8 0 0 1 9.5 4a8 8 0 1 0 10.5 10.5z",
+    "user": "M12 12a4 4 0 1 0-.01 0zM4 21a8 8 0 0 1 16 0",
     "plus": "M12 5v14M5 12h14",
     "edit": "M4 20h4L19 9l-4-4L4 16z",
     "again": "M4 12a8 8 0 1 0 2.5-5.8M4 4v4.5h4.5",

@@ -8,6 +8,7 @@ from html import escape
 from personal.concepts import Progress
 from personal.settings import TINY
 from personal.ui.render.elements import SMALL_MODEL, act, icon
+from personal.ui.routes import SIGN_IN, SIGN_OUT
 
 
 def opening(progress: Progress, error: str = "") -> str:
@@ -25,10 +26,10 @@ def opening(progress: Progress, error: str = "") -> str:
     )
 
 
-def header(model: str, note: str, menu: str | None = None, *, opened: bool = False) -> str:
+def header(model: str, note: str, menu: str | None = None, *, opened: bool = False, account: str = "") -> str:
     """The line at the top: whose app this is, what runs, and the switch between light and dark.
 
-    `menu` are the models that can be switched to (`model_menu`), None where nobody may switch.
+    `menu` are the models that can be switched to (`model_menu`), None where nobody may switch; `account` is HTML.
     """
     doubt = f'<small class="doubt">{SMALL_MODEL}</small>' if model == TINY else ""
     running = f'<span class="running" title="{escape(note)}">{escape(model)}</span>{doubt}'
@@ -39,7 +40,21 @@ def header(model: str, note: str, menu: str | None = None, *, opened: bool = Fal
         )
     return (
         '<header class="top"><h1><a class="brand" href="/"><span class="mark" aria-hidden="true"></span>Personal</a>'
-        f'</h1>{running}<button {act("theme")} aria-label="Light or dark">{icon("moon")}</button></header>'
+        f'</h1>{running}{account}<button {act("theme")} aria-label="Light or dark">{icon("moon")}</button></header>'
+    )
+
+
+def account(name: str, *, sign_in: bool, sign_out: bool) -> str:
+    """Return the link by which a guest signs in, or the menu of who has: each where it can be done."""
+    if not name:
+        return f'<a class="account" href="{SIGN_IN}">Sign in</a>' if sign_in else ""
+    shown = f'{icon("user")}<span class="who">{escape(name)}</span>'
+    if not sign_out:
+        return f'<span class="account" title="Signed in">{shown}</span>'
+    return (
+        f'<details class="menu account"><summary>{shown}</summary><div><form method="post" action="{SIGN_OUT}">'
+        '<button>Sign out</button><button name="everywhere" value="1">Sign out everywhere</button></form></div>'
+        "</details>"
     )
 
 
@@ -61,14 +76,14 @@ def model_menu(offers: Sequence[tuple[str, str]], running: str, chosen: str = ""
     return f"{note if running == TINY else ''}<ul>{''.join(rows)}</ul>"
 
 
-def banner(*, shared: bool, sees: bool, model: str, server: str = "", ended: str = "") -> str:
+def banner(*, guest: bool, sees: bool, model: str, server: str = "", ended: str = "", sign_in: bool = False) -> str:
     """What a visitor must know before the first photo: that an earlier visit `ended`, where it goes, what the model
     can do."""
     lines = [ended] if ended else []
-    if shared:
+    if guest:
         lines.append(
             "You are a guest here: your photos and concepts are visible to you alone and are erased when you leave. "
-            "Export what you want to keep."
+            f"{'Sign in, or export what' if sign_in else 'Export what'} you want to keep."
         )
     if server:
         lines.append(

@@ -1,0 +1,38 @@
+"""Routes: all that may be asked of the app. `personal.ui.doors` answers whatever is not here: there is nothing."""
+
+from __future__ import annotations
+
+import re
+
+UPLOAD = "/gradio_api/upload"
+ROBOTS = "/robots.txt"
+HEALTH, READY, METRICS = "/healthz", "/readyz", "/metrics"
+SIGN_IN, SIGN_OUT = "/personal/sign-in", "/personal/sign-out"
+PROVIDER, CALLBACK = "/personal/provider", "/personal/provider/back"
+"""Where signing in with an account elsewhere begins, and where the provider sends the browser back to."""
+PAGES = frozenset({"/", SIGN_IN, CALLBACK})
+"""Where a person may come to by a link."""
+
+READ = re.compile(
+    r"/|/assets/[\w./-]+|/static/[\w./-]+|/theme\.css|/favicon\.ico|/config|/gradio_api/info|/gradio_api/app_id"
+    r"|/gradio_api/startup-events|/gradio_api/heartbeat/[\w-]{1,64}|/gradio_api/queue/data|/gradio_api/upload_progress"
+    r"|/gradio_api/file=(?!\s*(?:[A-Za-z][\w+.-]+:|//|\\\\))[^\0]{1,1024}|/gradio_api/call/\w{1,64}/[\w-]{1,64}"
+    r"|/personal/export/[\w-]{1,64}|/personal/picture/[0-9a-f]{64}|/personal/names"
+    r"|/personal/sign-in|/personal/provider(/back)?"
+    r"|/robots\.txt|/healthz|/readyz|/metrics"
+)
+"""What may be fetched: what the page asks for in a browser, gradio_client for named endpoints, and an operator."""
+
+WRITE = re.compile(
+    rf"/personal/visit|/personal/sign-(in|out)|{UPLOAD}|/gradio_api/(queue/join|cancel|reset|call/(v2/)?\w{{1,64}})"
+)
+"""What may be posted to."""
+
+_PARTICULAR = re.compile(r"(/assets/|/static/|/heartbeat/|/file=|/call/|/export/|/picture/).*", re.DOTALL)
+
+
+def route(path: str) -> str:
+    """Return which route a path is of, without what is particular to a request; "" where it is of none."""
+    if not (READ.fullmatch(path) or WRITE.fullmatch(path)):
+        return ""
+    return _PARTICULAR.sub(r"\1…", path)

@@ -1,0 +1,155 @@
+"""Signing in and out: a page of its own and two forms, before and beside the app's page.
+
+A guest may take their concepts along. Requests of other sites' pages do not arrive here (`personal.ui.doors`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from personal.errors import PersonalError
+from personal.logs import report
+from personal.owners import lasts
+from personal.remember import import_export
+from personal.ui import accounts
+from personal.ui.accounts import TooManyAttempts, Who
+from personal.ui.context import AppContext
+from personal.ui.doors import frame_ancestors
+from personal.ui.render import sign_in as page
+from personal.ui.routes import SIGN_IN, SIGN_OUT
+from personal.ui.sessions import COOKIE, Visitor
+from personal.ui.visitors import cookie_header
+
+MAX_FORM = 4096
+"""Bytes of a form."""
+
+log = logging.getLogger(__name__)
+
+
+class SignInPage:
+    """The routes of signing in and out, ASGI endpoints."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._accounts = context.accounts
+        self._settings = context.settings
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route(SIGN_IN, self.show, methods=["GET"]),
+            Route(SIGN_IN, self.sign_in, methods=["POST"]),
+            Route(SIGN_OUT, self.sign_out, methods=["POST"]),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        """Send the page to sign in on; whoever has signed in goes on to the app."""
+        if not self._settings.shared or _who(request).owner:
+            return RedirectResponse("/", 303)
+        return await self._page(request)
+
+    async def sign_in(self, request: Request) -> Response:
+        """Sign a browser in by a form's name and password, and go on to the app; or say on the page what is wrong."""
+        if not self._settings.shared:
+            return RedirectResponse("/", 303)
+        form = await _form(request)
+        name, address = form.get("name", "").strip(), request.client.host if request.client else ""
+        try:
+            token = await run_in_threadpool(self._accounts.sign_in, name, form.get("password", ""), address)
+        except PersonalError as error:
+            report(error)
+            status = 429 if isinstance(error, TooManyAttempts) else 401
+            return await self._page(request, status, problem=str(error), name=name[:64])
+        return await self.welcome(request, token, along=form.get("along") == "1")
+
+    async def welcome(self, request: Request, token: str, *, along: bool) -> Response:
+        """Send a browser that has just signed in to the app, as who it is now; `along` brings a guest's concepts."""
+        signed_in = self._accounts.sign_ins.get(token)
+        guest: Visitor | None = request.scope.get("visitor")
+        if signed_in and signed_in.owner and guest and not lasts(guest.owner):
+            await run_in_threadpool(self._leave, guest, signed_in.owner if along else "")
+        owner, name = (signed_in.owner, signed_in.name) if signed_in else ("", "")
+        log.info("Signed in.")
+        return self._home(request, token, self._context.sessions.new(owner=owner, name=name))
+
+    async def sign_out(self, request: Request) -> Response:
+        """Sign this browser out, or all of the owner's, and let go of what their pages hold."""
+        form, who = await _form(request), _who(request)
+        sessions, sign_ins = self._context.sessions, self._accounts.sign_ins
+        visitor: Visitor | None = request.scope.get("visitor")
+        gone = {visitor} if visitor and who.owner else set()
+        if form.get("everywhere") and who.owner:
+            gone |= set(sessions.visitors(who.owner))
+            await run_in_threadpool(sign_ins.remove_all, who.owner)
+        elif token := request.cookies.get(accounts.COOKIE, ""):
+            await run_in_threadpool(sign_ins.remove, token)
+        await run_in_threadpool(sessions.end, gone)
+        log.info("Signed out.")
+        return self._home(request, "", "")
+
+    def _home(self, request: Request, token: str, visitor: str) -> Response:
+        """Return a response that sets both cookies, or deletes those that are "", and leads to the app."""
+        response = RedirectResponse("/", 303, {"cache-control": "no-store"})
+        secure, framed = request.scope.get("scheme") == "https", bool(self._settings.space)
+        days = self._settings.sign_in_days if token else 0
+        for name, value, age in ((accounts.COOKIE, token, days * 86400), (COOKIE, visitor, None if visitor else 0)):
+            header = cookie_header(name, value, secure=secure, framed=framed or name == COOKIE, max_age_s=age)
+            response.headers.append("set-cookie", header)
+        return response
+
+    async def _page(self, request: Request, status: int = 200, *, problem: str = "", name: str = "") -> Response:
+        knobs, known = self._settings, self._accounts
+        html = page.sign_in(
+            by_password=known.by_password,
+            shared_password=bool(knobs.password) and not _who(request).admitted,
+            provider=urlsplit(knobs.oauth_provider).netloc if known.by_provider else "",
+            guests=knobs.guests,
+            concepts=await run_in_threadpool(self._concepts, request.scope.get("visitor")),
+            problem=problem,
+            name=name,
+            new_tab=bool(knobs.space),
+        )
+        policy = f"{page.policy()}; {frame_ancestors(bool(knobs.space))}"
+        return HTMLResponse(html, status, {"cache-control": "no-store", "content-security-policy": policy})
+
+    def _concepts(self, guest: Visitor | None) -> int:
+        """Return how many concepts a guest has."""
+        assistant = self._context.opening.assistant
+        if assistant is None or guest is None or lasts(guest.owner):
+            return 0
+        return len(assistant.concepts(guest.owner))
+
+    def _leave(self, guest: Visitor, owner: str) -> None:
+        """Give an owner what a guest has, if one is named, and let go of the guest; if it fails nothing is lost."""
+        assistant = self._context.opening.assistant
+        try:
+            if owner and assistant:
+                carried = import_export.carried(self._context.library, guest.owner)
+                for _ in import_export.apply(assistant, owner, carried):
+                    pass
+            self._context.sessions.end({guest})
+        except PersonalError as error:
+            report(error)
+
+
+async def _form(request: Request) -> Mapping[str, str]:
+    """Return a form's fields, the first of each name; {} where it is none."""
+    body = await request.body()
+    if len(body) > MAX_FORM:
+        return {}
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=8)
+    except ValueError:  # more fields
+        return {}
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _who(request: Request) -> Who:
+    return request.scope.get("who") or Who()
