@@ -111,17 +111,6 @@ def _match(
     similarity = ""
     if match.similarity is not None:
         similarity = f'<span class="similarity" title="{sure(match)}">{match.similarity:.2f}</span>'
-    reference = views.get(match.view or "")
-    crop = conversation.photo(match.photo)
-    why = ""
-    if reference and crop and match.similarity is not None:
-        why = (
-            '<details class="why"><summary>Why?</summary><div class="pair">'
-            f"{picture(crop, 200, box=match.box, alt='What was seen here')}"
-            f"{picture(reference, 200, alt=f'The photo of {concept.name} it resembles most')}"
-            f"</div><p>This part of the photo resembles that photo of {name}: <b>{sure(match)}</b>. "
-            f"{_bar(match, wishes)}{_verdict(match)}</p></details>"
-        )
     denied = match.confirmed is False
     maybe = match.certainty == "maybe" and not denied
     asked = (
@@ -141,7 +130,21 @@ def _match(
         f"<button {act('not', concept=concept.id)}>This isn't {name}</button>"
         f"<button {act('is', concept=concept.id, box=json.dumps(match.box))}>"
         f"Yes, this is {name} – learn this photo</button>"
-        f"</div></details>{why}</li>"
+        f"</div></details>{_why(match, conversation.photo(match.photo), views.get(match.view or ''), wishes)}</li>"
+    )
+
+
+def _why(match: Match, crop: Photo | None, reference: Photo | None, wishes: Preferences) -> str:
+    """The part of the photo beside the view that it resembles most."""
+    if not reference or not crop or match.similarity is None:
+        return ""
+    name = match.concept.name
+    return (
+        '<details class="why"><summary>Why?</summary><div class="pair">'
+        f"{picture(crop, 200, box=match.box, alt='What was seen here')}"
+        f"{picture(reference, 200, alt=f'The photo of {name} it resembles most')}"
+        f"</div><p>This part of the photo resembles that photo of {escape(name)}: <b>{sure(match)}</b>. "
+        f"{_bar(match, wishes)}{_verdict(match)}</p></details>"
     )
 
 
