@@ -228,23 +228,8 @@ class Server:
             app_kwargs={
                 "lifespan": outermost(knobs),
                 "exception_handlers": {FnIndexInferError: _no_such_endpoint, KeyError: _no_such_endpoint},
-                "middleware": [
-                    Middleware(PagePolicy, space=bool(knobs.space), head=theme.head(ASSETS)),
-                    Middleware(Visitors, sessions=self.sessions, uploads=self.uploads, accounts=self.accounts),
-                ],
-                "routes": [
-                    Route(
-                        UPLOAD,
-                        Uploads(self.uploads, knobs.max_upload_bytes, shared=knobs.shared).receive,
-                        methods=["POST"],
-                    ),
-                    Route(EXPORTS + "{token}", Exports(self._context).send),
-                    Route(PICTURES + "{sha256}", Pictures(self._context).send),
-                    Route(NAMES, Names(self._context).send),
-                    *SignInPage(self._context).routes(),
-                    Route(READY, Health(self.opening).send),
-                    Route(METRICS, self._metrics.send),
-                ],
+                "middleware": self._middleware(),
+                "routes": self._routes(),
             },
             ssr_mode=False,
             pwa=False,
@@ -252,6 +237,35 @@ class Server:
             css_paths=[ASSETS / "app.css"],
         )
         return str(url)
+
+    def _middleware(self) -> list[Middleware]:
+        knobs = self.settings
+        return [
+            Middleware(PagePolicy, space=bool(knobs.space), head=theme.head(ASSETS)),
+            Middleware(
+                Visitors,
+                sessions=self.sessions,
+                uploads=self.uploads,
+                accounts=self.accounts,
+                most=knobs.max_visitors,
+            ),
+        ]
+
+    def _routes(self) -> list[Route]:
+        knobs = self.settings
+        return [
+            Route(
+                UPLOAD,
+                Uploads(self.uploads, knobs.max_upload_bytes, shared=knobs.shared).receive,
+                methods=["POST"],
+            ),
+            Route(EXPORTS + "{token}", Exports(self._context).send),
+            Route(PICTURES + "{sha256}", Pictures(self._context).send),
+            Route(NAMES, Names(self._context).send),
+            *SignInPage(self._context).routes(),
+            Route(READY, Health(self.opening).send),
+            Route(METRICS, self._metrics.send),
+        ]
 
     def wait(self, end: threading.Event) -> None:
         """Serve until `end` is set, then close, within CLOSE_S."""
