@@ -30,8 +30,6 @@ class RecognitionConfig:
     """Cosine that a box may lose by growing around its evidence ("a second look")."""
     around: float = 0.9
     """Share of the evidence that a wider box must hold ("a second look")."""
-    tighter: float = 0.2
-    """Cosine that a box may lose by regression ("a second look")."""
 
     cohort: float = 0.45
     """Share of a view's similarity to the cohort that is subtracted in a tiny region ("a second look")."""

@@ -1,6 +1,6 @@
 """Draw boxes around what was assigned: wider as long as they stay like the concept, then closer by regression.
 
-Knows neither concepts nor photos: arrays, a gallery, and the encoder's map of the photo.
+Knows neither concepts nor photos: arrays, and the encoder's map of the photo.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from personal.concepts import Box
 from personal.retrieve.assign import Assignment
 from personal.retrieve.config import RecognitionConfig
-from personal.retrieve.regions import Regions, areas, intersection_area, pool_box
-from personal.retrieve.score import Gallery, score
+from personal.retrieve.regions import areas, intersection_area
 
 Array = NDArray[np.float32]
 
@@ -23,7 +22,6 @@ Array = NDArray[np.float32]
 class BoxRegressor(Protocol):
     """What refining asks of an encoder."""
 
-    def project(self, pooled: Array) -> Array: ...
     def regress_boxes(self, dense: Array, boxes: Array) -> Array: ...
 
 
@@ -54,22 +52,15 @@ def refine_boxes(
     boxes: Sequence[Box],
     assigned: Sequence[Assignment],
     dense: Array,
-    gallery: Gallery,
     regressor: BoxRegressor,
     config: RecognitionConfig,
 ) -> list[Box]:
-    """Return a box for each assignment: wider, then regressed where what it holds stays like the concept."""
-    wide = expand_boxes(similarity, boxes, assigned, config)
-    drawn = [boxes[region] for region in wide]
-    tight = [_as_box(box) for box in regressor.regress_boxes(dense, np.asarray(drawn, np.float32))]
-    pooled = Regions(tuple(tight), regressor.project(pool_box(dense, *tight)))
-    closer = score(pooled, gallery, config).similarity
-    return [
-        tight[i] if closer[i, concept] >= similarity[wide[i], concept] - config.tighter else drawn[i]
-        for i, (_, concept) in enumerate(assigned)
-    ]
+    """Return a box for each assignment: wider, then regressed."""
+    wide = [boxes[region] for region in expand_boxes(similarity, boxes, assigned, config)]
+    return [as_box(sides) for sides in regressor.regress_boxes(dense, np.asarray(wide, np.float32))]
 
 
-def _as_box(sides: Array) -> Box:
+def as_box(sides: Array) -> Box:
+    """Return four sides as plain numbers."""
     x0, y0, x1, y1 = (float(side) for side in sides)
     return x0, y0, x1, y1

@@ -22,7 +22,7 @@ from personal.retrieve.compare import Comparer, Index, ScoredPhoto
 from personal.retrieve.config import CONFIG, RecognitionConfig
 from personal.retrieve.features import Detector, Encoder, FeatureExtractor
 from personal.retrieve.names import bracketed, find_names
-from personal.retrieve.refine import refine_boxes
+from personal.retrieve.refine import as_box, refine_boxes
 from personal.retrieve.regions import Regions
 
 Array = NDArray[np.float32]
@@ -132,8 +132,7 @@ class Retriever:
             dense, box = self.encoder.dense(open_photo(photo)), np.asarray([WHOLE], np.float32)
             for _ in range(0 if dense is None else SUBJECT_STEPS):
                 box = self.encoder.regress_boxes(np.asarray(dense, np.float32), box)
-            x0, y0, x1, y1 = (float(side) for side in box[0])
-            held = (x0, y0, x1, y1)
+            held = as_box(box[0])
             self._subjects.put(photo.sha256, held)
         return held
 
@@ -170,9 +169,7 @@ class Retriever:
         regions, dense = compared.features.regions.boxes, compared.features.dense
         boxes = [regions[region] for region, _ in assigned]
         if dense is not None and assigned:
-            boxes = refine_boxes(
-                compared.scores.similarity, regions, assigned, dense, compared.gallery, self.encoder, self._config
-            )
+            boxes = refine_boxes(compared.scores.similarity, regions, assigned, dense, self.encoder, self._config)
         found = [
             replace(self._match(compared, one, photo, decision), box=box)
             for one, box in zip(assigned, boxes, strict=True)
