@@ -107,6 +107,13 @@ def _key(text: str) -> str:
     return text
 
 
+def _password(text: str) -> str:
+    """a password of 8 to 500 characters"""
+    if not 8 <= len(text) <= MAX_TEXT:
+        raise ValueError
+    return text
+
+
 def _networks(text: str) -> tuple[Network, ...]:
     """addresses or networks, separated by commas, such as 127.0.0.1, 10.0.0.0/8"""
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
@@ -199,11 +206,6 @@ class Settings:
     port: int | None = _knob("GRADIO_SERVER_PORT", _whole(1, 65535), None)
     trusted_proxies: tuple[Network, ...] = _knob("PERSONAL_TRUSTED_PROXIES", _networks, ())
     proxy_for_owner: bool = _knob("PERSONAL_PROXY_FOR_OWNER", _switch, False)
-    max_visitors: int = _knob("PERSONAL_MAX_VISITORS", _whole(0, 10**6), 0)
-    max_concepts: int = _knob("PERSONAL_MAX_CONCEPTS", _whole(0, 10**6), 0)
-    max_photos: int = _knob("PERSONAL_MAX_PHOTOS", _whole(0, 10**7), 0)
-    max_owner_bytes: int = _knob("PERSONAL_MAX_OWNER_BYTES", _whole(0, 2**50), 0)
-    questions_per_hour: int = _knob("PERSONAL_QUESTIONS_PER_HOUR", _whole(0, 10**6), 0)
     guests: bool = _knob("PERSONAL_GUESTS", _switch, True)
     password: str = _knob("PERSONAL_PASSWORD", _text, "", secret=True)
     user_header: str = _knob("PERSONAL_USER_HEADER", _header, "")
@@ -215,6 +217,7 @@ class Settings:
     metrics_token: str = _knob("PERSONAL_METRICS_TOKEN", _key, "", secret=True)
     space: str = _knob("SPACE_ID", _text, "")
     zero_gpu: bool = _knob("SPACES_ZERO_GPU", _switch, False)
+    study_password: str = _knob("PERSONAL_STUDY_PASSWORD", _password, "", secret=True)
     session_grace_s: int = _knob("PERSONAL_SESSION_GRACE_S", _whole(1, 86400), 120)
 
     @property
@@ -225,11 +228,6 @@ class Settings:
         """
         proxied = bool(self.trusted_proxies) and not self.proxy_for_owner
         return bool(self.space) or self.host not in {"127.0.0.1", "localhost", "::1"} or proxied
-
-    @property
-    def hourly(self) -> int:
-        """How many questions an owner may ask within an hour, 0 for any number: on one's own machine."""
-        return self.questions_per_hour if self.shared else 0
 
     @property
     def looks_at_faces(self) -> bool:

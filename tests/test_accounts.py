@@ -76,11 +76,7 @@ class Shared:
             ],
             middleware=[
                 Middleware(
-                    Visitors,
-                    sessions=self.sessions,
-                    uploads=self.settings.data_dir / "u",
-                    accounts=self.accounts,
-                    most=self.settings.max_visitors,
+                    Visitors, sessions=self.sessions, uploads=self.settings.data_dir / "u", accounts=self.accounts
                 )
             ],
             lifespan=outermost(self.settings),

@@ -38,7 +38,7 @@ def test_the_wheel_carries_styles_samples_and_weights_and_finds_them(installed):
     code = "from personal.settings import ASSETS; print(ASSETS, *sorted(p.name for p in ASSETS.iterdir()))"
     where, *names = run(installed, "-c", code).split()
     assert where == str(installed / "personal" / "assets")
-    assert names == ["app.css", "app.js", "chat.js", "logo.png", "samples", "studies", "weights"]
+    assert names == ["app.css", "app.js", "chat.js", "logo.png", "samples", "studies", "study", "weights"]
 
 
 def test_the_weights_in_the_wheel_are_as_their_manifest_says(installed):

@@ -14,7 +14,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from personal.compose import Opening
 from personal.errors import PersonalError, SettingsError
@@ -22,6 +22,7 @@ from personal.memory import give_back
 from personal.owners import lasts
 from personal.remember.library import Library
 from personal.settings import ASSETS, Settings
+from personal.study.store import is_participant
 from personal.ui import connections, preferences, render, samples, theme
 from personal.ui.accounts import Accounts
 from personal.ui.api import Api
@@ -42,6 +43,8 @@ from personal.ui.policy import PagePolicy
 from personal.ui.routes import METRICS, READY, UPLOAD
 from personal.ui.sessions import Session, Sessions, ended
 from personal.ui.sign_in import SignInPage
+from personal.ui.study import Rooms
+from personal.ui.study import routes as study_routes
 from personal.ui.uploads import Uploads
 from personal.ui.visitors import Visitors
 
@@ -201,6 +204,7 @@ class Server:
         self._metrics = Metrics(self._present, settings.metrics_token)
         self.accounts = Accounts(settings)
         self._context = AppContext(self.opening, self.sessions, self.accounts)
+        self.rooms = Rooms(self.opening)
         self.page = Page(self._context).build()
         self._closed = threading.Event()
 
@@ -228,8 +232,11 @@ class Server:
             app_kwargs={
                 "lifespan": outermost(knobs),
                 "exception_handlers": {FnIndexInferError: _no_such_endpoint, KeyError: _no_such_endpoint},
-                "middleware": self._middleware(),
-                "routes": self._routes(),
+                "middleware": [
+                    Middleware(PagePolicy, space=bool(knobs.space), head=theme.head(ASSETS)),
+                    Middleware(Visitors, sessions=self.sessions, uploads=self.uploads, accounts=self.accounts),
+                ],
+                "routes": self._routes(knobs),
             },
             ssr_mode=False,
             pwa=False,
@@ -238,33 +245,18 @@ class Server:
         )
         return str(url)
 
-    def _middleware(self) -> list[Middleware]:
-        knobs = self.settings
+    def _routes(self, knobs: Settings) -> list[BaseRoute]:
+        """Return the routes that are ours; Gradio's own come after them."""
+        uploads = Uploads(self.uploads, knobs.max_upload_bytes, shared=knobs.shared)
         return [
-            Middleware(PagePolicy, space=bool(knobs.space), head=theme.head(ASSETS)),
-            Middleware(
-                Visitors,
-                sessions=self.sessions,
-                uploads=self.uploads,
-                accounts=self.accounts,
-                most=knobs.max_visitors,
-            ),
-        ]
-
-    def _routes(self) -> list[Route]:
-        knobs = self.settings
-        return [
-            Route(
-                UPLOAD,
-                Uploads(self.uploads, knobs.max_upload_bytes, shared=knobs.shared).receive,
-                methods=["POST"],
-            ),
+            Route(UPLOAD, uploads.receive, methods=["POST"]),
             Route(EXPORTS + "{token}", Exports(self._context).send),
             Route(PICTURES + "{sha256}", Pictures(self._context).send),
             Route(NAMES, Names(self._context).send),
             *SignInPage(self._context).routes(),
             Route(READY, Health(self.opening).send),
             Route(METRICS, self._metrics.send),
+            *study_routes(self.rooms),
         ]
 
     def wait(self, end: threading.Event) -> None:
@@ -282,6 +274,7 @@ class Server:
         self._closed.set()
         self._metrics.close()
         self.sessions.stop()
+        self.rooms.stop()
         if getattr(self.page, "server", None):
             self.page.server.should_exit = True  # nothing new is let in; pages that are open take a while to go
         shutil.rmtree(self.uploads, ignore_errors=True)
@@ -309,7 +302,7 @@ class Server:
     def _erase_guests(self) -> None:
         assistant = self.opening.assistant
         for owner in assistant.library.owners() if assistant else []:
-            if not lasts(owner):
+            if _is_guest(owner):
                 self._erase(owner)
 
     def _library(self) -> Library | None:
@@ -334,7 +327,12 @@ class Server:
         self._erase_leftovers()
         while not self._closed.wait(SWEEP_EVERY_S):
             assistant = self.opening.assistant
-            for sweep in (self.sessions.sweep, *([assistant.sweep] if assistant else []), self.sessions.forget_erased):
+            for sweep in (
+                self.sessions.sweep,
+                *([assistant.sweep] if assistant else []),
+                self.sessions.forget_erased,
+                self.rooms.sweep,
+            ):
                 try:
                     sweep()
                 except PersonalError as error:  # such as a full disk: what could not be erased is tried again
@@ -344,11 +342,16 @@ class Server:
     def _erase_leftovers(self) -> None:
         """Erase what an earlier run left behind of visitors and uploads: this process holds the folder alone now."""
         for owner in self.opening.wait().library.owners():
-            if not lasts(owner) and not self.sessions.has(owner):
+            if _is_guest(owner) and not self.sessions.has(owner):
                 self._erase(owner)
         for folder in self.uploads.parent.glob("*"):
             if folder != self.uploads:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_guest(owner: str) -> bool:
+    """Tell whether what is an owner's goes with their visit; what is a participant's lasts until they have finished."""
+    return not lasts(owner) and not is_participant(owner)
 
 
 def _no_such_endpoint(request: Request, error: Exception) -> Response:

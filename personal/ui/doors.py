@@ -18,7 +18,7 @@ from typing import Any
 from personal.settings import Settings
 from personal.ui import proxies
 from personal.ui.access_log import AccessLog
-from personal.ui.routes import HEALTH, PAGES, READ, ROBOTS, UPLOAD, WRITE
+from personal.ui.routes import FORMS, HEALTH, PAGES, READ, ROBOTS, STUDIES, UPLOAD, WRITE
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class Doors:
                 if scope["path"] == ROBOTS:
                     await respond(sending, 200, "User-agent: *\nDisallow: /\n")
                     return
-                if scope["method"] == "POST" and scope["path"] != UPLOAD:
+                if scope["method"] == "POST" and scope["path"] != UPLOAD and not FORMS.fullmatch(scope["path"]):
                     body = await read_body(receive, headers, self._settings.max_request_bytes)
                     receive = replay(body, receive)
                 await self._app(scope, receive, sending)
@@ -149,7 +149,9 @@ class Doors:
         """Tell whether the app's own page asks, a person came by a link, or what asks is no browser."""
         if headers.get("sec-fetch-site", "none") in {"none", "same-origin"}:
             return True
-        if scope["method"] != "GET" or scope["path"] not in PAGES or headers.get("sec-fetch-mode") != "navigate":
+        if scope["method"] != "GET" or headers.get("sec-fetch-mode") != "navigate":
+            return False
+        if scope["path"] not in PAGES and not STUDIES.fullmatch(scope["path"]):
             return False
         return headers.get("sec-fetch-dest") == "document" or bool(self._settings.space)
 
@@ -199,7 +201,7 @@ def _check_route(scope: Scope) -> None:
         if path in UNASKED:
             scope["query_string"] = b""
         return
-    if method == "POST" and WRITE.fullmatch(path):
+    if method == "POST" and (WRITE.fullmatch(path) or FORMS.fullmatch(path)):
         return
     raise Refused(404, NOTHING)
 
