@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Compiled ahead, as pip does: where Python may not keep what it compiled, each start would take 16 s more.
 UV := $(BIN)/uv pip install --quiet --compile-bytecode --system-certs --python $(BIN)/python
 
-.PHONY: setup run test test-fast coverage check lint lock bench train
+.PHONY: setup run test test-fast coverage check lint lock bench train space
 
 setup: .venv/runtime
 	$(BIN)/python -m personal.tiny
@@ -37,6 +37,10 @@ bench: setup
 
 train: setup .venv/development
 	$(BIN)/python -m personal.learn all $(or $(PHOTOS),$(error PHOTOS=FOLDER, which holds captions.jsonl and the images))
+
+# A folder to push to a Hugging Face Space; HARDWARE is cpu, gpu or zero.
+space:
+	$(PYTHON) deploy/space.py $(or $(FOLDER),out/space) $(or $(HARDWARE),cpu)
 
 # uv installs several times as fast as pip; pip is the way out where uv has no wheel or does not know the index.
 .venv/runtime: requirements.txt pyproject.toml

@@ -31,6 +31,9 @@ ASSETS = next(
 MAX_TEXT = 500
 """Characters of a model's name or folder, and of other texts, at most."""
 
+ATTACHED = Path("/data")
+"""Where a Space has its persistent storage, if it has any."""
+
 Network = IPv4Network | IPv6Network
 
 log = logging.getLogger(__name__)
@@ -259,6 +262,8 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
     for knob in fields(Settings):
         if text := environment.get(knob.metadata["variable"], "").strip():
             values[knob.name] = _parsed(text, **knob.metadata)
+    if "space" in values and "data_dir" not in values and os.access(ATTACHED, os.W_OK | os.X_OK):
+        values["data_dir"] = ATTACHED / "personal"
     settings = replace(Settings(**values), **{k: v for k, v in overrides.items() if v is not None})
     if settings.user_header and (settings.space or settings.proxy_for_owner or not settings.trusted_proxies):
         raise SettingsError(

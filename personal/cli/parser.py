@@ -9,7 +9,7 @@ from typing import Any
 
 import personal
 from personal import settings, terminal
-from personal.cli import archives, concepts, questions, users
+from personal.cli import archives, concepts, health, questions, users
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -50,6 +50,9 @@ def build_parser() -> argparse.ArgumentParser:
     merge.add_argument("other", type=terminal.as_text, help="the concept that goes")
     verb("reindex", concepts.reindex, "build the index again from the photos on disk")
     verb("doctor", concepts.doctor, "check the installation and the library")
+    verb("health", health.health, "ask the running app whether it is ready").add_argument(
+        "url", nargs="?", metavar="ADDRESS", help="another address than that of the settings"
+    )
     for name, run, summary in (
         ("look", questions.look, "which of your concepts are in a photo"),
         ("ask", questions.ask, "ask about a photo, or with a question alone about your concepts"),
