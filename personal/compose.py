@@ -45,8 +45,10 @@ def library(settings: Settings, *, read_only: bool = False, holder: str = "the a
     Raises StoreError, which names the process that holds the folder.
     """
     from personal.remember.library import Library
+    from personal.remember.quota import Quota
 
-    return Library(settings.data_dir, read_only=read_only, holder=holder)
+    quota = Quota(settings.max_concepts, settings.max_photos, settings.max_owner_bytes)
+    return Library(settings.data_dir, read_only=read_only, holder=holder, quota=quota)
 
 
 @dataclass
@@ -99,7 +101,7 @@ def opening(settings: Settings, *, holder: str = "the app", warm: bool = False) 
         finder = yield from detector(settings)
         index = vector_index(settings, encoder.id, encoder.dimension, "views", concepts.id)
         stack.callback(index.close)
-        generator = SwitchableGenerator((yield from model(settings)))
+        generator = SwitchableGenerator((yield from model(settings)), per_hour=settings.hourly)
         people = yield from open_people(settings, concepts, stack)
         assistant = Assistant(
             concepts,

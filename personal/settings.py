@@ -209,6 +209,11 @@ class Settings:
     port: int | None = _knob("GRADIO_SERVER_PORT", _whole(1, 65535), None)
     trusted_proxies: tuple[Network, ...] = _knob("PERSONAL_TRUSTED_PROXIES", _networks, ())
     proxy_for_owner: bool = _knob("PERSONAL_PROXY_FOR_OWNER", _switch, False)
+    max_visitors: int = _knob("PERSONAL_MAX_VISITORS", _whole(0, 10**6), 0)
+    max_concepts: int = _knob("PERSONAL_MAX_CONCEPTS", _whole(0, 10**6), 0)
+    max_photos: int = _knob("PERSONAL_MAX_PHOTOS", _whole(0, 10**7), 0)
+    max_owner_bytes: int = _knob("PERSONAL_MAX_OWNER_BYTES", _whole(0, 2**50), 0)
+    questions_per_hour: int = _knob("PERSONAL_QUESTIONS_PER_HOUR", _whole(0, 10**6), 0)
     guests: bool = _knob("PERSONAL_GUESTS", _switch, True)
     password: str = _knob("PERSONAL_PASSWORD", _text, "", secret=True)
     user_header: str = _knob("PERSONAL_USER_HEADER", _header, "")
@@ -231,6 +236,11 @@ class Settings:
         """
         proxied = bool(self.trusted_proxies) and not self.proxy_for_owner
         return bool(self.space) or self.host not in {"127.0.0.1", "localhost", "::1"} or proxied
+
+    @property
+    def hourly(self) -> int:
+        """How many questions an owner may ask within an hour, 0 for any number: on one's own machine."""
+        return self.questions_per_hour if self.shared else 0
 
     @property
     def looks_at_faces(self) -> bool:

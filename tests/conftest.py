@@ -67,7 +67,7 @@ QUICK = {
     "findings", "flat_index", "gradio_internals", "head", "identify", "images",
     "import_export", "index", "labels", "learn_connector", "learn_word_classifier", "library",
     "limits", "logs", "malformed", "names", "openset", "packed",
-    "operations", "page", "pictures", "prompt", "readme", "recent", "regions", "remote_dialects",
+    "operations", "page", "pictures", "prompt", "provider", "quota", "readme", "recent", "regions", "remote_dialects",
     "render", "retriever", "score", "sessions", "settings", "study_file", "study_scales", "thinking",
     "uploads", "visitors",
 }  # fmt: skip

@@ -76,7 +76,11 @@ class Shared:
             ],
             middleware=[
                 Middleware(
-                    Visitors, sessions=self.sessions, uploads=self.settings.data_dir / "u", accounts=self.accounts
+                    Visitors,
+                    sessions=self.sessions,
+                    uploads=self.settings.data_dir / "u",
+                    accounts=self.accounts,
+                    most=self.settings.max_visitors,
                 )
             ],
             lifespan=outermost(self.settings),

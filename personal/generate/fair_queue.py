@@ -8,8 +8,10 @@ the next one after that, so that newcomers without end keep nobody waiting eithe
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -25,6 +27,7 @@ POLL_S = 0.1
 """How long a waiting question may take to notice that it was stopped."""
 TELL_EVERY_S = 2.0
 """How often a place is told that has not changed; between two of these a page that left is noticed."""
+HOUR_S = 3600.0
 RECENT = 0.2
 """Weight of the last turn in the mean duration of turns."""
 
@@ -40,10 +43,12 @@ class Ticket:
 
 
 class FairQueue:
-    """A queue for a model that gives `places` answers at once."""
+    """A queue for a model that gives `places` answers at once, and `per_hour` to an owner within an hour (0: any)."""
 
-    def __init__(self, places: int = 1) -> None:
+    def __init__(self, places: int = 1, *, per_hour: int = 0) -> None:
         self.places = places
+        self.per_hour = per_hour
+        self._asked: dict[str, deque[float]] = {}
         self._tickets: list[Ticket] = []
         self._numbers = count()
         self._round = self._turns = 0
@@ -60,6 +65,11 @@ class FairQueue:
         """How many turns are under way."""
         return len(self._running())
 
+    def asked(self, owner: str) -> int:
+        """Return how many questions of an owner count against `per_hour`."""
+        with self._moved:
+            return len(self._lately(owner))
+
     def join(self, owner: str = "", *, alone: bool = False) -> Ticket:
         """Queue a question of an owner; give the ticket back with `leave`.
 
@@ -70,6 +80,8 @@ class FairQueue:
                 raise ModelError(f"You have {PENDING_MAX} questions waiting. Wait for an answer, or stop one.")
             if len(self._tickets) >= QUEUE_MAX:
                 raise ModelError(f"{QUEUE_MAX} questions are waiting. Try again in a few minutes.")
+            if self.per_hour and owner and not alone:
+                self._count(owner)
             if all(waiting.owner != owner for _, waiting in self._order()):
                 before = self._round if self._turns > 1 else self._round - 1
                 self.last_round[owner] = max(before, self.last_round.get(owner, before))
@@ -106,6 +118,27 @@ class FairQueue:
                 waiting = Waiting(place, self._expected_s(place))
             told, told_at = place, time.monotonic()
             yield waiting
+
+    def _lately(self, owner: str) -> deque[float]:
+        """Return when an owner asked within the last hour, and forget what is longer ago, also of others."""
+        since = time.monotonic() - HOUR_S
+        self._asked = {one: times for one, times in self._asked.items() if times and times[-1] > since}
+        times = self._asked.get(owner, deque[float]())
+        while times and times[0] <= since:
+            times.popleft()
+        return times
+
+    def _count(self, owner: str) -> None:
+        """Count a question of an owner. Raises ModelError where there were too many, with the time that must pass."""
+        times = self._lately(owner)
+        if len(times) >= self.per_hour:
+            minutes = math.ceil((times[0] + HOUR_S - time.monotonic()) / 60)
+            raise ModelError(
+                f"You have asked {len(times)} questions within an hour, the most here. Ask again in "
+                f"{minutes} minute{'s' if minutes > 1 else ''}."
+            )
+        times.append(time.monotonic())
+        self._asked[owner] = times
 
     def _start(self, ticket: Ticket) -> bool:
         """Begin the ticket's turn if it is the next one and there is room."""

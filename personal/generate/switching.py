@@ -35,9 +35,10 @@ class Model(LanguageModel, Protocol):
 class SwitchableGenerator:
     """A Generator that answers with the current Model."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, per_hour: int = 0) -> None:
+        """`per_hour` is how many questions an owner may ask within an hour; 0: as many as they like."""
         self.model = model
-        self.queue = FairQueue(model.concurrency)
+        self.queue = FairQueue(model.concurrency, per_hour=per_hour)
 
     @property
     def name(self) -> str:

@@ -20,12 +20,14 @@ from filelock import FileLock
 from personal.concepts import Concept, ConceptEdit, Photo, Preferences
 from personal.errors import ConceptError, StoreError
 from personal.folding import folded
+from personal.owners import LOCAL
 from personal.remember import disk, record
 from personal.remember.catalogue import Catalogue, new_token, trashed_at
-from personal.remember.conversations import ConversationStore
+from personal.remember.conversations import MAX_BYTES, ConversationStore
 from personal.remember.edit import check_count, edited, views_of
 from personal.remember.library_reader import LibraryReader
 from personal.remember.names import MAX_NAME, clean_attributes, clean_category, clean_info, clean_name
+from personal.remember.quota import Quota
 from personal.remember.record import FILE, VIEWS
 from personal.remember.recovery import recover
 
@@ -37,13 +39,17 @@ FILES = {"library.json", "lock", "holder.json"}
 class Library(LibraryReader):
     """All owners' concepts under `data_dir`, to read and to write."""
 
-    def __init__(self, data_dir: Path, *, read_only: bool = False, holder: str = "the app") -> None:
+    def __init__(
+        self, data_dir: Path, *, read_only: bool = False, holder: str = "the app", quota: Quota | None = None
+    ) -> None:
         """Open a data folder, making it if need be, hold it for this process and recover from a crash.
 
-        With `read_only` nothing is held, created or recovered. Raises StoreError: in use, of a newer version, unusable.
+        `quota` is what each owner may keep. With `read_only` nothing is held, created or recovered. Raises StoreError:
+        in use, of a newer version, unusable.
         """
         super().__init__(data_dir)
         self._read_only = read_only
+        self.quota = quota or Quota()
         self._gone = data_dir / "gone"
         self._lock: FileLock | None = None
         with disk.translate_errors(data_dir):
@@ -92,7 +98,7 @@ class Library(LibraryReader):
         with self._mutex:
             self._check_free(self._catalogue(owner), name)
         check_count(views)
-        return Concept(
+        concept = Concept(
             id=uuid.uuid4().hex,
             name=name,
             category=clean_category(category),
@@ -104,12 +110,16 @@ class Library(LibraryReader):
             attributes=clean_attributes(attributes),
             by_face=by_face,
         )
+        self._check_quota(owner, None, concept, photos)
+        return concept
 
     def preview_edit(self, owner: str, concept_id: str, edit: ConceptEdit) -> Concept:
         """Return the concept that `revise` would make. Raises ConceptError."""
         with self._mutex:
-            new = edited(self.get(owner, concept_id), edit)
+            old = self.get(owner, concept_id)
+            new = edited(old, edit)
             self._check_free(self._catalogue(owner), new.name, concept_id)
+        self._check_quota(owner, old, new, (*edit.add, *edit.add_negatives))
         return new
 
     def add(
@@ -213,7 +223,8 @@ class Library(LibraryReader):
 
     def conversations(self, owner: str) -> ConversationStore:
         """Open the conversations kept for an owner: one store at a time."""
-        return ConversationStore(self._owner(owner), partial(self._writing, owner))
+        most = MAX_BYTES if owner == LOCAL else self.quota.bytes or MAX_BYTES
+        return ConversationStore(self._owner(owner), partial(self._writing, owner), max_bytes=most)
 
     def recover(self) -> None:
         """Finish erasures and remove what an interrupted write left. What is damaged otherwise is left alone."""
@@ -258,6 +269,16 @@ class Library(LibraryReader):
         disk.move(path, grave)
         disk.remove(grave)
         disk.sync_dir(self._gone)
+
+    def _check_quota(self, owner: str, before: Concept | None, after: Concept, photos: Sequence[Photo]) -> None:
+        coming = {photo.sha256: len(photo.jpeg) for photo in photos}
+        concepts = self._owner(owner) / "concepts"
+
+        def used() -> int:
+            return sum(file.stat().st_size for file in concepts.rglob("*.jpg")) + sum(coming.values())
+
+        with disk.translate_errors(concepts):
+            self.quota.check(owner, self.concepts(owner), before, after, used)
 
     @staticmethod
     def _check_free(catalogue: Catalogue, name: str, concept_id: str = "") -> None:

@@ -232,11 +232,8 @@ class Server:
             app_kwargs={
                 "lifespan": outermost(knobs),
                 "exception_handlers": {FnIndexInferError: _no_such_endpoint, KeyError: _no_such_endpoint},
-                "middleware": [
-                    Middleware(PagePolicy, space=bool(knobs.space), head=theme.head(ASSETS)),
-                    Middleware(Visitors, sessions=self.sessions, uploads=self.uploads, accounts=self.accounts),
-                ],
-                "routes": self._routes(knobs),
+                "middleware": self._middleware(),
+                "routes": self._routes(),
             },
             ssr_mode=False,
             pwa=False,
@@ -245,11 +242,27 @@ class Server:
         )
         return str(url)
 
-    def _routes(self, knobs: Settings) -> list[BaseRoute]:
-        """Return the routes that are ours; Gradio's own come after them."""
-        uploads = Uploads(self.uploads, knobs.max_upload_bytes, shared=knobs.shared)
+    def _middleware(self) -> list[Middleware]:
+        knobs = self.settings
         return [
-            Route(UPLOAD, uploads.receive, methods=["POST"]),
+            Middleware(PagePolicy, space=bool(knobs.space), head=theme.head(ASSETS)),
+            Middleware(
+                Visitors,
+                sessions=self.sessions,
+                uploads=self.uploads,
+                accounts=self.accounts,
+                most=knobs.max_visitors,
+            ),
+        ]
+
+    def _routes(self) -> list[BaseRoute]:
+        knobs = self.settings
+        return [
+            Route(
+                UPLOAD,
+                Uploads(self.uploads, knobs.max_upload_bytes, shared=knobs.shared).receive,
+                methods=["POST"],
+            ),
             Route(EXPORTS + "{token}", Exports(self._context).send),
             Route(PICTURES + "{sha256}", Pictures(self._context).send),
             Route(NAMES, Names(self._context).send),

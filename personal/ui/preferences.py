@@ -11,7 +11,7 @@ import gradio as gr
 from personal.compose import LOCAL
 from personal.concepts import Preferences
 from personal.errors import PersonalError
-from personal.ui import render
+from personal.ui import quotas, render
 from personal.ui.context import AppContext, Updates, html, show_errors
 from personal.ui.models import Models
 from personal.ui.sessions import Session
@@ -52,6 +52,7 @@ class Settings:
             self.running = html(elem_id="parts")
             html("<h2>What is stored</h2>")
             self.stored = html(elem_id="stored")
+            self.limits = html(elem_id="limits")
             self.reindex = gr.Button("Rebuild recognition index", size="sm", elem_id="reindex")
             self.progress = html(elem_id="reindex-progress")
             html(
@@ -64,7 +65,7 @@ class Settings:
                 )
                 self.erase = gr.Button("Erase everything", variant="stop", interactive=False, elem_id="erase")
 
-        self.drawn = [self.confidence, self.top_k, self.running, self.stored, *self.models.drawn]
+        self.drawn = [self.confidence, self.top_k, self.running, self.stored, self.limits, *self.models.drawn]
         """What `draw` may return."""
 
     def wire(self, whole_screen: list[Any]) -> None:
@@ -75,6 +76,7 @@ class Settings:
             self.top_k,
             self.running,
             self.stored,
+            self.limits,
             self.notice,
             self.progress,
             self.word,
@@ -109,6 +111,7 @@ class Settings:
             self.top_k: gr.Slider(value=wishes.top_k, info=f"Default: {self._context.settings.top_k}. (top-k)"),
             self.running: render.facts(self._running()),
             self.stored: render.facts(self._stored(session)),
+            self.limits: self._limits(session),
             **self.models.draw(session),
         }
 
@@ -118,6 +121,13 @@ class Settings:
             ("Recognition", f"{knobs.encoder}. Another one: PERSONAL_ENCODER."),
             ("Index", knobs.chroma_url or "in the data folder"),
         ]
+
+    def _limits(self, session: Session) -> str:
+        concepts, queue = self._context.assistant.concepts(session.owner), self._context.opening.queue
+        knobs, owner = self._context.settings, session.owner
+        used = _bytes(knobs.data_dir / "owners" / owner / "concepts") if knobs.max_owner_bytes else 0
+        rows = quotas.rows(knobs, owner, concepts, used, queue.asked(owner) if queue else 0)
+        return f"<h2>Limits</h2>{render.facts(rows)}" if rows else ""
 
     def _stored(self, session: Session) -> list[tuple[str, str]]:
         assistant, knobs = self._context.assistant, self._context.settings
@@ -178,5 +188,8 @@ class Settings:
 
 
 def _megabytes(folder: Path) -> str:
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.exists() else 0
-    return f"{size / 2**20:.1f} MB"
+    return f"{_bytes(folder) / 2**20:.1f} MB"
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.exists() else 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -18,12 +18,13 @@ from personal.errors import PersonalError
 from personal.logs import report
 from personal.owners import lasts
 from personal.remember import import_export
-from personal.ui import accounts
+from personal.ui import accounts, provider
 from personal.ui.accounts import TooManyAttempts, Who
 from personal.ui.context import AppContext
 from personal.ui.doors import frame_ancestors
+from personal.ui.provider import Provider
 from personal.ui.render import sign_in as page
-from personal.ui.routes import SIGN_IN, SIGN_OUT
+from personal.ui.routes import CALLBACK, PROVIDER, SIGN_IN, SIGN_OUT
 from personal.ui.sessions import COOKIE, Visitor
 from personal.ui.visitors import cookie_header
 
@@ -40,6 +41,7 @@ class SignInPage:
         self._context = context
         self._accounts = context.accounts
         self._settings = context.settings
+        self._provider = Provider(context.settings)
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -47,6 +49,8 @@ class SignInPage:
             Route(SIGN_IN, self.show, methods=["GET"]),
             Route(SIGN_IN, self.sign_in, methods=["POST"]),
             Route(SIGN_OUT, self.sign_out, methods=["POST"]),
+            Route(PROVIDER, self.to_provider, methods=["GET"]),
+            Route(CALLBACK, self.from_provider, methods=["GET"]),
         ]
 
     async def show(self, request: Request) -> Response:
@@ -68,6 +72,35 @@ class SignInPage:
             status = 429 if isinstance(error, TooManyAttempts) else 401
             return await self._page(request, status, problem=str(error), name=name[:64])
         return await self.welcome(request, token, along=form.get("along") == "1")
+
+    async def to_provider(self, request: Request) -> Response:
+        """Send a browser to the provider of accounts."""
+        if not self._accounts.by_provider:
+            return RedirectResponse(SIGN_IN, 303)
+        back = f"{request.scope['scheme']}://{request.headers.get('host', '')}{CALLBACK}"
+        try:
+            where, state = await self._provider.begin(back, along=request.query_params.get("along") == "1")
+        except PersonalError as error:
+            report(error)
+            return await self._page(request, 502, problem=str(error))
+        response = RedirectResponse(where, 303, {"cache-control": "no-store"})
+        secure = request.scope["scheme"] == "https"
+        cookie = cookie_header(provider.COOKIE, state, secure=secure, framed=False, max_age_s=int(provider.LASTS_S))
+        response.headers.append("set-cookie", cookie)
+        return response
+
+    async def from_provider(self, request: Request) -> Response:
+        """Sign a browser in that comes back from the provider."""
+        if not self._accounts.by_provider:
+            return RedirectResponse(SIGN_IN, 303)
+        try:
+            cookie = request.cookies.get(provider.COOKIE, "")
+            person = await self._provider.finish(request.query_params, cookie)
+            token = await run_in_threadpool(self._accounts.sign_in_by_provider, person.subject, person.name)
+        except PersonalError as error:
+            report(error)
+            return await self._page(request, 401, problem=str(error))
+        return await self.welcome(request, token, along=person.along)
 
     async def welcome(self, request: Request, token: str, *, along: bool) -> Response:
         """Send a browser that has just signed in to the app, as who it is now; `along` brings a guest's concepts."""
@@ -109,7 +142,7 @@ class SignInPage:
         html = page.sign_in(
             by_password=known.by_password,
             shared_password=bool(knobs.password) and not _who(request).admitted,
-            provider=urlsplit(knobs.oauth_provider).netloc if known.by_provider else "",
+            provider=self._provider.host if known.by_provider else "",
             guests=knobs.guests,
             concepts=await run_in_threadpool(self._concepts, request.scope.get("visitor")),
             problem=problem,

@@ -19,7 +19,7 @@ from starlette.requests import cookie_parser
 
 from personal.owners import USER
 from personal.ui.accounts import Accounts, Who
-from personal.ui.doors import Receive, Refused, Scope, Send, replay
+from personal.ui.doors import Receive, Refused, Scope, Send, replay, respond
 from personal.ui.gradio_internals import has_events
 from personal.ui.routes import SIGN_IN, UPLOAD
 from personal.ui.sessions import COOKIE, Sessions, Visitor, ended
@@ -43,18 +43,23 @@ FOREIGN = "This belongs to somebody else, or to nobody."
 IDLE = "Nothing is on its way to this page."
 SWITCHED = "You have signed in or out. Nothing of your account is lost."
 SIGN_IN_FIRST = "Sign in first."
+FULL = "As many people are here as fit. Come back in a few minutes."
 
 
 class Visitors:
     """Give each browser its cookie, hold visitors while any request of theirs lasts, keep what is theirs from others.
 
-    A page keeps one request open for as long as it is there: Gradio's heartbeat. `uploads` is Gradio's upload folder.
+    A page keeps one request open for as long as it is there: Gradio's heartbeat. `uploads` is Gradio's upload folder,
+    `most` is how many visitors there can be at once (0: any number).
     """
 
-    def __init__(self, app: Any, sessions: Sessions, uploads: Path, accounts: Accounts | None = None) -> None:
+    def __init__(
+        self, app: Any, sessions: Sessions, uploads: Path, accounts: Accounts | None = None, most: int = 0
+    ) -> None:
         self._app = app
         self._sessions = sessions
         self._accounts = accounts
+        self._most = most
         self._uploads = uploads
         self._streams: set[tuple[str, object]] = set()
 
@@ -86,7 +91,10 @@ class Visitors:
                     send = self._with_stream(send, scope["page"])
                 await (self._stream if path == EVENTS else self._app)(scope, receive, send)
         except Refused as refusal:
-            await _respond(send, refusal.status, {"detail": str(refusal)})
+            if path == "/":
+                await respond(send, refusal.status, str(refusal))
+            else:
+                await _respond(send, refusal.status, {"detail": str(refusal)})
 
     async def _meet(
         self, who: Who, scope: Scope, receive: Receive, send: Send, *, known: Visitor | None, returned: bool
@@ -109,6 +117,8 @@ class Visitors:
     def _new(self, who: Who, *, returned: bool) -> str:
         if not who.admitted:
             raise Refused(401, SIGN_IN_FIRST)
+        if self._most and self._sessions.count()[0] >= self._most:
+            raise Refused(503, FULL)
         return self._sessions.new(returned=returned, owner=who.owner, name=who.name)
 
     def _welcome(self, cookie: str, key: str, who: Who) -> Visitor:

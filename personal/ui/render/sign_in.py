@@ -25,7 +25,7 @@ input[type=checkbox] { accent-color: var(--accent); }
 button, .button { font: inherit; font-weight: 600; display: block; width: 100%; text-align: center; padding: 11px 16px;
   border-radius: 10px; cursor: pointer; text-decoration: none; border: 1px solid var(--accent);
   background: var(--accent); color: var(--on-accent); }
-.button { background: none; color: var(--ink); border-color: var(--line); }
+.button { margin: 0 0 10px; background: none; color: var(--ink); border-color: var(--line); }
 .problem { color: var(--danger); font-weight: 600; } a { color: var(--accent); }
 .guest { margin: 16px 0 0; text-align: center; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
@@ -53,7 +53,11 @@ def sign_in(
         parts.append(_form(by_password, shared_password, concepts, name))
     if provider:
         target = ' target="_blank"' if new_tab else ""
-        parts.append(f'<a class="button" href="{PROVIDER}"{target}>Sign in with {escape(provider)}</a>')
+        label = f"Sign in with {escape(provider)}"
+        if concepts:
+            along = f"{label} and take my {_concepts(concepts)} along"
+            parts.append(f'<a class="button" href="{PROVIDER}?along=1"{target}>{along}</a>')
+        parts.append(f'<a class="button" href="{PROVIDER}"{target}>{label}</a>')
     if not (by_password or shared_password or provider):
         parts.append("<p>Nobody can sign in here yet. Whoever runs this app adds people with “personal users add”.</p>")
     if guests and not shared_password:
@@ -67,10 +71,9 @@ def _form(by_password: bool, shared_password: bool, concepts: int, name: str) ->
         f'<label>Name{optional}<input name="name" autocomplete="username" maxlength="64" value="{escape(name)}" '
         f"{'' if shared_password else 'required'}{'' if name else ' autofocus'}></label>"
     )
-    noun = "concept" if concepts == 1 else "concepts"
     along = (
-        f'<label class="check"><input type="checkbox" name="along" value="1" checked> Take my {concepts} {noun} along'
-        "</label>"
+        '<label class="check"><input type="checkbox" name="along" value="1" checked> '
+        f"Take my {_concepts(concepts)} along</label>"
     )
     focus = " autofocus" if name or not by_password else ""
     return (
@@ -78,6 +81,10 @@ def _form(by_password: bool, shared_password: bool, concepts: int, name: str) ->
         f'name="password" autocomplete="current-password" maxlength="256" required{focus}></label>'
         f"{along if concepts else ''}<button>Sign in</button></form>"
     )
+
+
+def _concepts(count: int) -> str:
+    return f"{count} concept{'' if count == 1 else 's'}"
 
 
 def _page(content: str) -> str:
