@@ -300,41 +300,12 @@ def test_lengths_alone_keep_no_word_and_no_name(tmp_path):
     participant.log(participant.step.id, "concept", name="Waldemar", views=2)
     participant.log(participant.step.id, "edit", text="Waldemar now")
     kept = bytes_of(store.folder / "participants")
-    assert participant.thread(participant.step.id)
     assert b"aldemar" not in kept
     assert b"roof" not in kept
     assert picture(RED).sha256.encode() not in kept
     (turn,) = participant.turns(participant.step.id)
     assert turn["question"] == {"characters": 18, "words": 3}
     assert len(turn["photos"]) == 1
-
-
-def test_the_thread_of_a_task_is_there_after_a_restart_and_gone_once_the_task_is_done(tmp_path):
-    store = open_store(tmp_path / "pets")
-    participant = store.arrive(link("a"))
-    for _ in range(3):
-        take_step(participant)
-    step = participant.step.id
-    participant.work.keep(picture(RED))
-    participant.turn(step, "Where is Waldemar?", (picture(RED),), {"": answer("On the roof.")}, shown=["box"])
-    again = open_store(tmp_path / "pets").arrive(link("a"))
-    (entry,) = again.thread(step)
-    assert entry == {
-        "turn": 1,
-        "question": "Where is Waldemar?",
-        "photos": [picture(RED).sha256],
-        "answers": {"": "On the roof."},
-        "shown": ["box"],
-    }
-    assert again.work.photo(picture(RED).sha256).sha256 == picture(RED).sha256
-    assert again.work.photos() == [picture(RED).sha256]
-    assert again.work.photo("../study") is None
-    again.turn(step, "And now?", (), {"": answer()})
-    again.done(step)
-    assert again.thread(step) == []
-    assert b"Waldemar" not in bytes_of(store.folder)
-    finish(again)
-    assert not list((store.folder / "work").iterdir())
 
 
 def test_photos_leave_no_trace_where_the_study_says_never_and_are_kept_with_consent_only(tmp_path):

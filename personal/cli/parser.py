@@ -10,6 +10,7 @@ from typing import Any
 import personal
 from personal import settings, terminal
 from personal.cli import archives, concepts, health, questions, users
+from personal.study.commands import add_commands
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -76,6 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
         "source", type=Path, metavar="FILE.zip|FOLDER"
     )
     _add_users(verbs, shared)
+    add_commands(verb("study", study_command, "design, rehearse and analyse a user study", as_json=False))
     return parser
 
 
@@ -116,6 +118,12 @@ def _threshold(text: str) -> float:
     if not -1 <= value <= 1:
         raise argparse.ArgumentTypeError("takes a number from -1 to 1")
     return value
+
+
+def study_command(options: argparse.Namespace, _: settings.Settings) -> int:
+    """Run a command of user studies."""
+    code: int = options.run_study(options)
+    return code
 
 
 def serve(_: argparse.Namespace, knobs: settings.Settings) -> int:

@@ -1,4 +1,4 @@
-"""`python -m personal.study new|check`: user studies from a shell."""
+"""`python -m personal.study new|check|simulate|report|export`: user studies from a shell."""
 
 from __future__ import annotations
 

@@ -160,6 +160,11 @@ def _problem(path: Path) -> str:
     return ""
 
 
+def photos_of(study: Study) -> list[str]:
+    """Return the names of all photos of a study, each once."""
+    return list(dict.fromkeys(name for _, name in _photos(study)))
+
+
 def _photos(study: Study) -> Iterable[tuple[Place, str]]:
     for place, task in enumerate(study.tasks):
         if task.photos != "own":

@@ -10,14 +10,13 @@ from pathlib import Path
 
 from personal.errors import PersonalError
 from personal.remember import disk
-from personal.settings import ASSETS
+from personal.study.commands import EXAMPLES
 from personal.study.loading import read_study
 from personal.study.store import FILE, StudyStore
 
 FOLDER = "studies"
 """Where studies are within a data folder."""
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-EXAMPLES = ASSETS / "studies"
 
 
 class Studies:

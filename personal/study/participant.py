@@ -18,7 +18,6 @@ from personal.study.log import ParticipantLog, Record
 from personal.study.plan import Step, steps
 from personal.study.recording import Recorder, Side
 from personal.study.schema import Ending, Study
-from personal.study.work import Work
 
 Status = Literal["new", "active", "screened_out", "finished", "withdrawn"]
 Vote = Literal["left", "right", "both_good", "both_bad"]
@@ -49,7 +48,6 @@ class Participant:
         participant_id: str,
         owner: str,
         log: ParticipantLog,
-        work: Work,
         recorder: Recorder,
         admit: Admission,
         *,
@@ -61,7 +59,6 @@ class Participant:
         self.id = participant_id
         self._owner = owner
         self.preview = preview
-        self.work = work
         self.recorder = recorder
         self.identifiers = dict(identifiers or {})
         self.withdrawn = False
@@ -145,13 +142,6 @@ class Participant:
         """Return the questions that were asked in a step, with their answers as far as these are kept."""
         return [record for record in self._of("turn") if record["step"] == step_id]
 
-    def thread(self, step_id: str) -> list[dict[str, Any]]:
-        """Return the questions of a step that is not done with their answers in full, to draw the page again.
-
-        Each has `turn`, `question`, `photos` (sha256), `answers` by side, and what the page gave as `shown`.
-        """
-        return self.work.thread(step_id)[: len(self.turns(step_id))]
-
     def votes(self, step_id: str) -> dict[int, Record]:
         """Return the votes of a blind comparison by the number of the question, from 1."""
         return {record["turn"]: record for record in self._of("vote") if record["step"] == step_id}
@@ -219,14 +209,13 @@ class Participant:
                 failed = [one.id for one in self.study.eligibility if answers[one.id] not in one.accept]
                 if failed:
                     self._write("screened_out", step_id, questions=failed)
-                    self.work.erase()
                     return
             elif step.questionnaire is not None:
                 answers = checking.check(step.questionnaire, responses, self.order)
             else:
                 raise PersonalError("There is nothing to fill in here.")
             self._write("responses", step_id, responses=answers)
-            self._finish(step_id)
+            self._write("done", step_id)
 
     def done(self, step_id: str) -> None:
         """Leave a step that has no questions (tutorial, concepts, task). Raises PersonalError for what is missing."""
@@ -237,20 +226,12 @@ class Participant:
                 raise PersonalError("Please answer the questions of this page first.")
             if missing := self.missing(step_id):
                 raise PersonalError(missing)
-            self._finish(step_id)
+            self._write("done", step_id)
 
-    def turn(
-        self, step_id: str, question: str, photos: Sequence[Photo], answers: Mapping[Side, Answer], shown: Any = None
-    ) -> int:
-        """Record a question with its answer under "", or with both of a comparison; return its number, from 1.
-
-        All words, and `shown` (as JSON has it), are held for `thread` until the step is done.
-        """
+    def turn(self, step_id: str, question: str, photos: Sequence[Photo], answers: Mapping[Side, Answer]) -> int:
+        """Record a question with its answer under "", or with both of a comparison; return its number, from 1."""
         with self._lock:
             step, number = self._at(step_id), len(self.turns(step_id)) + 1
-            said = {side: answer.text for side, answer in answers.items()}
-            entry = {"turn": number, "question": question, "photos": [one.sha256 for one in photos]}
-            self.work.save(step_id, [*self.thread(step_id), {**entry, "answers": said, "shown": shown}])
             self._write(
                 "turn",
                 step_id,
@@ -301,7 +282,6 @@ class Participant:
     def withdraw(self) -> None:
         """Erase the records; what else is theirs is `StudyStore.withdraw`'s, which calls this."""
         with self._lock:
-            self.work.erase()
             if self._records:
                 self._log.empty()
             self._records.clear()
@@ -343,13 +323,6 @@ class Participant:
         if self._place(step_id) > self._place(self.step.id):
             raise PersonalError("This page comes later. Reload to go on where you were.")
         return step_id == self.step.id
-
-    def _finish(self, step_id: str) -> None:
-        self._write("done", step_id)
-        if self.step.kind == "debrief":
-            self.work.erase()
-        else:
-            self.work.end(step_id)
 
     def _at(self, step_id: str) -> Step:
         if not self._open(step_id):

@@ -22,13 +22,12 @@ from personal.concepts import Photo
 from personal.errors import PersonalError
 from personal.images import read_photo
 from personal.remember import disk
+from personal.study.admission import first_record
 from personal.study.coherence import photo_path
 from personal.study.loading import read_study
 from personal.study.log import ParticipantLog, Record
-from personal.study.order import least_used, shuffled, williams
 from personal.study.participant import Participant
 from personal.study.recording import Recorder
-from personal.study.work import Work
 
 FILE = "study.yaml"
 OWNER = "study-"
@@ -47,7 +46,8 @@ class StudyStore:
     """One study in its folder. Thread-safe; one process holds it.
 
     `erase(owner)` erases the concepts of a participant who withdraws; `versions` of app, model and encoder are written
-    into each participant's first record. Raises PersonalError where the file is not a study.
+    into each participant's first record. With `read_only` nothing is written, beside the process that holds it. Raises
+    PersonalError where the file is not a study.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class StudyStore:
         erase: Callable[[str], None] = lambda owner: None,
         versions: Callable[[], Mapping[str, str]] = dict,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        read_only: bool = False,
     ) -> None:
         self.folder = folder
         self.id = folder.name
@@ -65,12 +66,13 @@ class StudyStore:
         self._versions = versions
         self._clock = clock
         self._lock = threading.RLock()
-        self._state = self._read_state()
+        self._state = self._read_state(write=not read_only)
         self.recorder = Recorder(self.study.log, bytes.fromhex(self._state["salt"]))
         self._participants: dict[tuple[str, bool], Participant] = {}
-        self._finish_withdrawals()
+        if not read_only:
+            self._finish_withdrawals()
         for path in disk.entries(self._place(preview=False)):
-            if path.suffix == ".jsonl":
+            if path.suffix == ".jsonl" and path.stat().st_size:
                 self._participants[path.stem, False] = self._open(path.stem, preview=False)
 
     # -- the study -----------------------------------------------------------------------------------------------
@@ -97,8 +99,6 @@ class StudyStore:
                 self._discard_previews()
             self._state = {**self._state, "status": status, status: self._clock().isoformat(timespec="seconds")}
             disk.write_json(self.folder / "status.json", self._state)
-            if status == "closed":
-                disk.remove(self.folder / "work")
 
     def revise(self, text: str) -> None:
         """Replace the file of a draft. Raises PersonalError if it runs already, or the text is no study."""
@@ -181,7 +181,7 @@ class StudyStore:
                 self._erase_owners(participant)
                 participant.withdrawn = True
             self._participants.clear()
-            for name in ("participants", "photos", "previews", "work"):
+            for name in ("participants", "photos", "previews"):
                 disk.remove(self.folder / name)
 
     # -- inside --------------------------------------------------------------------------------------------------
@@ -193,14 +193,15 @@ class StudyStore:
     def _place(self, *, preview: bool) -> Path:
         return self.folder / ("previews" if preview else "participants")
 
-    def _read_state(self) -> dict[str, Any]:
+    def _read_state(self, *, write: bool) -> dict[str, Any]:
         path = self.folder / "status.json"
         with disk.translate_errors(path):
             if path.is_file():
                 state: dict[str, Any] = json.loads(path.read_bytes())
                 return state
             state = {"status": "draft", "salt": secrets.token_hex(16)}
-            disk.write_json(path, state)
+            if write:
+                disk.write_json(path, state)
             return state
 
     def _check_open(self, preview: bool) -> None:
@@ -219,7 +220,6 @@ class StudyStore:
             participant_id,
             f"{OWNER}{participant_id}" + ("-preview" if preview else ""),
             ParticipantLog(self._place(preview=preview) / f"{participant_id}.jsonl"),
-            Work(self.folder / "work" / (participant_id + ("-preview" if preview else ""))),
             self.recorder,
             self._admit,
             identifiers=identifiers,
@@ -229,26 +229,10 @@ class StudyStore:
 
     def _admit(self, participant: Participant, record: Record) -> None:
         """Draw a participant's order and write their first record, one participant at a time."""
-        conditions = [one.id for one in self.study.conditions]
         with self._lock:
             self._check_open(participant.preview)
-            row: int | None = None
-            order = shuffled(conditions, f"{self.study.order.seed}/{participant.id}")
-            if self.study.order.kind == "balanced":
-                square = williams(len(conditions))
-                others = self.participants() if not participant.preview else []
-                taken = [one.row for one in others if one.row is not None and one.status != "screened_out"]
-                row = least_used(len(square), taken, self.study.order.seed)
-                order = tuple(conditions[place] for place in square[row])
-            kept = self.study.log.identifiers == "kept"
-            given = participant.identifiers
-            identifiers = {
-                name: value if kept else self.recorder.hashed(value) for name, value in given.items() if value
-            }
-            more: Record = {"participant": participant.id, "study": self.id, "order": order, "row": row}
-            more |= {"seed": self.study.order.seed, "identifiers": identifiers, "versions": dict(self._versions())}
-            settings = {one.id: one.settings for one in self.study.conditions}
-            participant.admitted({**record, **more, "conditions": settings})
+            others = self.participants() if not participant.preview else []
+            participant.admitted(first_record(participant, record, self.id, others, self._versions()))
 
     def _finish_withdrawals(self) -> None:
         """Turn the empty files of those who withdrew into counts, also after a crash in the middle."""
@@ -266,7 +250,6 @@ class StudyStore:
         for key in [key for key in self._participants if key[1]]:
             gone = self._participants.pop(key)
             self._erase_owners(gone)
-            gone.work.erase()
             gone.withdrawn = True
         disk.remove(self._place(preview=True))
 
