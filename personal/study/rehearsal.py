@@ -83,17 +83,18 @@ def visit(url: str, folder: Path, truth: Truth, count: int, seed: int, at_once: 
     Return how many ended in which status. Raises PersonalError where somebody cannot go on.
     """
     study = read_study(folder / FILE)
-    samples = _samples()
+    shipped = samples()
 
     def one(number: int) -> str:
         identifier = f"simulated-{seed}-{number}"
-        return take_part(Http(url, folder, identifier, samples), Persona(study, truth, identifier))
+        return take_part(Http(url, folder, identifier, shipped), Persona(study, truth, identifier))
 
     with ThreadPoolExecutor(at_once) as pool:
         return Counter(pool.map(one, range(count)))
 
 
-def _samples() -> Samples:
+def samples() -> Samples:
+    """Return the app's sample photos, for participants to bring along."""
     folder = ASSETS / "samples"
     listing = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
     views = [(one["name"], [(folder / file).read_bytes() for file in one["views"]]) for one in listing["concepts"]]

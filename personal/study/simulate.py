@@ -190,6 +190,8 @@ class Samples:
 class Http:
     """Takes part over HTTP in a study of the app at `url`, as whoever has the identifier.
 
+    `answered` are the last answers by side.
+
     The app does not tell which condition answers; a scripted participant needs to know, to feel what is planted. It
     reads that from the study's `folder` on the same machine.
     """
@@ -200,21 +202,22 @@ class Http:
         self._samples = samples
         store = StudyStore(folder, read_only=True)
         self._study = store.study
-        self._id = store.recorder.hashed(f"participant/{identifier}")
+        self.id = store.recorder.hashed(f"participant/{identifier}")
+        self.answered: dict[str, Any] = {}
         self._query = {store.study.parameters.participant: identifier}
         self._client = httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE_S)
         self._state: dict[str, Any] = {}
         self._steps: Mapping[str, Step] = {}
 
     def order(self) -> Sequence[str]:
-        path = self._folder / "participants" / f"{self._id}.jsonl"
+        path = self._folder / "participants" / f"{self.id}.jsonl"
         records = parse(path.read_bytes()) if path.is_file() else []
         return tuple(records[0]["order"]) if records else ()
 
     def step(self) -> tuple[str, Step]:
         self._state = self._call("GET", "state")
         order = self.order() or [one.id for one in self._study.conditions]
-        by_id = {step.id: step for step in steps(self._study, order, self._id)}
+        by_id = {step.id: step for step in steps(self._study, order, self.id)}
         return str(self._state["status"]), by_id[self._state["step"]["id"]]
 
     def enter(self) -> None:
@@ -236,6 +239,7 @@ class Http:
             found = self._call("POST", "ask", form, [("photo", ("photo.jpg", photo, "image/jpeg"))])
         else:
             found = self._call("POST", "ask", {"step": step.id, "question": question, "photo": 0})
+        self.answered = found["answers"]
         return int(found["turn"])
 
     def vote(self, step: Step, turn: int, choice: str, reason: str) -> None:
@@ -248,7 +252,11 @@ class Http:
         name, views = self._samples.views[number % len(self._samples.views)]
         files = [("photos", (f"{place}.jpg", view, "image/jpeg")) for place, view in enumerate(views)]
         form = {"step": step.id, "name": f"{name} {number + 1}", "category": "", "info": ""}
-        self._call("POST", "concept", form, files)
+        try:
+            self._call("POST", "concept", form, files)
+        except PersonalError as error:
+            if "already exists" not in str(error):  # the app was ended before it could say that it has it
+                raise
 
     def wait(self, seconds: float) -> None:
         """Real time passes by itself; tasks with a minimum are waited for."""

@@ -22,7 +22,7 @@ from personal.ui.doors import Refused
 from personal.ui.study import views
 from personal.ui.study.forms import Form, read_form
 from personal.ui.study.room import Room
-from personal.ui.study.rooms import Rooms
+from personal.ui.study.rooms import NotReady, Rooms
 
 LONGEST = 2**20
 """Bytes of a call's JSON at most."""
@@ -82,6 +82,8 @@ class Calls:
             return JSONResponse({**self._state(store, participant), **more}, headers={"cache-control": "no-store"})
         except ResponseError as error:
             return _refused(str(error), 422, error.items)
+        except NotReady as error:
+            return _refused(str(error), 503)
         except PersonalError as error:
             return _refused(str(error), 409)
 
