@@ -62,7 +62,7 @@ _neutral(os.environ)  # child processes get what is left; the libraries that rea
 
 
 QUICK = {
-    "accounts", "architecture", "assistant", "calibrate", "conversations", "data_notes", "data_rows",
+    "accounts", "architecture", "assistant", "backup", "calibrate", "conversations", "data_notes", "data_rows",
     "erasure", "evaluate_layouts", "evaluate_leave_one_out", "evaluate_published", "events", "fair_queue",
     "findings", "flat_index", "gradio_internals", "head", "identify", "images",
     "import_export", "index", "labels", "learn_connector", "learn_word_classifier", "library",

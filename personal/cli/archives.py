@@ -1,13 +1,18 @@
-"""export and import."""
+"""export and import of concepts; backup and restore of everything."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from personal import compose, settings
 from personal.cli.output import emit, show_progress
 from personal.compose import LOCAL
+
+if TYPE_CHECKING:
+    from personal.remember.backup import Backup
 
 
 def export(options: argparse.Namespace, knobs: settings.Settings) -> int:
@@ -43,3 +48,27 @@ def import_(options: argparse.Namespace, knobs: settings.Settings) -> int:
         for note in notes:
             print(f"note: {note}")
     return 0
+
+
+def back_up(options: argparse.Namespace, knobs: settings.Settings) -> int:
+    from personal.remember import backup
+
+    with compose.library(knobs, read_only=True) as library:
+        made = backup.back_up(library, options.file)
+    _tell(options, made, f"{options.file} holds")
+    return 0
+
+
+def restore(options: argparse.Namespace, knobs: settings.Settings) -> int:
+    from personal.remember import backup
+
+    made = backup.restore(options.file, knobs.data_dir)
+    _tell(options, made, f"{knobs.data_dir} holds")
+    return 0
+
+
+def _tell(options: argparse.Namespace, made: Backup, begin: str) -> None:
+    if options.json:
+        emit(asdict(made))
+    else:
+        print(f"{begin} {made.concepts} concepts and {made.conversations} chats of {made.owners} owners.")

@@ -73,6 +73,12 @@ def build_parser() -> argparse.ArgumentParser:
         sub.add_argument("--no-names", action="store_true", help="do not look up names in the question")
         sub.set_defaults(usage=sub.error)
     verb("export", archives.export, "write everything to a zip").add_argument("file", type=Path, metavar="FILE.zip")
+    verb("backup", archives.back_up, "write all that people keep here to a zip, also while the app runs").add_argument(
+        "file", type=Path, metavar="FILE.zip"
+    )
+    verb("restore", archives.restore, "put a backup into a data folder that holds nothing yet").add_argument(
+        "file", type=Path, metavar="FILE.zip"
+    )
     verb("import", archives.import_, "read a zip, RAP's database folder, or a folder of folders").add_argument(
         "source", type=Path, metavar="FILE.zip|FOLDER"
     )
