@@ -67,8 +67,9 @@ QUICK = {
     "findings", "flat_index", "gradio_internals", "head", "identify", "images",
     "import_export", "index", "labels", "learn_connector", "learn_word_classifier", "library",
     "limits", "logs", "malformed", "names", "openset", "packed",
-    "operations", "page", "pictures", "prompt", "provider", "quota", "readme", "recent", "regions", "remote_dialects",
-    "render", "retriever", "score", "sessions", "settings", "study_file", "study_scales", "thinking",
+    "operations", "page", "photo_dates", "photo_library", "photo_shell", "pictures", "prompt", "provider", "quota",
+    "readme", "recent", "regions", "remote_dialects", "render", "retriever", "score", "sessions", "settings",
+    "study_file", "study_scales", "thinking",
     "uploads", "visitors",
 }  # fmt: skip
 """Test files that start no process, browser or model and do not train: 2,500 tests in 134 s of CPU."""
@@ -97,6 +98,7 @@ class MeanColour:
     id = "mean-colour"
     dimension = 4
     threshold = 0.99
+    text_thresholds = (0.3, 0.5)
     calibration = None
 
     def clear(self):
@@ -115,6 +117,15 @@ class MeanColour:
 
     def dense(self, image, *, fine=False):
         return None
+
+    def describe(self, image):
+        return self.embed([image])[0], None
+
+    def embed_texts(self, texts):
+        """A text means the first colour that it names, else grey."""
+        colours = {"red": RED, "green": GREEN, "blue": BLUE}
+        named = [next((colours[word] for word in text.lower().split() if word in colours), GREY) for text in texts]
+        return self.embed([Image.new("RGB", (8, 8), colour) for colour in named])
 
     def cohort_score(self, vectors):
         return np.zeros(len(vectors), np.float32)

@@ -40,7 +40,7 @@ LEVELS = {
         "terminal",
     },
     1: {"assistant", "remember", "retrieve", "generate", "tiny", "data"},
-    2: {"compose", "doctor", "learn", "study"},
+    2: {"compose", "doctor", "learn", "photo_library", "study"},
     3: {"ui", "cli", "evaluate"},
 }
 LEVEL = {room: level for level, rooms in LEVELS.items() for room in rooms}

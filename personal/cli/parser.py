@@ -9,7 +9,7 @@ from typing import Any
 
 import personal
 from personal import settings, terminal
-from personal.cli import archives, concepts, health, questions, users
+from personal.cli import archives, concepts, health, photos, questions, users
 from personal.study.commands import add_commands
 
 
@@ -82,9 +82,40 @@ def build_parser() -> argparse.ArgumentParser:
     verb("import", archives.import_, "read a zip, RAP's database folder, or a folder of folders").add_argument(
         "source", type=Path, metavar="FILE.zip|FOLDER"
     )
+    _add_library(verbs, shared)
     _add_users(verbs, shared)
     add_commands(verb("study", study_command, "design, rehearse and analyse a user study", as_json=False))
     return parser
+
+
+def _add_library(verbs: Any, shared: argparse.ArgumentParser) -> None:
+    """Add `library` with its own commands."""
+    summary = "the photos in folders of yours: find who is in them, and search them in words"
+    group = verbs.add_parser("library", help=summary, description=summary)
+    group.set_defaults(command="library")
+    inner = group.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, run, what in (
+        ("add", photos.add, "add a folder; its photos are read in place, never copied or changed"),
+        ("remove", photos.remove, "remove a folder from the library; its photos stay"),
+        ("scan", photos.scan, "read what is new in the folders; stopped, it goes on where it was"),
+        ("search", photos.search, 'search in words and names, such as "<mochi> on the beach"'),
+        ("status", photos.status, "the folders, how many photos are known, and which files cannot be read"),
+    ):
+        sub = inner.add_parser(name, parents=[shared], help=what, description=what)
+        sub.set_defaults(run=run)
+        sub.add_argument("--json", action="store_true", help="print JSON and nothing else")
+        if name in ("add", "remove"):
+            sub.add_argument("folder", type=Path, metavar="FOLDER")
+        if name == "add":
+            sub.add_argument(
+                "--exif",
+                action=argparse.BooleanOptionalAction,
+                default=None,
+                help="read when and where its photos were taken; it is kept here only",
+            )
+        if name == "search":
+            sub.add_argument("words", type=terminal.as_text, metavar="WORDS")
+            sub.add_argument("--limit", type=_limit, default=20, metavar="N", help="at most N photos (20)")
 
 
 def _add_users(verbs: Any, shared: argparse.ArgumentParser) -> None:
@@ -116,6 +147,13 @@ def _top_k(text: str) -> int:
     value = int(text)
     if not 1 <= value <= 20:
         raise argparse.ArgumentTypeError("takes a whole number from 1 to 20")
+    return value
+
+
+def _limit(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("takes a whole number from 1")
     return value
 
 

@@ -42,6 +42,11 @@ THRESHOLDS = {"tf_efficientnet_lite2": 0.77}
 """Similarity from which a concept is claimed, per trunk: fitted on data, see docs/experiments.md."""
 CALIBRATIONS = {"tf_efficientnet_lite2": Calibration(19.19, 17.73, -0.71, -17.97)}
 """From a match to its probability ("Open-set recognition"); other models learn it from the library."""
+TEXT_THRESHOLDS = {"tf_efficientnet_lite2": (0.3, 0.5)}
+"""Cosine from which a photo may be what a text says, and that one photo at least must reach for anything to be found by
+text alone, per trunk: fitted on data, see docs/experiments.md ("Searching photos in words")."""
+UNFITTED_TEXT_THRESHOLDS = (-1.0, -1.0)
+"""The same for every other model: all photos are in the order of their similarity."""
 UNFITTED_THRESHOLD = 0.8
 """The same for every other model: a cautious start, to be set by PERSONAL_THRESHOLD or in the app."""
 
@@ -61,6 +66,7 @@ class Encoder:
         self.id = ""
         self.dimension = 0
         self.threshold = UNFITTED_THRESHOLD
+        self.text_thresholds = UNFITTED_TEXT_THRESHOLDS
         self.calibration: Calibration | None = None
         self._head: Head | None = None
         self.model: Any = None
@@ -103,6 +109,7 @@ class Encoder:
         self._probe()
         trunk = _trunk(self.source)
         self.threshold = THRESHOLDS.get(trunk, UNFITTED_THRESHOLD)
+        self.text_thresholds = TEXT_THRESHOLDS.get(trunk, UNFITTED_TEXT_THRESHOLDS)
         self.calibration = CALIBRATIONS.get(trunk)
         self._head = read(Path(self.source)) if self.maps else None
         if self._head:
@@ -142,6 +149,44 @@ class Encoder:
         """
         return in_foreground(lambda: self._seen(image, FINE if fine else SHORT_SIDE)) if self.maps else None
 
+    def describe(self, image: Image) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return a picture's vector in the space that it shares with texts, (n,), and its pooled map, (channels,).
+
+        The vector has unit length; the map is None where the tower has none.
+        """
+        return in_foreground(lambda: self._describe(image))
+
+    def _describe(self, image: Image) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        import torch
+
+        assert self._preprocess is not None
+        batch = self._preprocess(image)[None].to(self.device)
+        with torch.inference_mode():
+            if not self.maps:
+                return _numbers(self.model.encode_image(batch, normalize=True)), None
+            pooled = self.model.visual.trunk.forward_features(batch).mean((2, 3))
+            vector = torch.nn.functional.normalize(self.model.visual.head(pooled), dim=-1)
+        return _numbers(vector), _numbers(pooled)
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed texts in the space that they share with pictures: (n, dimension), unit length."""
+        return in_thread(lambda: self._embed_texts(list(texts)))
+
+    def _embed_texts(self, texts: list[str]) -> NDArray[np.float32]:
+        import numpy as np
+        import torch
+
+        with torch.inference_mode():
+            vectors = self.model.encode_text(self._tokens(texts), normalize=True)
+        return np.asarray(vectors.float().cpu().numpy(), np.float32)
+
+    def _tokens(self, texts: list[str]) -> Any:
+        import open_clip
+
+        if self._tokenizer is None:
+            self._tokenizer = open_clip.get_tokenizer(address(self.source)[0])
+        return self._tokenizer(texts).to(self.device)
+
     @property
     def reads_sentences(self) -> bool:
         """Return whether the text tower is a sentence encoder: a transformers model with mean pooling."""
@@ -153,15 +198,12 @@ class Encoder:
 
     def _embed_sentences(self, texts: list[str]) -> NDArray[np.float32]:
         import numpy as np
-        import open_clip
         import torch
 
-        if self._tokenizer is None:
-            self._tokenizer = open_clip.get_tokenizer(address(self.source)[0])
         text, padding = self.model.text, self.model.text.config.pad_token_id
         parts = []
         for start in range(0, len(texts), SENTENCES_AT_ONCE):
-            ids = self._tokenizer(texts[start : start + SENTENCES_AT_ONCE]).to(self.device)
+            ids = self._tokens(texts[start : start + SENTENCES_AT_ONCE])
             mask = (ids != padding).long()
             longest = int(mask.sum(dim=1).max())
             ids, mask = ids[:, :longest], mask[:, :longest]
@@ -234,6 +276,12 @@ class Encoder:
                     self._cell, self.dimension = round(height / features.shape[2]), int(features.shape[1])
                     return
             self.dimension = int(self.model.encode_image(empty).shape[1])
+
+
+def _numbers(tensor: Any) -> NDArray[np.float32]:
+    """Return the only row of a tensor."""
+    row: NDArray[np.float32] = tensor[0].float().cpu().numpy()
+    return row
 
 
 def _size(image: Image, short: int) -> tuple[float, float]:

@@ -78,6 +78,11 @@ class Retriever:
         return self.encoder.threshold
 
     @property
+    def text_thresholds(self) -> tuple[float, float]:
+        """The cosines from which a photo may be what a text says, and from which a text alone finds anything."""
+        return self.encoder.text_thresholds
+
+    @property
     def confidence(self) -> float:
         """The probability, 0..1, from which a name is said."""
         return self._config.sure
@@ -135,6 +140,17 @@ class Retriever:
             held = as_box(box[0])
             self._subjects.put(photo.sha256, held)
         return held
+
+    def describe(self, photo: Photo) -> tuple[Array, Array | None]:
+        """Return a photo's vector in the space that it shares with texts, and its pooled map, where there is one.
+
+        Raises ImageError.
+        """
+        return self.encoder.describe(open_photo(photo))
+
+    def embed_texts(self, texts: Sequence[str]) -> Array:
+        """Return texts' vectors in the space that they share with photos, (n, dimension), unit length."""
+        return self.encoder.embed_texts(texts)
 
     def calibrated(self, owner: str) -> bool:
         """Return whether matches have a probability: the encoder's calibration, or one learnt from the library."""
