@@ -68,6 +68,7 @@ QUICK = {
     "import_export", "index", "labels", "learn_connector", "learn_word_classifier", "library",
     "limits", "logs", "malformed", "names", "openset", "packed",
     "operations", "page", "photo_dates", "photo_library", "photo_shell", "pictures", "prompt", "provider", "quota",
+    "properties",
     "readme", "recent", "regions", "remote_dialects", "render", "retriever", "score", "sessions", "settings",
     "study_file", "study_scales", "thinking",
     "uploads", "visitors",

@@ -29,11 +29,8 @@ WINDOW_S = 600.0
 """Within this time, seconds, so many wrong passwords are taken:"""
 PER_ADDRESS, PER_NAME = 20, 60
 """of one address (a class may share one), and for one name, whoever tries."""
-AT_ONCE = 2
-"""Passwords that are checked at once: each takes 64 MB and a core."""
 
 WRONG = "The name or the password is wrong."
-BUSY = "Many people are signing in at this moment. Try again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ class Attempts:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._made: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def check(self, key: str) -> None:
@@ -75,6 +72,21 @@ class Attempts:
         with self._lock:
             self._made[key].append(time.monotonic())
 
+    def begin(self, key: str) -> None:
+        """Count a password that is being checked, so that many at once are no more than one after the other.
+
+        Raises TooManyAttempts, and counts nothing, where there were too many.
+        """
+        with self._lock:
+            self.check(key)
+            self.add(key)
+
+    def right(self, key: str) -> None:
+        """Take back what `begin` counted: the password was right."""
+        with self._lock:
+            if self._made[key]:
+                self._made[key].pop()
+
 
 class Accounts:
     """Who is who. Methods raise StoreError where the data folder cannot be used."""
@@ -84,7 +96,6 @@ class Accounts:
         self.users = Users(settings.data_dir)
         self.sign_ins = SignIns(settings.data_dir, settings.sign_in_days)
         self._of_addresses, self._of_names = Attempts(PER_ADDRESS), Attempts(PER_NAME)
-        self._places = threading.BoundedSemaphore(AT_ONCE)
 
     @property
     def by_provider(self) -> bool:
@@ -120,20 +131,15 @@ class Accounts:
 
         Without a name it is the password that all share.
         """
-        self._of_addresses.check(address)
-        if name:
-            self._of_names.check(folded(name[:MAX_NAME]))
-        if not self._places.acquire(timeout=10):
-            raise TooManyAttempts(BUSY)
-        try:
-            found = self._checked(name, password)
-        finally:
-            self._places.release()
+        counted = [(self._of_addresses, address)]
+        counted += [(self._of_names, folded(name[:MAX_NAME]))] if name else []
+        for attempts, key in counted:
+            attempts.begin(key)
+        found = self._checked(name, password)
         if found is None:
-            self._of_addresses.add(address)
-            if name:
-                self._of_names.add(folded(name[:MAX_NAME]))
             raise AccountError(WRONG if name else "The password is wrong.")
+        for attempts, key in counted:
+            attempts.right(key)
         return self.sign_ins.add(*found)
 
     def sign_in_by_provider(self, subject: str, name: str) -> str:

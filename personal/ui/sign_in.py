@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import cached_property
 from urllib.parse import parse_qs
 
+from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -30,6 +32,8 @@ from personal.ui.visitors import cookie_header
 
 MAX_FORM = 4096
 """Bytes of a form."""
+AT_ONCE = 2
+"""Passwords that are checked at once: each takes 64 MB and a core. Others wait without a thread."""
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +46,10 @@ class SignInPage:
         self._accounts = context.accounts
         self._settings = context.settings
         self._provider = Provider(context.settings)
+
+    @cached_property
+    def _checking(self) -> CapacityLimiter:
+        return CapacityLimiter(AT_ONCE)
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -66,7 +74,8 @@ class SignInPage:
         form = await _form(request)
         name, address = form.get("name", "").strip(), request.client.host if request.client else ""
         try:
-            token = await run_in_threadpool(self._accounts.sign_in, name, form.get("password", ""), address)
+            given = (name, form.get("password", ""), address)
+            token = await to_thread.run_sync(self._accounts.sign_in, *given, limiter=self._checking)
         except PersonalError as error:
             report(error)
             status = 429 if isinstance(error, TooManyAttempts) else 401
