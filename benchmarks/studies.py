@@ -39,9 +39,10 @@ from personal.study.personas import Persona, Truth, read_truth
 from personal.study.plan import Step
 from personal.study.rehearsal import samples
 from personal.study.report import write_report
-from personal.study.simulate import Http, in_memory, take_part
+from personal.study.simulate import in_memory, take_part
 from personal.study.store import FILE, StudyStore
 from personal.study.tables import collect
+from personal.study.visitor import Http, connect
 from personal.study.votes import strengths
 
 ROOT = Path(__file__).parents[1]
@@ -87,6 +88,7 @@ class Seen:
     turns: Counter[str] = field(default_factory=Counter)
     votes: Counter[str] = field(default_factory=Counter)
     leaks: list[str] = field(default_factory=list)
+    echoes: int = 0
     finished: int = 0
 
 
@@ -100,8 +102,9 @@ class Checked(Http):
 
     def ask(self, step: Step, question: str) -> int:
         turn = super().ask(step, f"{QUESTION} {self._secret}")
-        others = set(re.findall(r"v[0-9a-f]{16}", json.dumps(self.answered))) - {self._secret}
-        self._seen.leaks += sorted(others)
+        told = set(re.findall(r"v[0-9a-f]{16}", json.dumps(self.answered)))
+        self._seen.leaks += sorted(told - {self._secret})
+        self._seen.echoes += self._secret in told
         self._seen.turns[self.id] += 1
         return turn
 
@@ -181,7 +184,9 @@ def _all_take_part(options: argparse.Namespace, app: App, folder: Path) -> Seen:
         again = 0
         while True:
             identifier = f"bench-{number}-{again}"
-            take_part(Checked(seen, app.url, folder, identifier, shipped), Persona(study, truth, identifier))
+            with connect(app.url) as client:
+                way = Checked(seen, client, folder, identifier, shipped)
+                take_part(way, Persona(study, truth, identifier))
             with counting:
                 seen.finished += 1
             again += 1
@@ -220,6 +225,7 @@ def _compared(options: argparse.Namespace, folder: Path, seen: Seen) -> dict[str
         "finished": sum(one.status == "finished" for one in people),
         "kills": options.kills,
         "leaks": len(seen.leaks),
+        "echoes": seen.echoes,
         "confirmed": {"turns": seen.turns.total(), "votes": seen.votes.total()},
         "lost": {name: counts.total() for name, counts in lost.items()},
         "orders": {"different": len(orders), "possible": len(williams(3)), "counts": sorted(orders.values())},

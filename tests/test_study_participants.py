@@ -17,7 +17,7 @@ from personal.errors import PersonalError, StoreError
 from personal.study.log import ParticipantLog
 from personal.study.progress import progress
 from personal.study.responses import ResponseError
-from personal.study.store import is_participant, new_identifier
+from personal.study.store import PASSERS_BY, is_participant, new_identifier
 from tests.conftest import RED, picture
 from tests.studies import SMALL, Clock, answer, finish, open_store, responses_for, take_step
 
@@ -194,6 +194,23 @@ def test_one_link_in_many_windows_is_one_participant(tmp_path):
     (participant,) = store.participants()
     assert Counter(one["event"] for one in participant.records)["consented"] == 1
     assert participant.step.id == "part1.task.talk"
+
+
+def test_made_up_links_fill_no_memory_and_who_was_forgotten_arrives_again(tmp_path):
+    store = open_store(tmp_path / "pets")
+    first = store.arrive(link("first"))
+    taken = store.arrive(link("taken"))
+    taken.consent()
+    for number in range(2 * PASSERS_BY):
+        store.arrive(link(f"made-up-{number}"))
+    held = [store.participant(store.recorder.hashed(f"participant/made-up-{n}")) for n in range(2 * PASSERS_BY)]
+    assert len([one for one in held if one]) == PASSERS_BY
+    assert store.arrive(link("taken")) is taken
+    with pytest.raises(PersonalError, match="reload"):
+        first.consent()
+    again = store.arrive(link("first"))
+    again.consent()
+    assert again.status == "active"
 
 
 def test_withdrawing_erases_every_byte_and_leaves_a_count(tmp_path):

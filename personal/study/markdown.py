@@ -8,7 +8,8 @@ from html import escape as quoted
 
 _CSS = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1f }
-table { border-collapse: collapse; display: block; overflow-x: auto; font-variant-numeric: tabular-nums }
+table { margin: 1rem 0; border-collapse: collapse; display: block; overflow-x: auto }
+td { font-variant-numeric: tabular-nums }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid #ccc; text-align: left }
 img { max-width: 100%; height: auto; background: #fff }
 blockquote { margin: .4rem 0; padding-left: .8rem; border-left: 3px solid #bbb }

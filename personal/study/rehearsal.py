@@ -22,9 +22,10 @@ from personal.study.measures import measures
 from personal.study.personas import Persona, Truth, read_truth
 from personal.study.report import fresh, write_report
 from personal.study.schema import Study
-from personal.study.simulate import Clock, Direct, Http, Samples, in_memory, take_part
+from personal.study.simulate import Clock, Direct, in_memory, take_part
 from personal.study.store import FILE, StudyStore
 from personal.study.tables import collect
+from personal.study.visitor import Http, Samples, connect
 
 USUAL = 0.1
 """Effect that is planted for the first planned comparison where none is given, as a fraction of the measure's range."""
@@ -87,7 +88,8 @@ def visit(url: str, folder: Path, truth: Truth, count: int, seed: int, at_once: 
 
     def one(number: int) -> str:
         identifier = f"simulated-{seed}-{number}"
-        return take_part(Http(url, folder, identifier, shipped), Persona(study, truth, identifier))
+        with connect(url) as client:
+            return take_part(Http(client, folder, identifier, shipped), Persona(study, truth, identifier))
 
     with ThreadPoolExecutor(at_once) as pool:
         return Counter(pool.map(one, range(count)))

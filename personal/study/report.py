@@ -48,6 +48,7 @@ def write_report(store: StudyStore, folder: Path) -> Path:
             *_votes(analysed, folder / FIGURES),
             *_choices(store, analysed),
             *_texts(store, analysed),
+            _times(store),
             _methods(store),
         ]
         text = "\n\n".join(part for part in parts if part) + "\n"
@@ -96,7 +97,8 @@ def _head(store: StudyStore) -> str:
 
 def _settings(condition: Condition) -> str:
     changed = condition.model_dump(exclude_defaults=True, exclude={"id"})
-    return ", ".join(f"{name}: {value}" for name, value in changed.items()) or "as the app is set"
+    said = {name: str(value).lower() if isinstance(value, bool) else value for name, value in changed.items()}
+    return ", ".join(f"{name}: {value}" for name, value in said.items()) or "as the app is set"
 
 
 def _counts(store: StudyStore, data: Data, analysed: Data) -> str:
@@ -111,8 +113,7 @@ def _counts(store: StudyStore, data: Data, analysed: Data) -> str:
         ("Order of conditions", "Participants"), [(" → ".join(one), n) for one, n in sorted(going.orders.items())]
     )
     left = table(("Step that was not finished", "Participants"), going.standing.items())
-    times = table(("Step", "Median seconds"), [(step, number(seconds, 0)) for step, seconds in going.seconds.items()])
-    parts = ["## Participants", table(("", "Participants"), rows), orders, left, times]
+    parts = ["## Participants", table(("Status", "Participants"), rows), orders, left]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -231,6 +232,11 @@ def _texts(store: StudyStore, data: Data) -> Iterator[str]:
         shown = [f"> {escape(text)}" for text in rows["text"].head(TEXTS)]
         more = f"\n\nand {len(rows) - TEXTS} more, in the export." if len(rows) > TEXTS else ""
         yield f"### {escape(step)}, {escape(item)}\n\n" + "\n\n".join(shown) + more
+
+
+def _times(store: StudyStore) -> str:
+    rows = [(step, number(seconds, 0)) for step, seconds in progress(store).seconds.items()]
+    return "## Time\n\n" + table(("Step", "Median seconds"), rows) if rows else ""
 
 
 def _methods(store: StudyStore) -> str:

@@ -33,6 +33,9 @@ FILE = "study.yaml"
 OWNER = "study-"
 """What the owners of participants begin with: what is theirs lasts until they withdraw or the data is erased."""
 
+PASSERS_BY = 500
+"""Visitors who have not consented that are held in memory at most; the others arrive again."""
+
 Running = Literal["draft", "running", "paused", "closed"]
 CHANGES: dict[Running, tuple[Running, ...]] = {
     "draft": ("running",),
@@ -137,6 +140,7 @@ class StudyStore:
                     raise PersonalError("This study is over. Thank you for your interest.")
                 return known
             self._check_open(preview)
+            self._forget_passers_by()
             made = self._open(participant_id, preview=preview, identifiers=given)
             self._participants[participant_id, preview] = made
             return made
@@ -231,8 +235,16 @@ class StudyStore:
         """Draw a participant's order and write their first record, one participant at a time."""
         with self._lock:
             self._check_open(participant.preview)
+            if self._participants.get((participant.id, participant.preview)) is not participant:
+                raise PersonalError("This page was open for long. Please reload it, and agree again.")
             others = self.participants() if not participant.preview else []
             participant.admitted(first_record(participant, record, self.id, others, self._versions()))
+
+    def _forget_passers_by(self) -> None:
+        """Keep no more than PASSERS_BY who have not consented: anybody can make up links."""
+        new = [key for key, one in self._participants.items() if not one.records]
+        for key in new[: max(0, len(new) - PASSERS_BY + 1)]:
+            del self._participants[key]
 
     def _finish_withdrawals(self) -> None:
         """Turn the empty files of those who withdrew into counts, also after a crash in the middle."""
