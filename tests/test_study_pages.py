@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 import threading
+import zipfile
 from types import SimpleNamespace
 
 import pytest
@@ -315,7 +317,7 @@ def sign_in(client, password=PASSWORD):
 
 
 def test_nobody_gets_in_without_the_password(served):
-    for line in ("GET two", "POST new", "POST two/status", "POST two/file"):
+    for line in ("GET two", "GET two/data", "POST two/photos", "POST new", "POST two/status", "POST two/file"):
         method, path = line.split()
         answer = served.client.request(method, f"/studies/{path}")
         assert answer.status_code == 403
@@ -367,6 +369,55 @@ def test_a_researcher_makes_checks_tries_starts_pauses_and_closes_a_study(served
         if status == "paused":
             assert "is paused" in Someone(client, "mine").page
     assert "cannot become" in client.post("/studies/mine/status", data={"status": "running"}).text
+
+
+def test_a_researcher_adds_photos_and_takes_the_data_and_the_report(served):
+    client = served.client
+    sign_in(client)
+    served.rooms.studies.create("mine", STUDY)
+    photo = ("photos", ("garden.jpg", JPEG, "image/jpeg"))
+    assert "garden.jpg" in client.post("/studies/mine/photos", files=[photo], follow_redirects=True).text
+    for name, data in (("study.yaml", JPEG), ("..", JPEG), ("x.jpg", b"no picture"), ("a/../../b.jpg", b"")):
+        client.post("/studies/mine/photos", files=[("photos", (name, data, "image/jpeg"))])
+    assert served.rooms.studies.get("mine").photo_names() == ["garden.jpg"]
+    text = STUDY.replace("photos: own, starters", "photos: [garden.jpg], starters")
+    assert client.post("/studies/mine/file", data={"text": text, "do": "save"}).status_code == 200
+    assert "cannot be changed" in client.post("/studies/two/photos", files=[photo]).text
+
+    to_the_end(served.someone())
+    for what, file in (("data", "participants.csv"), ("report", "report.html")):
+        answer = client.get(f"/studies/two/{what}")
+        assert answer.headers["content-type"] == "application/zip"
+        assert f"two-{what}/{file}" in zipfile.ZipFile(io.BytesIO(answer.content)).namelist()
+    assert list((served.data / "uploads").iterdir()) == []
+
+
+def test_twenty_people_at_once_lose_nothing_and_see_nothing_of_one_another(served):
+    said, wrong = {}, []
+
+    def take_part(number):
+        client = TestClient(served.client.app, base_url="http://127.0.0.1:7860")
+        try:
+            someone = begin(Someone(client, pid=f"{number:024x}"))
+            for turn in range(3):
+                someone.ask(f"Question {number:03}-{turn}?", picture(RED, dot=number).jpeg)
+            said[number] = set(re.findall(r"Question (\d{3}-\d)\?", someone.page))
+        except (AssertionError, KeyError, TypeError) as error:
+            wrong.append(repr(error))
+
+    people = [threading.Thread(target=take_part, args=(number,)) for number in range(20)]
+    for one in people:
+        one.start()
+    for one in people:
+        one.join()
+    assert wrong == []
+    assert said == {number: {f"{number:03}-{turn}" for turn in range(3)} for number in range(20)}
+    recorded = [
+        [turn["question"]["text"] for turn in one.turns("part1.task.look")] for one in served.store.participants()
+    ]
+    assert sorted(recorded) == [[f"Question {number:03}-{turn}?" for turn in range(3)] for number in range(20)]
+    orders = [one.order for one in served.store.participants()]
+    assert [orders.count(order) for order in set(orders)] == [10, 10]
 
 
 def test_a_researcher_sees_how_it_goes(served):

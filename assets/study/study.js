@@ -36,6 +36,8 @@
 
   function dress(root) {
     all("form[data-draft]", root).forEach((form) => drafts.restore(form));
+    all("input[type=range]:not([name])", root).forEach((slider) => slider.value !== slider.defaultValue && answered(slider));
+    if (root === document) all("form[data-draft]").forEach((form) => drafts.save(form)); // typed before this was here
     all("[data-wait]", root).forEach((note) => {
       const until = Date.now() + 1000 * note.dataset.wait;
       const count = setInterval(() => {

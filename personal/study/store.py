@@ -11,6 +11,7 @@ studies/<id>/previews/…                     a researcher's own tries, which co
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping
@@ -35,6 +36,8 @@ OWNER = "study-"
 
 PASSERS_BY = 500
 """Visitors who have not consented that are held in memory at most; the others arrive again."""
+PHOTO_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(?:jpe?g|png|webp|heic)", re.IGNORECASE)
+"""Names of photos that are put beside a study's file."""
 
 Running = Literal["draft", "running", "paused", "closed"]
 CHANGES: dict[Running, tuple[Running, ...]] = {
@@ -116,6 +119,20 @@ class StudyStore:
     def photo(self, name: str) -> Photo:
         """Return a photo that the study names: one beside its file, or a sample. Raises ImageError."""
         return read_photo(photo_path(self.folder, name))
+
+    def photo_names(self) -> list[str]:
+        """List the photos beside the file by their names."""
+        return [path.name for path in disk.entries(self.folder) if path.is_file() and PHOTO_NAME.fullmatch(path.name)]
+
+    def add_photo(self, name: str, photo: Photo) -> None:
+        """Put a photo beside the file of a draft, or in the place of the one of that name. Raises PersonalError."""
+        if not PHOTO_NAME.fullmatch(name):
+            raise PersonalError(f"{name[:80]} cannot be a photo's name here: use letters, digits, dots and hyphens.")
+        with self._lock, disk.translate_errors(self.folder):
+            if self.status != "draft":
+                raise PersonalError("A study that has begun cannot be changed. Copy it into a new one.")
+            disk.write(self.folder / name, photo.jpeg)
+            disk.sync_dir(self.folder)
 
     # -- participants --------------------------------------------------------------------------------------------
 

@@ -60,6 +60,10 @@ def _of_researchers(pages: Researchers) -> list[Route]:
         Route(here, pages.show),
         Route(f"{here}/file", pages.save, methods=["POST"]),
         Route(f"{here}/file", pages.show),
+        Route(f"{here}/photos", pages.add_photos, methods=["POST"]),
+        Route(f"{here}/photos", pages.show),
+        Route(f"{here}/data", pages.download),
+        Route(f"{here}/report", pages.download),
         Route(f"{here}/status", pages.change, methods=["POST"]),
         Route(f"{here}/status", pages.show),
     ]

@@ -5,7 +5,12 @@ All but signing in needs the password of the settings (`personal.ui.study.access
 
 from __future__ import annotations
 
+import io
+import tempfile
+import zipfile
 from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path, PurePath
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -14,9 +19,12 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from personal.errors import PersonalError
 from personal.logs import report
+from personal.remember import disk
+from personal.study.advice import advice
 from personal.study.folder import examples
 from personal.study.loading import Problem, StudyFileError, read_study
 from personal.study.progress import progress
+from personal.study.responses import ResponseError
 from personal.study.store import FILE, StudyStore
 from personal.ui.accounts import TooManyAttempts
 from personal.ui.doors import Refused
@@ -113,7 +121,7 @@ class Researchers:
 
     async def show(self, request: Request) -> Response:
         """Show a study: its file, how it goes, what can be done with it."""
-        return await self._with(request, Form(), lambda store, form: self._study(request, store))
+        return await self._with(request, lambda store, form: self._study(request, store))
 
     async def save(self, request: Request) -> Response:
         """Check the file of a study, and save it unless only checking was asked for."""
@@ -147,6 +155,55 @@ class Researchers:
 
         return await self._post_to(request, change)
 
+    async def add_photos(self, request: Request) -> Response:
+        """Put photos beside a study's file, by the names that they have, for its tasks and given concepts."""
+
+        def add(store: StudyStore, form: Form) -> Response:
+            try:
+                photos = form.photos("photos", self._rooms.settings)
+                names = [PurePath(name.replace("\\", "/")).name for name, _ in form.files.get("photos", [])]
+                for name, photo in zip(names, photos, strict=True):
+                    store.add_photo(name, photo)
+            except PersonalError as error:
+                words = error.items["photos"] if isinstance(error, ResponseError) else str(error)
+                return self._study(request, store, notice=words)
+            return RedirectResponse(f"{HOME}/{store.id}", 303)
+
+        return await self._post_to(request, add)
+
+    async def download(self, request: Request) -> Response:
+        """Send the data, or the report, as a zip."""
+
+        def send(store: StudyStore, form: Form) -> Response:
+            what = request.url.path.rpartition("/")[2]
+            try:
+                content = self._zip(store, what)
+            except PersonalError as error:
+                return self._study(request, store, notice=str(error))
+            headers = {"content-disposition": f'attachment; filename="{store.id}-{what}.zip"'}
+            headers["cache-control"] = "no-store"
+            return Response(content, media_type="application/zip", headers=headers)
+
+        return await self._with(request, send)
+
+    def _zip(self, store: StudyStore, what: str) -> bytes:
+        from personal.study.export import export
+        from personal.study.report import write_report
+
+        place = self._rooms.settings.data_dir / "uploads"
+        disk.make_dir(place)
+        with tempfile.TemporaryDirectory(dir=place) as made, io.BytesIO() as stream:
+            folder = Path(made)
+            if what == "data":
+                export(store, folder)
+            else:
+                write_report(store, folder)
+            with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+                for path in sorted(folder.rglob("*")):
+                    if path.is_file():
+                        archive.write(path, f"{store.id}-{what}/{path.relative_to(folder)}")
+            return stream.getvalue()
+
     def _study(
         self,
         request: Request,
@@ -172,6 +229,8 @@ class Researchers:
             words=STATUSES,
             text=saved if text is None else text,
             problems=wrong,
+            advice=list(advice(store.study, date.today())) if store.status == "draft" else [],
+            files=store.photo_names(),
             notice=notice,
             progress=going,
             steps=list(dict.fromkeys([*going.seconds, *going.standing])),
@@ -193,11 +252,11 @@ class Researchers:
     async def _post_to(self, request: Request, make: Make) -> Response:
         return await self._post(request, lambda form: make(self._rooms.studies.get(request.path_params["study"]), form))
 
-    async def _with(self, request: Request, form: Form, make: Make) -> Response:
+    async def _with(self, request: Request, make: Make) -> Response:
         if not self._access.known(request):
             return self._door({"password": NOT_YOURS}, 403)
         study_id = request.path_params["study"]
-        return await run_in_threadpool(self._shown, lambda form: make(self._rooms.studies.get(study_id), form), form)
+        return await run_in_threadpool(self._shown, lambda form: make(self._rooms.studies.get(study_id), form), Form())
 
     def _shown(self, make: Callable[[Form], Response], form: Form) -> Response:
         try:
