@@ -223,6 +223,7 @@ class Settings:
     oauth_provider: str = _knob("OPENID_PROVIDER_URL", _server, "")
     log: Kind = _knob("PERSONAL_LOG", _one_of("auto", "human", "json"), "auto")
     metrics_token: str = _knob("PERSONAL_METRICS_TOKEN", _key, "", secret=True)
+    operator_password: str = _knob("PERSONAL_OPERATOR_PASSWORD", _text, "", secret=True)
     space: str = _knob("SPACE_ID", _text, "")
     zero_gpu: bool = _knob("SPACES_ZERO_GPU", _switch, False)
     study_password: str = _knob("PERSONAL_STUDY_PASSWORD", _password, "", secret=True)

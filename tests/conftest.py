@@ -66,7 +66,7 @@ QUICK = {
     "erasure", "evaluate_layouts", "evaluate_leave_one_out", "evaluate_published", "events", "fair_queue",
     "findings", "flat_index", "gradio_internals", "head", "identify", "images",
     "import_export", "index", "labels", "learn_connector", "learn_word_classifier", "library",
-    "limits", "logs", "malformed", "names", "openset", "packed",
+    "limits", "logs", "malformed", "names", "openset", "operator", "packed",
     "operations", "page", "photo_dates", "photo_library", "photo_shell", "pictures", "prompt", "provider", "quota",
     "properties",
     "readme", "recent", "regions", "remote_dialects", "render", "retriever", "score", "sessions", "settings",

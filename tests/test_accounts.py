@@ -196,6 +196,20 @@ def test_a_damaged_file_of_users_lets_nobody_in_and_says_so(tmp_path, damage):
         Users(tmp_path).all()
 
 
+def test_a_name_that_is_not_there_costs_as_much_as_one_that_is(tmp_path, monkeypatch):
+    import argon2
+
+    verified = []
+    hasher = type(argon2.PasswordHasher())
+    verify = hasher.verify
+    monkeypatch.setattr(hasher, "verify", lambda self, *given: verified.append(given[0]) or verify(self, *given))
+    users = Users(tmp_path)
+    users.add(*ANNA)
+    for name in ("anna", "nobody"):
+        assert users.check(name, "wrong horse") is None
+    assert [hashed.rsplit("$", 2)[0] for hashed in verified] == ["$argon2id$v=19$m=8,t=1,p=1"] * 2
+
+
 def test_the_shell_adds_lists_and_removes_users_and_changes_their_passwords(tmp_path, capsys, monkeypatch):
     def shell(*arguments, typed=""):
         monkeypatch.setattr("sys.stdin", io.StringIO(typed))

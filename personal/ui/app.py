@@ -37,6 +37,7 @@ from personal.ui.health import Health
 from personal.ui.history import Kept
 from personal.ui.metrics import Metrics, free_bytes
 from personal.ui.names import NAMES, Names
+from personal.ui.operator import OperatorPage
 from personal.ui.pictures import PICTURES, Pictures
 from personal.ui.places import hidden
 from personal.ui.policy import PagePolicy
@@ -205,6 +206,7 @@ class Server:
         self.accounts = Accounts(settings)
         self._context = AppContext(self.opening, self.sessions, self.accounts)
         self.rooms = Rooms(self.opening)
+        self._operator = OperatorPage(self._context, self._present)
         self.page = Page(self._context).build()
         self._closed = threading.Event()
 
@@ -267,6 +269,7 @@ class Server:
             Route(PICTURES + "{sha256}", Pictures(self._context).send),
             Route(NAMES, Names(self._context).send),
             *SignInPage(self._context).routes(),
+            *self._operator.routes(),
             Route(READY, Health(self.opening).send),
             Route(METRICS, self._metrics.send),
             *study_routes(self.rooms),
@@ -286,6 +289,7 @@ class Server:
         """Stop serving, erase what was kept for guests, and let go of the data folder."""
         self._closed.set()
         self._metrics.close()
+        self._operator.close()
         self.sessions.stop()
         self.rooms.stop()
         if getattr(self.page, "server", None):

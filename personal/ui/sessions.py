@@ -196,7 +196,8 @@ class Release(Protocol):
 class Sessions:
     """The table of visitors. `erase(owner)` is called for a temporary owner whose session has ended.
 
-    `keep` makes what keeps an owner's conversations on disk, for each who lasts; without they are in memory.
+    `paused`: no new visitor is let in. `keep` makes what keeps an owner's conversations on disk, for each who lasts;
+    without they are in memory.
     """
 
     def __init__(
@@ -211,6 +212,7 @@ class Sessions:
         self.shared = shared
         self._keep = keep
         self._kept: dict[str, Kept] = {}
+        self.paused = False
         self._grace_s = grace_s
         self._erase = erase
         self._release = release

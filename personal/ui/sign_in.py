@@ -25,6 +25,7 @@ from personal.ui.accounts import TooManyAttempts, Who
 from personal.ui.context import AppContext
 from personal.ui.doors import frame_ancestors
 from personal.ui.provider import Provider
+from personal.ui.render import plain
 from personal.ui.render import sign_in as page
 from personal.ui.routes import CALLBACK, PROVIDER, SIGN_IN, SIGN_OUT
 from personal.ui.sessions import COOKIE, Visitor
@@ -158,7 +159,7 @@ class SignInPage:
             name=name,
             new_tab=bool(knobs.space),
         )
-        policy = f"{page.policy()}; {frame_ancestors(bool(knobs.space))}"
+        policy = f"{plain.policy()}; {frame_ancestors(bool(knobs.space))}"
         return HTMLResponse(html, status, {"cache-control": "no-store", "content-security-policy": policy})
 
     def _concepts(self, guest: Visitor | None) -> int:

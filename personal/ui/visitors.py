@@ -43,6 +43,7 @@ FOREIGN = "This belongs to somebody else, or to nobody."
 IDLE = "Nothing is on its way to this page."
 SWITCHED = "You have signed in or out. Nothing of your account is lost."
 SIGN_IN_FIRST = "Sign in first."
+PAUSED = "Nobody new is let in at this moment. Come back later."
 FULL = "As many people are here as fit. Come back in a few minutes."
 
 
@@ -117,6 +118,8 @@ class Visitors:
     def _new(self, who: Who, *, returned: bool) -> str:
         if not who.admitted:
             raise Refused(401, SIGN_IN_FIRST)
+        if self._sessions.paused:
+            raise Refused(503, PAUSED)
         if self._most and self._sessions.count()[0] >= self._most:
             raise Refused(503, FULL)
         return self._sessions.new(returned=returned, owner=who.owner, name=who.name)
