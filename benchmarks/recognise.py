@@ -493,6 +493,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--count", type=int, default=15, help="scenes of a kind for each seed (and half)")
     parser.add_argument("--encoder", help="an encoder's folder (the embedded one)")
+    parser.add_argument("--alone", action="store_true", help="leave the plain baseline out")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     material = Material(options.dreambooth, options.flickr8k)
@@ -515,14 +516,17 @@ def main() -> None:
         baseline = bench(*PARTS)
         for references in options.references if options.only in (None, "mosaics") else ():
             tell(f"mosaics, {references}", measure(bench(), material, references=references, **how))
-            tell(f"mosaics, {references}, plain", measure(baseline, material, references=references, **how))
+            if not options.alone:
+                tell(f"mosaics, {references}, plain", measure(baseline, material, references=references, **how))
         for references in options.references if options.only in (None, "identification") else ():
             how_often = {"references": references, "seeds": 25 * options.seeds}
             tell(f"identification, {references}", identification(bench(), material, **how_often))
-            tell(f"identification, {references}, plain", identification(baseline, material, **how_often))
+            if not options.alone:
+                tell(f"identification, {references}, plain", identification(baseline, material, **how_often))
         if options.only in (None, "hard"):
-            cut = measure(baseline, material, references=3, seeds=1, count=options.count)["thresholds"]
             tell("hard", hard(bench(), material, references=3, **how))
+        if options.only in (None, "hard") and not options.alone:
+            cut = measure(baseline, material, references=3, seeds=1, count=options.count)["thresholds"]
             tell("hard, plain", hard(baseline, material, references=3, threshold=float(np.mean(cut)), **how))
         if options.only in (None, "feedback"):
             tell("feedback", feedback(bench(), material, references=3, **how))
