@@ -113,10 +113,10 @@ def test_planted_effects_are_found_within_their_intervals(study, planted):
 
 
 def test_a_null_effect_is_not_claimed_and_power_grows_with_the_number(study):
-    nothing = power(study, Truth(), 14, 20, seed=4)
+    nothing = power(study, Truth(), 20, 20, seed=4)
     assert all(share <= 0.10 for _, share in nothing)
-    truth = read_truth(study, ["sus.score:with_memory=8"])
-    few, many = (power(study, truth, count, 12, seed=1)[0][1] for count in (14, 50))
+    truth = read_truth(study, ["sus.score:with_memory=7"])
+    few, many = (power(study, truth, count, 10, seed=1)[0][1] for count in (20, 60))
     assert few < many
     assert many > 0.6
 

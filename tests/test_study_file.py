@@ -11,8 +11,9 @@ from personal.errors import PersonalError
 from personal.study import commands
 from personal.study.__main__ import main
 from personal.study.advice import advice
+from personal.study.document import StudyFileError
 from personal.study.folder import Studies, examples
-from personal.study.loading import StudyFileError, read_study
+from personal.study.loading import read_study
 from personal.study.measures import measures
 from personal.study.schema import Study
 from tests.studies import SMALL

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import pytest
 
+from personal.study.items import Questionnaire
 from personal.study.order import least_used, shuffled, williams
 from personal.study.responses import ResponseError, check
 from personal.study.scales import SCALES, failed_attention, items_of, scores
-from personal.study.schema import Questionnaire
 
 ITEM = {"text": "?"}
 

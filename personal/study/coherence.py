@@ -13,11 +13,11 @@ from typing import Any
 from personal.errors import PersonalError
 from personal.images import read_photo
 from personal.settings import ASSETS
+from personal.study.document import Place
 from personal.study.measures import measures
 from personal.study.scales import items_of
 from personal.study.schema import Condition, Study
 
-Place = tuple[str | int, ...]
 Finding = tuple[Place, str]
 SAMPLE = "sample:"
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from personal.remember import disk
+from personal.study.items import Item
 from personal.study.measures import measures
 from personal.study.participant import Participant
 from personal.study.report import fresh
 from personal.study.scales import items_of, source_of, title_of
-from personal.study.schema import Item, Study
+from personal.study.schema import Study
 from personal.study.store import FILE, StudyStore
 from personal.study.tables import Data, collect, wide
 

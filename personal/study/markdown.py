@@ -19,7 +19,7 @@ blockquote { margin: .4rem 0; padding-left: .8rem; border-left: 3px solid #bbb }
 
 def escape(text: object) -> str:
     """Return a text so that nothing in it acts in Markdown or HTML, on one line."""
-    plain = re.sub(r"([\\`*_{}\[\]<>#|~&!])", r"\\\1", " ".join(str(text).split()))
+    plain = re.sub(r"([\\`*_{}\[\]<>#|~&!])", r"\\\1", re.sub(r"[^\S\xa0]+", " ", str(text)).strip(" "))
     return re.sub(r"^(\d*)([-+.)])(?=\s|$)", r"\1\\\2", plain)
 
 
@@ -34,9 +34,14 @@ def number(value: float, digits: int = 2) -> str:
     return "–" if value != value else f"{value:.{digits}f}"
 
 
+def interval(value: float, low: float, high: float) -> str:
+    """Return a number with its interval, as one word."""
+    return f"{number(value)}\xa0[{number(low)},\xa0{number(high)}]"
+
+
 def p_value(value: float) -> str:
     """Return a p-value as is usual."""
-    return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
+    return "<\xa0.001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
 
 
 def p_said(value: float) -> str:

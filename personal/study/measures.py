@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from personal.study.items import Questionnaire
 from personal.study.scales import SCALES, items_of, title_of
-from personal.study.schema import Questionnaire, Study
+from personal.study.schema import Study
 
 
 @dataclass(frozen=True, slots=True)

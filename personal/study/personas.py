@@ -14,9 +14,10 @@ from functools import cache
 from typing import Any
 
 from personal.errors import PersonalError
+from personal.study.items import Item, Questionnaire
 from personal.study.measures import measures
 from personal.study.scales import SCALES, items_of
-from personal.study.schema import Item, Questionnaire, Study
+from personal.study.schema import Study
 
 CENTRE, PERSON_SD, NOISE_SD = 0.55, 0.10, 0.10
 """Fractions of a score's range: where it lies, and how it varies among people and from part to part."""

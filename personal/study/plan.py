@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from personal.study.schema import Questionnaire, Study, Task
+from personal.study.items import Questionnaire
+from personal.study.schema import Study, Task
 
 Kind = Literal["consent", "eligibility", "tutorial", "concepts", "task", "questionnaire", "debrief"]
 

@@ -52,7 +52,7 @@ def of_votes(folder: Path, duels: Sequence[Duel]) -> str:
             counts = (duel.wins, duel.both_good, duel.both_bad, duel.losses)
             total, left = sum(counts) or 1, 0.0
             for count, colour in zip(counts, (COLOURS[0], "#BBBBBB", "#E5E5E5", COLOURS[1]), strict=True):
-                axes.barh(place, count / total, left=left, color=colour, edgecolor="white")
+                axes.barh(place, count / total, left=left, color=colour, alpha=0.65, edgecolor="white")
                 if count:
                     axes.text(left + count / total / 2, place, str(count), ha="center", va="center", fontsize=8)
                 left += count / total

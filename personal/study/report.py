@@ -16,14 +16,14 @@ from personal.remember import disk
 from personal.study import plots
 from personal.study.coherence import digest
 from personal.study.compare import Contrast, compare_all, friedman, overall, pairs_of
-from personal.study.markdown import as_html, escape, number, p_said, p_value, table
+from personal.study.markdown import as_html, escape, interval, number, p_said, p_value, table
 from personal.study.measures import measures
 from personal.study.progress import progress
 from personal.study.scales import items_of, source_of, title_of
 from personal.study.schema import Condition
 from personal.study.store import FILE, StudyStore
 from personal.study.tables import Data, collect
-from personal.study.votes import Duel, duels, strengths
+from personal.study.votes import duels, strengths
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,12 +138,12 @@ def _row(store: StudyStore, one: Contrast) -> Sequence[object]:
         measures(store.study)[one.measure].title,
         f"{one.first} − {one.second}",
         one.pairs,
-        f"{number(one.means[0])}, {number(one.means[1])}",
-        f"{number(one.difference)} [{number(one.difference_low)}, {number(one.difference_high)}]",
-        f"{name} = {number(one.statistic)}",
+        f"{number(one.means[0])},\xa0{number(one.means[1])}",
+        interval(one.difference, one.difference_low, one.difference_high),
+        f"{name}\xa0=\xa0{number(one.statistic)}",
         p_value(one.p),
         p_value(one.corrected),
-        f"{effect} = {number(one.effect)} [{number(one.effect_low)}, {number(one.effect_high)}]",
+        f"{effect}\xa0=\xa0{interval(one.effect, one.effect_low, one.effect_high)}",
         ("differs" if one.planned else "may differ") if one.claimed else "",
     )
 
@@ -178,7 +178,15 @@ def _votes(data: Data, figures: Path) -> Iterator[str]:
         return
     yield "## Blind comparisons"
     rows = [
-        (f"{one.first} : {one.second}", one.wins, one.losses, one.both_good, one.both_bad, _share(one), p_value(one.p))
+        (
+            f"{one.first} : {one.second}",
+            one.wins,
+            one.losses,
+            one.both_good,
+            one.both_bad,
+            interval(one.share, one.low, one.high),
+            p_value(one.p),
+        )
         for one in found
     ]
     head = ("Pair", "First won", "Second won", "Both good", "Both bad", "First's share of decided [95 % CI]", "p")
@@ -186,13 +194,9 @@ def _votes(data: Data, figures: Path) -> Iterator[str]:
     yield f"![Votes by pair]({FIGURES}/{plots.of_votes(figures, found)}.svg)"
     ranked = strengths(data.votes)
     if ranked:
-        strong = [(one.condition, f"{number(one.strength)} [{number(one.low)}, {number(one.high)}]") for one in ranked]
+        strong = [(one.condition, interval(one.strength, one.low, one.high)) for one in ranked]
         yield table(("Condition", "Bradley-Terry strength, log-odds [95 % CI]"), strong)
         yield f"![Bradley-Terry strengths]({FIGURES}/{plots.of_strengths(figures, ranked)}.svg)"
-
-
-def _share(duel: Duel) -> str:
-    return f"{number(duel.share)} [{number(duel.low)}, {number(duel.high)}]"
 
 
 def _choices(store: StudyStore, data: Data) -> Iterator[str]:

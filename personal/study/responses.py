@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from personal.errors import PersonalError
+from personal.study.items import Item, Questionnaire
 from personal.study.scales import items_of
-from personal.study.schema import Item, Questionnaire, Screening
+from personal.study.schema import Screening
 
 UNANSWERED = "Please answer this."
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from personal.study.schema import Item, Questionnaire
+from personal.study.items import Item, Questionnaire
 
 Scores = dict[str, float]
 """Scores by name: `score`, or `pragmatic`, `hedonic` and `overall` of UEQ-S."""

@@ -16,13 +16,15 @@ from personal.study.plan import Step, steps
 from personal.study.simulate import Call
 from personal.study.store import StudyStore
 
-AGAIN_S, PATIENCE_S = 0.2, 120.0
+AGAIN_S, PATIENCE_S = 0.2, 300.0
 """Pause before a call is repeated, and how long an app that is away is waited for, seconds."""
+ANSWER_S = 900.0
+"""How long an answer is waited for, seconds."""
 
 
 def connect(url: str) -> httpx.Client:
     """Return what speaks to the app at an address."""
-    return httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE_S)
+    return httpx.Client(base_url=url, trust_env=False, timeout=httpx.Timeout(10, read=ANSWER_S))
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from personal.errors import PersonalError
 from personal.logs import report
 from personal.remember import disk
 from personal.study.advice import advice
+from personal.study.document import Problem, StudyFileError
 from personal.study.folder import examples
-from personal.study.loading import Problem, StudyFileError, read_study
+from personal.study.loading import read_study
 from personal.study.progress import progress
 from personal.study.responses import ResponseError
 from personal.study.store import FILE, StudyStore
