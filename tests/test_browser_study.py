@@ -177,6 +177,8 @@ def test_one_participant_goes_all_the_way_interrupted_at_every_step_and_withdraw
     pid, scene = f"{width:024x}", samples()["photos"][0]["file"]
     way = Way(context, address, pid)
     begin(way)
+    way.page.go_back()
+    assert way.heading() == "Part 1 of 2: Look at it"
     part(way, 1, scene)
     part(way, 2, scene)
     compare(way, scene)

@@ -215,6 +215,72 @@ def test_an_answer_outlives_the_page_that_asked_and_one_that_was_interrupted_can
     assert len(served.store.participants()[0].turns("part1.task.look")) == turns + 1
 
 
+BOTH_KNOW = STUDY.replace("without_memory, memory: false", "other, temperature: 1")
+
+
+def test_a_name_can_be_confirmed_or_denied_and_the_next_answer_goes_by_it(tmp_path):
+    served = Served(tmp_path / "data", text=BOTH_KNOW)
+    someone = begin(served.someone()).ask(jpeg=JPEG)
+    concept = re.search(r'name="concept" value="(\w+)"', someone.page)[1]
+    for do, right in (("right", True), ("wrong", False)):
+        judged = {"step": "part1.task.look", "turn": "1", "concept": concept, "do": do}
+        served.client.post(f"{someone.place}/act", data=judged)
+        assert re.search(rf'value="{do}" aria-pressed="true"', someone.refresh().page)
+        assert [(one["turn"], one["right"]) for one in served.records() if one["event"] == "feedback"][-1] == (1, right)
+    someone.ask("And now?")
+    assert served.store.participants()[0].turns("part1.task.look")[1]["answers"][0]["matches"] == []
+    served.close()
+
+
+def test_the_last_question_can_be_edited_and_an_answer_written_again(served):
+    someone = begin(served.someone()).ask("First?", JPEG).ask("Secnd?")
+    someone.ask("Second?", edited="yes")
+    assert ("Secnd?" in someone.page, "First?" in someone.page, "Second?" in someone.page) == (False, True, True)
+    someone.send("/act", do="retry")
+    served.client.get(f"{someone.place}/live")
+    served.again()
+    someone.client = served.client
+    assert len(re.findall('aria-label="Answer"', someone.refresh().page)) == 2
+    events = [one["event"] for one in served.records()]
+    assert [events.count(name) for name in ("turn", "edit", "retry")] == [4, 1, 1]
+
+
+def test_a_task_that_takes_its_time_says_how_much(tmp_path):
+    served = Served(tmp_path / "data", text=STUDY.replace("type: chat,", "type: chat, minimum_seconds: 60,"))
+    someone = begin(served.someone()).ask(jpeg=JPEG).send()
+    assert re.search(r'data-wait="(5\d|60)">Please go on for \d+ more seconds', someone.page)
+    assert someone.heading == "Part 1 of 2: Look at it"
+    served.close()
+
+
+def test_scripted_participants_do_by_calls_what_people_do_by_forms(served):
+    link = "?PROLIFIC_PID=robot"
+
+    def call(name, **given):
+        return served.client.post(f"/study/two/api/{name}{link}", json=given)
+
+    def step():
+        return served.client.get(f"/study/two/api/state{link}").json()["step"]
+
+    assert call("done", step="tutorial").status_code == 409
+    call("consent")
+    assert call("submit", step="eligibility", responses={}).json()["items"] == {"adult": "Please answer this."}
+    call("submit", step="eligibility", responses={"adult": "Yes"})
+    call("done", step="tutorial")
+    form = {"data": {"step": "concepts", "name": "bo"}, "files": [("photos", ("a.jpg", JPEG, "image/jpeg"))]}
+    assert served.client.post(f"/study/two/api/concept{link}", **form).status_code == 200
+    call("done", step="concepts")
+    assert (step()["type"], step()["own_photos"], step()["sides"]) == ("chat", True, False)
+    form = {"data": {"step": step()["id"], "question": "Who?"}, "files": [("photo", ("a.jpg", JPEG, "image/jpeg"))]}
+    said = served.client.post(f"/study/two/api/ask{link}", **form).json()
+    assert (said["turn"], list(said["answers"])) == (1, [""])
+    assert call("event", step=step()["id"], event="nonsense").status_code == 409
+    assert call("nonsense").status_code == 404
+    assert "memory" not in str(said)
+    assert call("withdraw").json()["status"] == "withdrawn"
+    assert served.store.withdrawn == 1
+
+
 def test_the_two_sides_of_a_comparison_are_told_apart_by_nothing_but_their_words(tmp_path):
     """Both conditions say the same here: the pages of those who see them in either order are the same."""
     pages = {}

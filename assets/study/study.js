@@ -34,11 +34,13 @@
     slider.parentElement.querySelector("output").textContent = slider.value;
   }
 
+  const counted = new WeakSet();
   function dress(root) {
     all("form[data-draft]", root).forEach((form) => drafts.restore(form));
     all("input[type=range]:not([name])", root).forEach((slider) => slider.value !== slider.defaultValue && answered(slider));
     if (root === document) all("form[data-draft]").forEach((form) => drafts.save(form)); // typed before this was here
-    all("[data-wait]", root).forEach((note) => {
+    all("[data-wait]", root).filter((note) => !counted.has(note)).forEach((note) => {
+      counted.add(note);
       const until = Date.now() + 1000 * note.dataset.wait;
       const count = setInterval(() => {
         const left = Math.ceil((until - Date.now()) / 1000);
@@ -75,15 +77,26 @@
   }
   function draw(line) {
     if (line.gone) { location.reload(); return; }
-    const before = live.dataset.running, focused = document.activeElement?.id, here = document.activeElement;
+    const before = live.dataset.running, fresh = document.createElement("template");
     live.dataset.running = line.running ? "yes" : "";
-    live.innerHTML = line.html;
+    fresh.innerHTML = line.html;
+    mend(live, fresh.content);
     dress(live);
-    const again = focused && focused !== "live" ? document.getElementById(focused) : null;
-    if (again && !here.isConnected) again.focus({ preventScroll: true });
     const last = all(".talk > article, .talk > .sides", live).at(-1);
     if (line.running || before) last?.scrollIntoView({ block: "nearest" });
+    if (line.running !== Boolean(before)) tell(line.running ? "Your question was sent." : last?.innerText);
   }
+  function mend(old, fresh) { // what is the same stays: photos are not fetched again, and nobody loses their place
+    const before = [...old.children], after = [...fresh.children];
+    after.forEach((node, place) => {
+      const known = before[place];
+      if (!known) old.append(node);
+      else if (known.matches(".talk") && node.matches(".talk")) mend(known, node);
+      else if (!known.isEqualNode(node)) known.replaceWith(node);
+    });
+    before.slice(after.length).forEach((node) => node.remove());
+  }
+  const tell = (words) => { document.getElementById("told").textContent = words || ""; }; // to screen readers
 
   // Small forms of a task are sent without leaving the page, one after the other.
   let sending = false, queued = "";
@@ -101,7 +114,8 @@
     const next = words ? "" : queued;
     queued = "";
     if (words) { say(form, words); return; }
-    if (!data.has("only_photo")) drafts.forget(form);
+    if (data.has("only_photo")) form.elements.photo.value = "";
+    else { drafts.forget(form); form.reset(); }
     await follow();
     if (next) live.querySelector(`form[action="${next}"]`)?.requestSubmit();
   }
@@ -129,15 +143,14 @@
   const keep = (field) => field.closest("form[data-draft]") && drafts.save(field.closest("form[data-draft]"));
   const answered = (slider) => { moved(slider); keep(slider); };
   document.addEventListener("input", (event) => event.target.type === "range" ? answered(event.target) : keep(event.target));
-  document.addEventListener("change", (event) => {
-    const field = event.target;
-    if (!field.dataset.upload || !field.files.length) return;
-    const form = field.form, data = new FormData();
-    data.append("step", form.elements.step.value);
+  function upload(field) {
+    const data = new FormData();
+    data.append("step", field.form.elements.step.value);
     data.append("only_photo", "yes");
     data.append("photo", field.files[0]);
-    send(form, null, data);
-  });
+    send(field.form, null, data);
+  }
+  document.addEventListener("change", ({ target }) => target.dataset.upload && target.files.length && upload(target));
   document.addEventListener("click", (event) => {
     if (event.target.type === "range") answered(event.target); // where it stands is an answer, too
     const button = event.target.closest("[data-starter], [data-edit]");
@@ -166,4 +179,5 @@
   }
   dress(document);
   if (live?.dataset.running) follow();
+  all("[data-upload]").forEach((field) => field.files.length && upload(field)); // chosen before this was here
 })();

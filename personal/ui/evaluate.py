@@ -57,6 +57,8 @@ class Evaluate:
             self.hint = html(elem_id="check-hint")
             self.progress = html(elem_id="check-progress")
             self.result = html(elem_id="check-result")
+            if not self._context.settings.shared or self._context.settings.study_password:
+                html(STUDIES)
             self.timer = gr.Timer(FOLLOW_S, active=False)
         self.drawn = [self.begin, self.halt, self.hint, self.progress, self.result, self.timer]
         """What `draw` may return."""
@@ -147,6 +149,10 @@ def _views(concepts: Sequence[Concept]) -> set[tuple[str, str, str]]:
 
 # -- from a check to HTML ----------------------------------------------------------------------------------------------
 
+STUDIES = (
+    '<p class="note"><a href="/studies">User studies</a>: compare assistants with people who take part in their '
+    "browsers.</p>"
+)
 INTRO = (
     "<h2>Test recognition</h2><p class='note'>Tests each photo against the rest to find mix-ups, and says which "
     "photo would help. Nothing is changed.</p>"
