@@ -3,11 +3,13 @@
     python -m benchmarks.load --minutes 5                      # a fast fake model behind PERSONAL_LLM_URL
     python -m benchmarks.load --minutes 5 --model personal-tiny
     python -m benchmarks.load --minutes 1 --hog 24             # visitor 0 also asks 24 questions at once
+    python -m benchmarks.load --minutes 5 --users 10           # the first 10 of the visitors have signed in
 
-The app is a process of its own, as `make run` starts it, bound so that every visitor is a guest; the visitors speak to
-it as the page does (`benchmarks.page`). Names, infos and questions carry their visitor's secret and every picture is
-unlike all others: a secret or a picture that reaches another visitor is a leak. A write that was confirmed must be in
-the cards and, at the end, in the export. Prints a table, and JSON as the last line (also to --json FILE).
+The app is a process of its own, as `make run` starts it, bound so that every visitor is a guest unless they sign in;
+the visitors speak to it as the page does (`benchmarks.page`). Names, infos and questions carry their visitor's secret
+and every picture is unlike all others: a secret or a picture that reaches another visitor is a leak. A write that was
+confirmed must be in the cards and, at the end, in the export. Prints a table, and JSON as the last line (also to --json
+FILE).
 
 `look_s`: from the start of an upload to the boxes on the screen; `wait_s`: from a question to its first words;
 `fairness`: greatest / least mean `wait_s` of a visitor, the hog aside; `slope_mb_min`: that of resident memory
@@ -46,6 +48,7 @@ import psutil
 from PIL import Image
 
 from benchmarks.page import EventFailed, Page
+from personal.remember.users import Users
 from personal.ui.samples import read_samples
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +89,8 @@ class Tally:
 class Visitor:
     """One browser with a page open, who does a random thing after another."""
 
-    def __init__(self, number: int, address: str, tally: Tally, think_s: float) -> None:
+    def __init__(self, number: int, address: str, tally: Tally, think_s: float, user: str = "") -> None:
+        self.user = user
         self.number, self.tally, self.think_s = number, tally, think_s
         self.secret = f"v{number:02d}x{secrets.token_hex(5)}"
         tally.secrets.add(self.secret)
@@ -132,6 +136,13 @@ class Visitor:
         stream = io.BytesIO()
         image.save(stream, "JPEG", quality=90)
         return stream.getvalue()
+
+    async def sign_in(self) -> None:
+        """Sign in if the visitor is a user, whose password is their name."""
+        if self.user:
+            answer = await self.client.post("/personal/sign-in", data={"name": self.user, "password": self.user})
+            if answer.status_code != 303:
+                raise EventFailed(f"not signed in: {answer.status_code}")
 
     async def arrive(self) -> None:
         self.page = Page(self.client, self.check)
@@ -396,8 +407,12 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     """Let the visitors loose on the app and return the report."""
     tally = Tally()
     with tempfile.TemporaryDirectory() as name, served(options, Path(name)) as (address, pid):
-        visitors = [Visitor(i, address, tally, options.think) for i in range(options.visitors)]
+        names = [f"user number {i}" if i < options.users else "" for i in range(options.visitors)]
+        for user in filter(None, names):
+            Users(Path(name) / "data").add(user, user)
+        visitors = [Visitor(i, address, tally, options.think, user) for i, user in enumerate(names)]
         memory = Memory(psutil.Process(pid))
+        await asyncio.gather(*(visitor.sign_in() for visitor in visitors))
         await asyncio.gather(*(visitor.arrive() for visitor in visitors))
         watching = asyncio.create_task(memory.watch())
         began = time.monotonic()
@@ -433,6 +448,7 @@ def report(options: argparse.Namespace, tally: Tally, memory: dict[str, float], 
     return {
         "model": options.model,
         "visitors": options.visitors,
+        "users": options.users,
         "seconds": round(seconds, 1),
         "responses": tally.responses,
         "leaks": len(tally.leaks),
@@ -465,6 +481,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--visitors", type=int, default=20)
+    parser.add_argument("--users", type=int, default=0, help="how many of the visitors sign in")
     parser.add_argument("--model", default=FAKE, help=f"{FAKE}, {TINY}, or what PERSONAL_MODEL takes")
     parser.add_argument("--think", type=float, default=4.0, help="mean seconds between two things that a visitor does")
     parser.add_argument("--hog", type=int, default=0, help="questions that visitor 0 asks at once besides")

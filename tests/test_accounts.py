@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import re
+import threading
 from types import SimpleNamespace
 
 import httpx
@@ -395,6 +396,50 @@ def test_a_changed_password_or_a_removed_user_signs_out(app):
     for browser in (one, other):
         assert not browser.is_heard()
         assert browser.open().owner.startswith("visitor-")
+
+
+def test_a_user_changes_their_password_which_signs_every_other_browser_out(app):
+    one, other = Browser(app), Browser(app)
+    for browser in (one, other):
+        browser.sign_in(*ANNA)
+        browser.open()
+    form = {"old": ANNA[1], "new": "another horse", "again": "another horse"}
+    for wrong, words in (
+        ({"old": "wrong horse"}, "password is wrong"),
+        ({"again": "another house"}, "not the same"),
+        ({"new": "short", "again": "short"}, "8 to 256"),
+    ):
+        answer = one.ask("POST", "/personal/password", data=form | wrong)
+        assert answer.status_code == 400
+        assert words in answer.text
+    assert other.is_heard()
+    one.ask("POST", "/personal/password", data=form)
+    assert one.open().name == "anna"
+    assert not other.is_heard()
+    assert other.open().owner.startswith("visitor-")
+    assert Browser(app).sign_in(*ANNA).status_code == 401
+    assert Browser(app).sign_in("anna", "another horse").status_code == 200
+
+
+def test_who_has_no_password_of_their_own_changes_none(app):
+    browser = Browser(app)
+    browser.open()
+    assert browser.ask("GET", "/personal/password", follow=False).headers["location"] == "/"
+    answer = browser.ask(
+        "POST", "/personal/password", follow=False, data={"old": ANNA[1], "new": "x" * 9, "again": "x" * 9}
+    )
+    assert answer.headers["location"] == "/"
+    assert app.accounts.users.check(*ANNA)
+
+
+def test_users_who_are_added_at_once_are_all_there(tmp_path):
+    names = [f"user {number}" for number in range(12)]
+    threads = [threading.Thread(target=lambda name=name: Users(tmp_path).add(name, "correct horse")) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(user.name for user in Users(tmp_path).all()) == sorted(names)
 
 
 def test_another_tab_that_was_a_guests_is_told_and_sees_nothing_of_who_signed_in(app):

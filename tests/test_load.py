@@ -130,7 +130,7 @@ def test_visitors_who_do_everything_lose_nothing_and_see_nothing_of_one_another(
             await getattr(visitor, act)()
 
     tally = asyncio.run(asyncio.wait_for(everything(), WAIT_S * 3))
-    found = report(argparse.Namespace(model=FAKE, visitors=3, hog=0), tally, {}, 1.0)
+    found = report(argparse.Namespace(model=FAKE, visitors=3, users=0, hog=0), tally, {}, 1.0)
     assert (found["leaks"], found["lost"], found["server_errors"], found["failures"]) == (0, 0, 0, 0), found
     assert (found["answers"], found["writes"]) == (3, 12)
 

@@ -32,7 +32,7 @@ from personal.remember.record import FILE, VIEWS
 from personal.remember.recovery import recover
 
 FOLDERS = {"owners", "gone", "index", "faces", "studies", "uploads"}
-FILES = {"library.json", "lock", "holder.json"}
+FILES = {"library.json", "lock", "holder.json", "users.json", "users.lock", "sign-ins.json"}
 """All that the app puts into a data folder."""
 
 

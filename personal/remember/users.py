@@ -2,7 +2,8 @@
 
     users.json      {"users": [{"name", "owner", "hash", "created"}, …]}
 
-`personal users` writes it, the running app reads it whenever it has changed. The owner's id tells nothing of the name.
+`personal users` writes it, and the running app where somebody changes their password; it reads it whenever it has
+changed. The owner's id tells nothing of the name.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 import json
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
 
 from personal.errors import AccountError, StoreError
 from personal.folding import folded
@@ -24,7 +28,7 @@ from personal.remember import disk
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-FILE = "users.json"
+FILE, LOCK = "users.json", "users.lock"
 MAX_NAME = 64
 SHORTEST, LONGEST = 8, 256
 """Characters of a password."""
@@ -73,25 +77,29 @@ class Users:
 
     def add(self, name: str, password: str) -> User:
         """Add a user."""
-        name = _checked_name(name)
-        if self.get(name):
-            raise AccountError(f"There is a user {name} already. Choose another name.")
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        user = User(name, new_user(), self._hashed(password), now)
-        self._write([*self.all(), user])
+        name, hashed = _checked_name(name), self._hashed(password)
+        with self._changing():
+            if self.get(name):
+                raise AccountError(f"There is a user {name} already. Choose another name.")
+            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            user = User(name, new_user(), hashed, now)
+            self._write([*self.all(), user])
         return user
 
     def remove(self, name: str) -> User:
         """Remove a user, who is signed out by that; what is theirs stays on disk."""
-        user = self.find(name)
-        self._write([one for one in self.all() if one != user])
+        with self._changing():
+            user = self.find(name)
+            self._write([one for one in self.all() if one != user])
         return user
 
     def set_password(self, name: str, password: str) -> User:
         """Change a user's password, which signs them out everywhere."""
-        user = self.find(name)
-        changed = replace(user, hash=self._hashed(password))
-        self._write([changed if one == user else one for one in self.all()])
+        hashed = self._hashed(password)
+        with self._changing():
+            user = self.find(name)
+            changed = replace(user, hash=hashed)
+            self._write([changed if one == user else one for one in self.all()])
         return changed
 
     def check(self, name: str, password: str) -> User | None:
@@ -121,9 +129,16 @@ class Users:
             raise AccountError(f"A password has {SHORTEST} to {LONGEST} characters.")
         return self._hasher.hash(password)
 
-    def _write(self, users: Sequence[User]) -> None:
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Let no other process change the users meanwhile."""
         with disk.translate_errors(self._file):
             disk.make_dir(self._file.parent)
+            with FileLock(self._file.with_name(LOCK), mode=0o600):
+                yield
+
+    def _write(self, users: Sequence[User]) -> None:
+        with disk.translate_errors(self._file):
             disk.write_json(self._file, {"users": [asdict(user) for user in users]})
 
 

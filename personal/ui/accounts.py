@@ -142,6 +142,16 @@ class Accounts:
             attempts.right(key)
         return self.sign_ins.add(*found)
 
+    def has_password(self, owner: str) -> bool:
+        """Return whether an owner signs in by a password of their own."""
+        return self.by_password and any(user.owner == owner for user in self.users.all())
+
+    def change_password(self, name: str, old: str, new: str, address: str) -> str:
+        """Change a user's password, and sign this browser in anew; all others are signed out. Raises AccountError."""
+        self.sign_ins.remove(self.sign_in(name, old, address))
+        user = self.users.set_password(name, new)
+        return self.sign_ins.add(user.owner, user.name, _digest(user.hash))
+
     def sign_in_by_provider(self, subject: str, name: str) -> str:
         """Sign a browser in as whom the settings' provider vouches for, and return the token for its cookie."""
         provider = self._settings.oauth_provider

@@ -102,7 +102,12 @@ class Models:
             menu = render.model_menu(self._titles if opened else [], stage.name, chosen, about)
         accounts = self._context.accounts
         name = session.visitor.name if session else ""
-        account = render.account(name, sign_in=accounts.offered, sign_out=not self._context.settings.user_header)
+        account = render.account(
+            name,
+            sign_in=accounts.offered,
+            sign_out=not self._context.settings.user_header,
+            password=bool(session and accounts.has_password(session.owner)),
+        )
         return {self.header: render.header(stage.name, stage.description, menu, opened=opened, account=account)}
 
     def on_header(self, event: gr.EventData, request: gr.Request) -> Iterator[Updates]:

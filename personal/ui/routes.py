@@ -8,7 +8,7 @@ UPLOAD = "/gradio_api/upload"
 ROBOTS = "/robots.txt"
 HEALTH, READY, METRICS = "/healthz", "/readyz", "/metrics"
 OPERATOR = "/personal/operator"
-SIGN_IN, SIGN_OUT = "/personal/sign-in", "/personal/sign-out"
+SIGN_IN, SIGN_OUT, PASSWORD = "/personal/sign-in", "/personal/sign-out", "/personal/password"
 PROVIDER, CALLBACK = "/personal/provider", "/personal/provider/back"
 """Where signing in with an account elsewhere begins, and where the provider sends the browser back to."""
 PAGES = frozenset({"/", SIGN_IN, CALLBACK})
@@ -19,7 +19,7 @@ READ = re.compile(
     r"|/gradio_api/startup-events|/gradio_api/heartbeat/[\w-]{1,64}|/gradio_api/queue/data|/gradio_api/upload_progress"
     r"|/gradio_api/file=(?!\s*(?:[A-Za-z][\w+.-]+:|//|\\\\))[^\0]{1,1024}|/gradio_api/call/\w{1,64}/[\w-]{1,64}"
     r"|/personal/export/[\w-]{1,64}|/personal/picture/[0-9a-f]{64}|/personal/names"
-    r"|/personal/sign-in|/personal/provider(/back)?|/personal/operator"
+    r"|/personal/sign-in|/personal/provider(/back)?|/personal/operator|/personal/password"
     r"|/robots\.txt|/healthz|/readyz|/metrics|/personal/study\.(css|js)"
     r"|/study/[a-z0-9-]{1,40}(/preview|/withdrawn|/api/state)?|/studies(/[a-z0-9-]{1,40}(/[a-z]{1,16})?)?"
     r"|/study/[a-z0-9-]{1,40}/(p|preview)/[0-9a-f]{16}(/[a-z]{1,16}|/photo/[0-9a-f]{64})?"
@@ -27,7 +27,7 @@ READ = re.compile(
 """What may be fetched: what the page asks for in a browser, gradio_client for named endpoints, and an operator."""
 
 WRITE = re.compile(
-    rf"/personal/visit|/personal/sign-(in|out)|/personal/operator|{UPLOAD}|/gradio_api/(queue/join|cancel|reset|call/(v2/)?\w{{1,64}})"
+    rf"/personal/visit|/personal/sign-(in|out)|/personal/operator|/personal/password|{UPLOAD}|/gradio_api/(queue/join|cancel|reset|call/(v2/)?\w{{1,64}})"
 )
 """What may be posted to, and FORMS."""
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from personal.errors import PersonalError
+from personal.errors import AccountError, PersonalError
 from personal.logs import report
 from personal.owners import lasts
 from personal.remember import import_export
@@ -27,7 +27,7 @@ from personal.ui.doors import frame_ancestors
 from personal.ui.provider import Provider
 from personal.ui.render import plain
 from personal.ui.render import sign_in as page
-from personal.ui.routes import CALLBACK, PROVIDER, SIGN_IN, SIGN_OUT
+from personal.ui.routes import CALLBACK, PASSWORD, PROVIDER, SIGN_IN, SIGN_OUT
 from personal.ui.sessions import COOKIE, Visitor
 from personal.ui.visitors import cookie_header
 
@@ -58,6 +58,8 @@ class SignInPage:
             Route(SIGN_IN, self.show, methods=["GET"]),
             Route(SIGN_IN, self.sign_in, methods=["POST"]),
             Route(SIGN_OUT, self.sign_out, methods=["POST"]),
+            Route(PASSWORD, self.show_password, methods=["GET"]),
+            Route(PASSWORD, self.change_password, methods=["POST"]),
             Route(PROVIDER, self.to_provider, methods=["GET"]),
             Route(CALLBACK, self.from_provider, methods=["GET"]),
         ]
@@ -82,6 +84,29 @@ class SignInPage:
             status = 429 if isinstance(error, TooManyAttempts) else 401
             return await self._page(request, status, problem=str(error), name=name[:64])
         return await self.welcome(request, token, along=form.get("along") == "1")
+
+    async def show_password(self, request: Request) -> Response:
+        """Send the page to change a password on, to who has one."""
+        if not self._accounts.has_password(_who(request).owner):
+            return RedirectResponse("/", 303)
+        return self._plain(page.change_password())
+
+    async def change_password(self, request: Request) -> Response:
+        """Change a password; every other browser of its user is signed out."""
+        who, form = _who(request), await _form(request)
+        if not self._accounts.has_password(who.owner):
+            return RedirectResponse("/", 303)
+        given = (form.get("old", ""), form.get("new", ""), request.client.host if request.client else "")
+        try:
+            if form.get("new") != form.get("again"):
+                raise AccountError("The two new passwords are not the same. Nothing was changed.")
+            token = await to_thread.run_sync(self._accounts.change_password, who.name, *given, limiter=self._checking)
+        except PersonalError as error:
+            report(error)
+            status = 429 if isinstance(error, TooManyAttempts) else 400
+            return self._plain(page.change_password(str(error)), status)
+        await run_in_threadpool(self._context.sessions.end, set(self._context.sessions.visitors(who.owner)))
+        return self._home(request, token, self._context.sessions.new(owner=who.owner, name=who.name))
 
     async def to_provider(self, request: Request) -> Response:
         """Send a browser to the provider of accounts."""
@@ -159,7 +184,10 @@ class SignInPage:
             name=name,
             new_tab=bool(knobs.space),
         )
-        policy = f"{plain.policy()}; {frame_ancestors(bool(knobs.space))}"
+        return self._plain(html, status)
+
+    def _plain(self, html: str, status: int = 200) -> Response:
+        policy = f"{plain.policy()}; {frame_ancestors(bool(self._settings.space))}"
         return HTMLResponse(html, status, {"cache-control": "no-store", "content-security-policy": policy})
 
     def _concepts(self, guest: Visitor | None) -> int:

@@ -8,7 +8,7 @@ from html import escape
 from personal.concepts import Progress
 from personal.settings import TINY
 from personal.ui.render.elements import SMALL_MODEL, act, icon
-from personal.ui.routes import SIGN_IN, SIGN_OUT
+from personal.ui.routes import PASSWORD, SIGN_IN, SIGN_OUT
 
 
 def opening(progress: Progress, error: str = "") -> str:
@@ -44,16 +44,21 @@ def header(model: str, note: str, menu: str | None = None, *, opened: bool = Fal
     )
 
 
-def account(name: str, *, sign_in: bool, sign_out: bool) -> str:
-    """Return the link by which a guest signs in, or the menu of who has: each where it can be done."""
+def account(name: str, *, sign_in: bool, sign_out: bool, password: bool = False) -> str:
+    """Return the link by which a guest signs in, or the menu of who has: each where it can be done.
+
+    `password`: they have one, to be changed.
+    """
     if not name:
         return f'<a class="account" href="{SIGN_IN}">Sign in</a>' if sign_in else ""
     shown = f'{icon("user")}<span class="who">{escape(name)}</span>'
     if not sign_out:
         return f'<span class="account" title="Signed in">{shown}</span>'
+    change = f'<a href="{PASSWORD}">Change password</a>' if password else ""
     return (
         f'<details class="menu account"><summary>{shown}</summary><div><form method="post" action="{SIGN_OUT}">'
-        '<button>Sign out</button><button name="everywhere" value="1">Sign out everywhere</button></form></div>'
+        '<button>Sign out</button><button name="everywhere" value="1">Sign out everywhere</button>'
+        f"{change}</form></div>"
         "</details>"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from personal.ui.render.plain import page
-from personal.ui.routes import PROVIDER, SIGN_IN
+from personal.ui.routes import PASSWORD, PROVIDER, SIGN_IN
 
 
 def sign_in(
@@ -39,6 +39,22 @@ def sign_in(
     if guests and not shared_password:
         parts.append('<p class="guest"><a href="/">Go on as a guest</a></p>')
     return page("Sign in", "".join(parts))
+
+
+def change_password(problem: str = "") -> str:
+    """Return the page to change a password on."""
+    fields = (("old", "Password until now", "current"), ("new", "New password", "new"), ("again", "Once more", "new"))
+    inputs = "".join(
+        f'<label>{label}<input type="password" name="{name}" autocomplete="{kind}-password" maxlength="256" required>'
+        "</label>"
+        for name, label, kind in fields
+    )
+    said = f'<p class="problem" role="alert">{escape(problem)}</p>' if problem else ""
+    return page(
+        "Change password",
+        f'{said}<p>Every other browser will be signed out.</p><form method="post" action="{PASSWORD}">{inputs}'
+        '<button>Change password</button></form><p class="guest"><a href="/">Back</a></p>',
+    )
 
 
 def _form(by_password: bool, shared_password: bool, concepts: int, name: str) -> str:
