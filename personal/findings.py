@@ -66,6 +66,7 @@ class Findings:
             return NOTHING_TO_GO_BY if self.intent is Intent.SCENE else NO_PHOTO
         composed = {
             Intent.WHO: _who,
+            Intent.WHAT: lambda findings: _who(findings) if any(photo.seen for photo in findings.photos) else None,
             Intent.MISSING: _missing,
             Intent.WHERE: _where,
             Intent.PRESENT: _present,

@@ -7,6 +7,7 @@ of them summed into groups ("dog", "shoe"), and words that people's captions use
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,17 @@ MIN_WORD_PROBABILITY, MAX_WORDS = 0.3, 6
 """Probability from which a word is named, and words of a photo."""
 SURE, LIKELY = 0.7, 0.4
 """Probabilities from which a label is marked "sure", and below which it is marked "perhaps"."""
+SURE_BIAS, LIKELY_BIAS = 4.0, 2.5
+"""What is added to the logits of the first label in a description (docs/experiments.md, "Labels while decoding")."""
+LIVING = frozenset(
+    re.findall(
+        r"\w+",
+        "man men woman women lady guy boy boys girl girls child children kid kids baby toddler people person "
+        "male crowd couple family team player rider skier biker surfer swimmer climber skateboarder snowboarder "
+        "animal dog terrier cat bird horse cow sheep elephant zebra giraffe",
+    )
+)
+"""Words by which a photo is of somebody, and its first label of something beside them."""
 
 Array = NDArray[np.float32]
 
@@ -51,6 +63,14 @@ class Labels:
         if self.words:
             parts.append(f"Words: {', '.join(label.name for label in self.words)}.")
         return " ".join(parts)
+
+    def expected(self) -> dict[str, float]:
+        """Return what a description should name, with the bias that its tokens get; nothing where somebody is there."""
+        if not self.classes or not LIVING.isdisjoint(label.name for label in self.words):
+            return {}
+        label = self.classes[0]
+        bias = SURE_BIAS if label.probability >= SURE else LIKELY_BIAS if label.probability >= LIKELY else 0.0
+        return {label.group if label.group in LIVING else label.name: bias} if bias else {}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ class Intent(enum.Enum):
     """What a question asks for, as far as findings can answer it."""
 
     WHO = "who is there"
+    WHAT = "what is there"
     MISSING = "who of one's own is not there"
     WHERE = "where somebody is"
     PRESENT = "whether somebody is there"
@@ -75,11 +76,16 @@ _SIDE = re.compile(
 )
 _WHO = re.compile(
     r"(?:can you tell me )?(?:who|whom)(?: all)?(?:'s|s| is| are| was| were| do you| can you| did you)\b.*"
-    r"|what(?:'s| is| are| do you see| can you see)(?: (?:in|on|at|here|there|this|that)\b.*)?"
     r"|(?:which|what|who)(?: one| ones)? of (?:mine|my \w+(?: \w+)?)\b.*"
     r"|(?:do|can) you (?:see|recogni[sz]e|know) (?:any|some)(?:one|body|thing)\b.*"
     r"|(?:is|are)(?: there)? (?:any|some)(?:one|body|thing)(?: (?:of mine|i know|you know|you recogni[sz]e)\b.*"
     rf"|(?: else)? {_HERE})"
+)
+_WHAT = re.compile(r"what(?:'s| is| are| do you see| can you see)(?: (?:in|on|at|here|there|this|that)\b.*)?")
+_DESCRIBE = re.compile(
+    r"\b(?:caption|describe|description)\b|\bwhat(?:'s|s| is| are| do you see| can you see)"
+    r"(?: (?:this|that|it|these|those|here|there|(?:in|on|at) .*|happening.*|going on.*|shown.*))?[ ?!.]*$"
+    r"|\bwhat does (?:it|this|that|(?:this|the|my) (?:photo|picture|image)) show\b"
 )
 _NOT = re.compile(r"n't\b|\b(?:not|missing|absent|nobody|none)\b")
 _MISSING = re.compile(
@@ -129,11 +135,18 @@ def read_intent(question: str, asked: Sequence[Concept], *, photos: bool) -> tup
         own = _MINE.search(text) or re.search(r"do you (?:know|recogni[sz]e)", text)
         if counted and (own or photos):
             return (Intent.COUNT if own else Intent.COUNT_ALL), _kind(counted[1])
+        if _WHAT.fullmatch(text) and (photos or "here" in text.split()):
+            return Intent.WHAT, ""
         if _WHO.fullmatch(text) and (photos or not _WH.match(text) or _MINE.search(text) or "here" in text.split()):
             return Intent.WHO, _kind_of_mine(text)
     if asked and not _SCENE.search(text) and (_WH.match(text) or not photos):
         return Intent.FACT, ""
     return Intent.SCENE, ""
+
+
+def asks_for_description(question: str) -> bool:
+    """Return whether a question asks what a photo shows, and of nothing in it in particular."""
+    return bool(_DESCRIBE.search(question.casefold().replace("’", "'")))
 
 
 def _kind_of_mine(text: str) -> str:

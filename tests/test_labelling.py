@@ -58,12 +58,12 @@ def test_what_the_model_reads_below_a_photo_is_what_training_wrote_there(embedde
 
 def test_a_photo_is_labelled_once_and_again_after_it_was_forgotten(embedded, photos):
     embedded.clear()
-    line = embedded.loaded.labeller.line(photos[0])
+    line = embedded.loaded.labeller.labels(photos[0]).prompt_line()
     embedded.loaded.decoder.features.discard((photos[0].sha256, False))
-    assert embedded.loaded.labeller.line(photos[0]) == line
+    assert embedded.loaded.labeller.labels(photos[0]).prompt_line() == line
     assert list(embedded.loaded.decoder.features.known) == []  # nothing was encoded again
     embedded.clear()
-    assert embedded.loaded.labeller.line(photos[0]) == line
+    assert embedded.loaded.labeller.labels(photos[0]).prompt_line() == line
 
 
 def test_a_checkpoint_without_the_mark_is_told_nothing(embedded, photos, monkeypatch):

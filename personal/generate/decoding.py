@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from personal.generate.biasing import Bias
 from personal.generate.image_features import ImageFeatureCache
 from personal.generate.kv_cache import PrefixCache, empty
 from personal.generate.streaming import Tokens, has_repetition
@@ -34,7 +35,8 @@ class Decoder:
             end = over() or has_repetition(ids[0, start:].tolist())
             return torch.full((ids.shape[0],), end, device=ids.device, dtype=torch.bool)
 
-        ids = self._continue(inputs, cache, max_new_tokens, temperature, stopping_criteria=[halted], streamer=tokens)
+        options = {"stopping_criteria": [halted], "logits_processor": [Bias(start, [prompt.expected])]}
+        ids = self._continue(inputs, cache, max_new_tokens, temperature, streamer=tokens, **options)
         self.prefix.keep(cache, ids[0].tolist(), prompt.images)
 
     def batch(self, prompts: Sequence[Prompt], max_new_tokens: int) -> list[list[int]] | None:
@@ -56,7 +58,8 @@ class Decoder:
                     ends[row] = len(said)
             return torch.tensor(ends, device=ids.device) > 0
 
-        ids = self._continue(inputs, empty(self._model.config), max_new_tokens, 0.0, stopping_criteria=[halted])
+        options = {"stopping_criteria": [halted], "logits_processor": [Bias(start, [p.expected for p in prompts])]}
+        ids = self._continue(inputs, empty(self._model.config), max_new_tokens, 0.0, **options)
         answers = ids[:, start:].tolist()
         return [answer[: end or None] for answer, end in zip(answers, ends, strict=True)]
 

@@ -32,10 +32,6 @@ class Labeller:
             self._known.put(photo.sha256, known)
         return known
 
-    def line(self, photo: Photo) -> str:
-        """Return the prompt's line of a photo."""
-        return self.labels(photo).prompt_line()
-
     def _classify(self, photo: Photo) -> Labels:
         key, maps = (photo.sha256, False), list[Any]()
         self._features.discard(key)

@@ -242,7 +242,7 @@ class LocalGenerator:
             self.name,
             multimodal=self.checkpoint.multimodal,
             one_image=self.checkpoint.one_image,
-            label=labeller.line if labeller else None,
+            labels=labeller.labels if labeller else None,
             **self._budgets,
         )
         return Loaded(model, processor, prompts, Decoder(model, prompts, features), labeller)

@@ -18,6 +18,7 @@ from typing import Literal
 
 from personal.concepts import Box, Concept, Match, Photo, Turn
 from personal.messages import Message, Part, image_part, images_of, introduces, make_message, text_part
+from personal.questions import asks_for_description
 
 SEEING = (
     "You answer questions about photos. Call the people, pets and things that you are told about by their names, "
@@ -126,6 +127,15 @@ def with_labels(messages: Sequence[Message], line: Callable[[Photo], str]) -> li
         return [part, text_part(f"\n{said}")] if said else [part]
 
     return [make_message(m["role"], *[new for part in m["content"] for new in labelled(part)]) for m in messages]
+
+
+def described_photo(messages: Sequence[Message]) -> Photo | None:
+    """Return the only photo of messages that ask what it shows and introduce no concept; None for any others."""
+    images, last = images_of(messages), messages[-1]["content"][-1] if messages and messages[-1]["content"] else None
+    if len(images) != 1 or any(introduces(part) for message in messages for part in message["content"]):
+        return None
+    asks = last is not None and last["type"] == "text" and asks_for_description(last["text"])
+    return images[0]["image"] if asks else None
 
 
 def _alone(turns: Sequence[Turn]) -> Turn:

@@ -9,9 +9,11 @@ from typing import Any
 
 from personal.concepts import Photo
 from personal.errors import ModelError
+from personal.generate.biasing import Expected
 from personal.generate.budget import AVATAR_TOKENS, PHOTO_TOKENS, fit
-from personal.generate.prompt import drop_oldest_turn, with_labels, without_system
+from personal.generate.prompt import described_photo, drop_oldest_turn, with_labels, without_system
 from personal.images import open_photo
+from personal.labels import Labels
 from personal.messages import Message, images_of, is_avatar, make_message
 
 Chat = list[dict[str, Any]]
@@ -23,13 +25,15 @@ class Prompt:
     """Messages that fit into a model's context, and the inputs that they become; input ids are (1, tokens).
 
     `dropped_turns` is the number of earliest exchanges that did not fit. `in_reasoning`: the template ends inside a
-    reasoning block, so the answer begins with reasoning.
+    reasoning block, so the answer begins with reasoning. `expected` are words that the answer should hold, with the
+    bias that their tokens get (`biasing`).
     """
 
     messages: list[Message]
     inputs: dict[str, Any]
     dropped_turns: int
     in_reasoning: bool
+    expected: Expected = ()
 
     @property
     def ids(self) -> list[int]:
@@ -43,7 +47,7 @@ class Prompt:
 
 
 class PromptEncoder:
-    """Encodes messages for one model. `label` returns the line of labels that a model was trained to read."""
+    """Encodes messages for one model. `labels` labels photos for a model that was trained to read labels."""
 
     def __init__(
         self,
@@ -53,7 +57,7 @@ class PromptEncoder:
         *,
         multimodal: bool = True,
         one_image: bool = False,
-        label: Callable[[Photo], str] | None = None,
+        labels: Callable[[Photo], Labels] | None = None,
         photo_tokens: int = PHOTO_TOKENS,
         avatar_tokens: int = AVATAR_TOKENS,
     ) -> None:
@@ -62,7 +66,7 @@ class PromptEncoder:
         self._name = name
         self._multimodal = multimodal
         self._one_image = one_image
-        self._label = label
+        self._labels = labels
         self._photo_tokens, self._avatar_tokens = photo_tokens, avatar_tokens
 
     @property
@@ -74,15 +78,16 @@ class PromptEncoder:
         """Encode messages, dropping the earliest exchanges that do not fit into the context. Raises ModelError."""
         if self._one_image:
             messages = [make_message(m["role"], *(p for p in m["content"] if not is_avatar(p))) for m in messages]
-        if self._label is not None:
-            messages = with_labels(messages, self._label)
+        expected = self._expected(messages)
+        if labels := self._labels:
+            messages = with_labels(messages, lambda photo: labels(photo).prompt_line())
         limit = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         dropped_turns, shorter = 0, list(messages)
         while True:
             inputs = self.encode(shorter)
             if limit is None or inputs["input_ids"].shape[1] + max_new_tokens <= limit:
                 ending = self.tokenizer.decode(inputs["input_ids"][0, -8:].tolist())
-                return Prompt(shorter, inputs, dropped_turns, ending.rstrip().endswith("<think>"))
+                return Prompt(shorter, inputs, dropped_turns, ending.rstrip().endswith("<think>"), expected)
             fewer = drop_oldest_turn(shorter)
             if fewer is None:
                 break
@@ -91,6 +96,14 @@ class PromptEncoder:
             f"The question is too long for {self._name}, which holds {limit} tokens with the answer's "
             f"{max_new_tokens}. Ask a shorter one, or with fewer photos and concepts."
         )
+
+    def _expected(self, messages: Sequence[Message]) -> Expected:
+        """Return the words that a description should hold, by what labels the photo."""
+        photo = described_photo(messages) if self._labels else None
+        if photo is None or self._labels is None:
+            return ()
+        words = self._labels(photo).expected().items()
+        return tuple((tuple(self.tokenizer.encode(f" {word}", add_special_tokens=False)), bias) for word, bias in words)
 
     def encode(self, messages: Sequence[Message]) -> dict[str, Any]:
         """Apply the model's chat template; user text never becomes a control token."""
