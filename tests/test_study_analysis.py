@@ -263,6 +263,22 @@ def test_the_shell_simulates_and_the_same_data_gives_the_same_report_byte_for_by
     assert main(["export", str(tmp_path), "--out", str(tmp_path / "x")]) == 1
 
 
+def test_a_study_of_blind_comparisons_alone_is_reported_by_its_votes(tmp_path):
+    text = """title: Only comparisons
+consent: {text: Hello}
+conditions: [{id: a}, {id: b, memory: false}]
+concepts: {kind: none}
+tasks: [{id: which, type: ab, instructions: Compare., photos: ["sample:beach.jpg"]}]
+retention: 2030-12-31
+"""
+    (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
+    assert main(["simulate", str(tmp_path / "study.yaml"), "--participants", "4", "--out", str(tmp_path / "out")]) == 0
+    said = (tmp_path / "out" / "report" / "report.md").read_text(encoding="utf-8")
+    assert "| a : b |" in said
+    assert "Planned comparisons" not in said
+    assert "Values by condition" not in said
+
+
 def test_a_study_without_participants_has_a_report_and_an_export_too(tmp_path):
     store = open_store(tmp_path / "pets")
     assert "| planned | 6 |" in write_report(store, tmp_path / "report").with_suffix(".md").read_text()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 
 import pytest
 
 from personal.errors import PersonalError
+from personal.study import rehearsal
+from personal.study.__main__ import main
 from personal.study.personas import Persona, Truth
 from personal.study.rehearsal import samples
 from personal.study.simulate import take_part
@@ -63,6 +66,15 @@ def test_a_scripted_participant_goes_on_where_they_were_after_a_restart(served):
     way = visitor(served, "a")
     assert way.step()[1].id == before
     assert take_part(way, persona) == "finished"
+
+
+def test_the_shell_sends_participants_into_a_study_that_runs_and_reports_on_them(served, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(rehearsal, "connect", lambda url: nullcontext(served.client))
+    file, out = str(served.store.folder / "study.yaml"), str(tmp_path / "out")
+    assert main(["simulate", file, "--url", "http://app", "--participants", "1", "--out", out]) == 0
+    assert "1 participant: 1 finished." in capsys.readouterr().out
+    assert (tmp_path / "out" / "report" / "report.html").is_file()
+    assert served.store.participants()[0].status == "finished"
 
 
 def test_what_the_app_refuses_ends_a_scripted_participant_in_words(served):

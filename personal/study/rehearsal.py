@@ -153,6 +153,7 @@ def run(options: argparse.Namespace) -> str:
     else:
         store = rehearse(file, out, truth, count, seed)
         ended = Counter(one.status for one in store.participants())
-    lines.append(f"{count} participants: {', '.join(f'{number} {status}' for status, number in ended.items())}.")
+    counts = ", ".join(f"{number} {status}" for status, number in ended.items())
+    lines.append(f"{count} participant{'s' if count != 1 else ''}: {counts}.")
     lines.append(f"Data: {out / 'data'}\nReport: {out / 'report' / 'report.html'}")
     return "\n".join(lines)

@@ -122,12 +122,15 @@ _COMPARED = ("Measure", "Comparison", "n", "Means", "Difference [95 % CI]", "Tes
 
 def _comparisons(store: StudyStore, compared: Sequence[Contrast]) -> Iterator[str]:
     analysis = store.study.analysis
+    if not overall(store.study):
+        return  # all of it is blind comparisons
     for planned, title, words in (
         (True, "## Planned comparisons", "They stood in the study file before the data."),
         (False, "## Exploratory comparisons", "**They were not planned**: take them as ideas for another study."),
     ):
         rows = [_row(store, one) for one in compared if one.planned is planned]
-        found = table(_COMPARED, rows) or "None could be made: there are too few participants, or all values are alike."
+        none = "None could be made: there are too few participants, or all values are alike."
+        found = table(_COMPARED, rows) or (none if analysis.planned or not planned else "None was planned.")
         yield f"{title}\n\n{words} Corrected by {analysis.correction}, α = {analysis.alpha}.\n\n{found}"
 
 
@@ -151,7 +154,8 @@ def _row(store: StudyStore, one: Contrast) -> Sequence[object]:
 def _descriptives(store: StudyStore, data: Data, figures: Path) -> Iterator[str]:
     conditions = [one.id for one in store.study.conditions]
     known = measures(store.study)
-    yield "## Values by condition"
+    if overall(store.study):
+        yield "## Values by condition"
     for name in overall(store.study):
         values = pairs_of(data.long, name, conditions)
         if values.empty:
