@@ -332,6 +332,20 @@ def test_nobody_sees_anything_of_anybody_else(served):
     assert served.client.get("/study/two/preview?PROLIFIC_PID=1").status_code == 404
 
 
+def test_photos_are_taken_of_nobody_who_does_not_take_part_and_no_more_than_is_allowed(served):
+    someone = begin(served.someone())
+    photo = ("photo", ("a.jpg", JPEG, "image/jpeg"))
+    nobody = someone.place[:-16] + "0" * 16
+    assert served.client.post(f"{nobody}/ask", files=[photo]).status_code == 404
+    assert served.client.post("/study/two/api/ask?PROLIFIC_PID=1", files=[photo]).status_code == 409
+    assert served.client.post("/study/two?PROLIFIC_PID=1", files=[photo]).status_code == 400
+    assert served.client.post(f"{someone.place}/ask", files=[photo] * 11).status_code == 400
+    large = {"content-length": str(2**30), "content-type": "multipart/form-data; boundary=x"}
+    answer = served.client.post(f"{someone.place}/ask", headers=large, content=b"")
+    assert (answer.status_code, "94 MB are the most" in answer.text) == (413, True)
+    assert served.store.participants()[0].turns("part1.task.look") == []
+
+
 def test_a_withdrawal_erases_every_byte_and_is_counted(served):
     someone = begin(served.someone())
     name, words = "Zebedee-77", "Where was Zebedee-77 born?"

@@ -108,7 +108,7 @@
     try {
       const answer = await fetch(form.action, { method: "POST", body: data, headers: { "x-study": "1" } });
       const said = await answer.text();
-      words = answer.ok ? "" : [413, 422].includes(answer.status) ? said : "This did not arrive. Reload the page and try again.";
+      words = answer.ok ? "" : [413, 422, 429].includes(answer.status) ? said : "This did not arrive. Reload the page and try again.";
     } catch { /* the words say it */ }
     sending = false;
     const next = words ? "" : queued;

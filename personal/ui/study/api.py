@@ -56,13 +56,23 @@ class Calls:
         name, given, form = request.path_params["name"], {}, Form()
         try:
             if request.headers.get("content-type", "").startswith("multipart/"):
-                form = await read_form(request, self._rooms.settings)
+                if not await run_in_threadpool(self._takes_part, request):
+                    raise Refused(409, "Consent first.")
+                form = await read_form(request, self._rooms.settings, photos=True)
                 given = {key: sent[0] for key, sent in form.values.items()}
             else:
                 given = await _read(request)
         except Refused as refusal:
             return _refused(str(refusal), refusal.status)
         return await run_in_threadpool(self._answer, request, name, given, form)
+
+    def _takes_part(self, request: Request) -> bool:
+        """Tell whether a call is of somebody who has consented: photos are taken of nobody else."""
+        try:
+            store = self._rooms.studies.get(request.path_params["study"])
+            return store.arrive(dict(request.query_params)).status == "active"
+        except PersonalError:
+            return False
 
     def _answer(self, request: Request, name: str, given: Given, form: Form) -> Response:
         try:

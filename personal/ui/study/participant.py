@@ -128,7 +128,7 @@ class Participants:
             name, category, info = form.text("name"), form.text("category"), form.text("info")
             room.add_concept(form.text("step"), name, photos, category, info)
 
-        return await self._post(request, act)
+        return await self._post(request, act, photos=True)
 
     async def ask(self, request: Request) -> Response:
         """Ask a question, add a photo for the next, or both."""
@@ -142,7 +142,7 @@ class Participants:
             if not form.text("only_photo"):
                 room.ask(step, form.text("question"), about, edited=bool(form.text("edited")))
 
-        return await self._post(request, act)
+        return await self._post(request, act, photos=True)
 
     async def act(self, request: Request) -> Response:
         """Stop an answer, have it written again, or say if a name is right."""
@@ -343,11 +343,15 @@ class Participants:
         except PersonalError as error:
             return self._problem(error)
 
-    async def _post(self, request: Request, act: Act) -> Response:
+    async def _post(self, request: Request, act: Act, *, photos: bool = False) -> Response:
         """Do what a form asks for; then show the step they are at, or what is wrong where it is."""
         quiet = request.headers.get("x-study") == "1"
         try:
-            form = await read_form(request, self._settings)
+            if photos:
+                await run_in_threadpool(self._find, request)
+            form = await read_form(request, self._settings, photos=photos)
+        except PersonalError as error:
+            return self._problem(error)
         except Refused as refusal:
             return (
                 PlainTextResponse(str(refusal), refusal.status)

@@ -170,7 +170,7 @@ class Researchers:
                 return self._study(request, store, notice=words)
             return RedirectResponse(f"{HOME}/{store.id}", 303)
 
-        return await self._post_to(request, add)
+        return await self._post_to(request, add, photos=True)
 
     async def download(self, request: Request) -> Response:
         """Send the data, or the report, as a zip."""
@@ -241,17 +241,18 @@ class Researchers:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    async def _post(self, request: Request, make: Callable[[Form], Response]) -> Response:
+    async def _post(self, request: Request, make: Callable[[Form], Response], *, photos: bool = False) -> Response:
         if not self._access.known(request):
             return self._door({"password": NOT_YOURS}, 403)
         try:
-            form = await read_form(request, self._rooms.settings)
+            form = await read_form(request, self._rooms.settings, photos=photos)
         except Refused as refusal:
             return PlainTextResponse(str(refusal), refusal.status)
         return await run_in_threadpool(self._shown, make, form)
 
-    async def _post_to(self, request: Request, make: Make) -> Response:
-        return await self._post(request, lambda form: make(self._rooms.studies.get(request.path_params["study"]), form))
+    async def _post_to(self, request: Request, make: Make, *, photos: bool = False) -> Response:
+        study_id = request.path_params["study"]
+        return await self._post(request, lambda form: make(self._rooms.studies.get(study_id), form), photos=photos)
 
     async def _with(self, request: Request, make: Make) -> Response:
         if not self._access.known(request):
