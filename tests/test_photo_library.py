@@ -153,6 +153,11 @@ def test_names_are_found_when_concepts_come_change_and_go(library, assistant, fo
     assistant.forget(ME, bo.id)
     assert library.all(ME)[0].known(assistant.concepts(ME)) == []
     assert names(library.search(ME, "rex").photos) == []
+    library.forget_erased()
+    assert any(row.findings for row in library.all(ME))  # the trash may bring it back
+    assistant.library.empty_trash(ME)
+    library.forget_erased()
+    assert bo.id.encode() not in library.store(ME).path.read_bytes()
 
 
 def test_folders_that_make_no_sense_are_refused(library, folder, tmp_path):

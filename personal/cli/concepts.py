@@ -73,11 +73,14 @@ def add(options: argparse.Namespace, knobs: settings.Settings) -> int:
 
 
 def forget(options: argparse.Namespace, knobs: settings.Settings) -> int:
+    from personal.photo_library.library import PhotoLibrary
+
     with compose.library(knobs, read_only=True) as library:
         concept = library.find(LOCAL, options.name)
     with compose.build(knobs, holder="the shell") as assistant:
         assistant.forget(LOCAL, concept.id)
         assistant.library.empty_trash(LOCAL)
+        PhotoLibrary(knobs, assistant).forget_erased()
     if options.json:
         emit({"forgotten": concept.name})
     else:

@@ -59,8 +59,9 @@ class PhotoLibrary:
     def __init__(self, settings: Settings, assistant: Assistant | None = None) -> None:
         """Open the photo libraries of a data folder; without `assistant` nothing can be scanned or searched."""
         self._settings = settings
-        self._assistant = assistant
+        self.assistant = assistant
         self._snapshots: dict[str, _Snapshot] = {}
+        self._known: dict[str, set[str]] = {}
         self._classifier: list[Classifier | None] = []
 
     def store(self, owner: str) -> PhotoStore:
@@ -91,6 +92,17 @@ class PhotoLibrary:
         if not self.store(owner).folders():
             raise PersonalError("There is no folder in the library yet. Add one first.")
         return Scan(self.store(owner), self._with_models, owner, self._settings, self._labels()).steps(stop)
+
+    def forget_erased(self) -> None:
+        """Drop what was found of concepts that were erased since the last time; those in the trash may come back."""
+        library = self._with_models.library
+        for owner in library.owners():
+            if not self.store(owner).exists:
+                continue
+            known = {one.id for one in library.concepts(owner)} | {one.concept.id for one in library.trash(owner)}
+            before, self._known[owner] = self._known.get(owner), known
+            if before is None or not before <= known:
+                self.store(owner).forget_concepts(known)
 
     def status(self, owner: str, concepts: Sequence[Concept]) -> tuple[Counts, int]:
         """Count what there is, and the photos in which today's concepts are to be looked for again."""
@@ -187,6 +199,6 @@ class PhotoLibrary:
 
     @property
     def _with_models(self) -> Assistant:
-        if self._assistant is None:
+        if self.assistant is None:
             raise PersonalError("The app is still getting ready. Just a moment, please.")
-        return self._assistant
+        return self.assistant

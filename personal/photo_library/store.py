@@ -236,6 +236,15 @@ class PhotoStore:
             if row:
                 _put_findings(db, row[0], gallery, findings)
 
+    def forget_concepts(self, known: Iterable[str]) -> None:
+        """Drop what was found of concepts whose ids are not among these."""
+        with self._reading() as db:
+            found = {concept for (concept,) in db.execute("SELECT DISTINCT concept FROM findings")} if db else set()
+        gone = found - set(known)
+        if gone:
+            with self._writing() as db:
+                db.executemany("DELETE FROM findings WHERE concept = ?", ((concept,) for concept in gone))
+
     def outdated(self, gallery: str) -> list[tuple[str, list[str]]]:
         """List the photos in which other concepts were looked for than `gallery` names, with their files."""
         query = (
@@ -324,6 +333,7 @@ class PhotoStore:
             return
         with self._connected() as db:
             self._check_version(db)
+            db.execute("BEGIN")  # all that is read is of one moment
             yield db
 
     @contextmanager

@@ -35,6 +35,8 @@ a reference as it looks far away."""
 SOFT = 0.05
 """Where halving a photo changes it by less, in units of its contrast, nothing in it is sharp, and it is seen so much
 smaller as TINY is than SHORT_SIDE: the trunk knows few blurred things, but what is blurred is sharp far away."""
+LABEL_SIDE = 224
+"""Pixels of the sides of a photo whose labels are asked for: those of the built-in language model's photos."""
 LONGEST = 2
 """How many times as long as the short side the long one may be."""
 
@@ -150,9 +152,10 @@ class Encoder:
         return in_foreground(lambda: self._seen(image, FINE if fine else SHORT_SIDE)) if self.maps else None
 
     def describe(self, image: Image) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Return a picture's vector in the space that it shares with texts, (n,), and its pooled map, (channels,).
+        """Return a picture's vector in the space that it shares with texts, (n,), and its mean map, (channels,).
 
-        The vector has unit length; the map is None where the tower has none.
+        The vector has unit length. The map is of the picture at LABEL_SIDE, which classifiers of labels are trained at
+        (`personal.labels`); None where the tower has none.
         """
         return in_foreground(lambda: self._describe(image))
 
@@ -164,9 +167,11 @@ class Encoder:
         with torch.inference_mode():
             if not self.maps:
                 return _numbers(self.model.encode_image(batch, normalize=True)), None
-            pooled = self.model.visual.trunk.forward_features(batch).mean((2, 3))
+            trunk, small = self.model.visual.trunk, torch.nn.functional.interpolate
+            pooled = trunk.forward_features(batch).mean((2, 3))
             vector = torch.nn.functional.normalize(self.model.visual.head(pooled), dim=-1)
-        return _numbers(vector), _numbers(pooled)
+            reduced = small(batch, (LABEL_SIDE, LABEL_SIDE), mode="bicubic", antialias=True)
+            return _numbers(vector), _numbers(trunk.forward_features(reduced).mean((2, 3)))
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts in the space that they share with pictures: (n, dimension), unit length."""

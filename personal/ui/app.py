@@ -38,6 +38,7 @@ from personal.ui.history import Kept
 from personal.ui.metrics import Metrics, free_bytes
 from personal.ui.names import NAMES, Names
 from personal.ui.operator import OperatorPage
+from personal.ui.photo_library import Library as PhotoLibraryTab
 from personal.ui.pictures import PICTURES, Pictures
 from personal.ui.places import hidden
 from personal.ui.policy import PagePolicy
@@ -63,9 +64,10 @@ class Page:
         self._context = context
         self.concepts = Concepts(context)
         self.chat = Chat(context, self.concepts)
+        self.photos = PhotoLibraryTab(context, self.chat)
         self.evaluate = Evaluate(context, self.concepts)
         self.settings = preferences.Settings(context, draw_all=self.draw)
-        self._parts: tuple[Any, ...] = (self.chat, self.concepts, self.evaluate, self.settings)
+        self._parts: tuple[Any, ...] = (self.chat, self.concepts, self.photos, self.evaluate, self.settings)
 
     def build(self) -> PageBlocks:
         with PageBlocks(title="Personal", analytics_enabled=False, delete_cache=(300, 600), fill_width=True) as page:
@@ -83,6 +85,8 @@ class Page:
                     self.chat.build()
                 with gr.Tab("Concepts", id="concepts") as concepts:
                     self.concepts.build()
+                with gr.Tab("Library", id="library") as library:
+                    self.photos.build()
                 with gr.Tab("Evaluate", id="evaluate") as evaluate:
                     self.evaluate.build()
                 with gr.Tab("Settings", id="settings") as settings:
@@ -90,6 +94,7 @@ class Page:
             self.concepts.wire()
             Api(self._context).build()
             self.chat.wire(self.tabs)
+            self.photos.wire(self.tabs)
             self.evaluate.wire(self.tabs)
             models = self.settings.models
             drawn = [self.main, self.opening, self.timer, models.header, self.banner, *self._drawn()]
@@ -98,7 +103,7 @@ class Page:
             quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
             page.load(self.refresh, None, drawn, **quiet)
             self.timer.tick(self.refresh, None, drawn, **quiet)
-            for tab, part in zip((chat, concepts, evaluate, settings), self._parts, strict=True):
+            for tab, part in zip((chat, concepts, library, evaluate, settings), self._parts, strict=True):
                 tab.select(self.redraw(part), None, [*part.drawn, self._context.toast], **quiet)
             settings.select(models.offer, None, models.choice, **quiet)
             self.opening.select(self.retry, None, [self.opening, self.timer], **quiet)
@@ -156,6 +161,8 @@ class Page:
             try:
                 if part is self.chat:
                     self.chat.photos.look_again(session)
+                if part is self.photos:
+                    self.photos.wake(session)
                 drawn: list[Updates] = []
                 session.retry_if_stale(lambda: drawn.append(part.draw(session)))
                 return {component: value for updates in drawn for component, value in updates.items()}
@@ -292,6 +299,7 @@ class Server:
         self._operator.close()
         self.sessions.stop()
         self.rooms.stop()
+        self._context.scans.stop()
         if getattr(self.page, "server", None):
             self.page.server.should_exit = True  # nothing new is let in; pages that are open take a while to go
         shutil.rmtree(self.uploads, ignore_errors=True)
@@ -346,7 +354,7 @@ class Server:
             assistant = self.opening.assistant
             for sweep in (
                 self.sessions.sweep,
-                *([assistant.sweep] if assistant else []),
+                *((assistant.sweep, self._context.photos.forget_erased) if assistant else ()),
                 self.sessions.forget_erased,
                 self.rooms.sweep,
             ):

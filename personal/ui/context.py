@@ -18,9 +18,11 @@ from personal.concepts import Photo
 from personal.errors import PersonalError
 from personal.images import read_photo
 from personal.logs import report
+from personal.photo_library.library import PhotoLibrary
 from personal.remember.library import Library
 from personal.ui import render
 from personal.ui.accounts import Accounts
+from personal.ui.scans import Scans
 from personal.ui.sessions import Session, Sessions
 
 Updates = dict[Block, Any]
@@ -47,6 +49,8 @@ class AppContext:
         self.sessions = sessions
         self.accounts = accounts or Accounts(opening.settings)
         self.toast = html(elem_id="toast", render=False)
+        self.scans = Scans(lambda: self.photos)
+        self._photos: PhotoLibrary | None = None
 
     @property
     def assistant(self) -> Assistant:
@@ -55,6 +59,13 @@ class AppContext:
         if assistant is None:
             raise self.opening.error or PersonalError("The app is still getting ready. Just a moment, please.")
         return assistant
+
+    @property
+    def photos(self) -> PhotoLibrary:
+        """Return the photos in folders. Raises PersonalError while the Assistant is being made."""
+        if self._photos is None or self._photos.assistant is not self.assistant:
+            self._photos = PhotoLibrary(self.settings, self.assistant)
+        return self._photos
 
     @property
     def server(self) -> str:

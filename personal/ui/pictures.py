@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from personal.concepts import Box, Photo
 from personal.crops import thumbnail
 from personal.errors import PersonalError
+from personal.photo_library.scan import THUMBNAIL
 from personal.ui.context import AppContext
 from personal.ui.samples import read_samples
 from personal.ui.sessions import Visitor
@@ -53,6 +54,9 @@ class Pictures:
         return Response(jpeg, media_type="image/jpeg", headers={"cache-control": "no-store"})
 
     def _draw(self, visitor: Visitor, sha256: str, side: int, square: bool, part: Part) -> bytes | None:
+        kept = self._context.photos.store(visitor.owner)
+        if side == THUMBNAIL and not square and part is None and (jpeg := kept.thumbnail(sha256)):
+            return jpeg
         shipped = (photo for photo in read_samples().photos if photo.sha256 == sha256)
         photo = visitor.photo(sha256) or next(shipped, None) or self._stored(visitor.owner, sha256)
         if photo is None:

@@ -108,7 +108,8 @@ class Session:
     that are selected; None: none can be. `reviewed` are conversations that the review holds in memory, `skipped` the
     pairs of a photo and a concept that it does not ask about now. `merges` are those of the page, by the token that
     brings the merged concept back. `returned`: the page says that an earlier visit has
-    ended.
+    ended. `photo_search` and `photo_filters` tell which photos of the library are listed, by concepts that must (True)
+    or must not be there, `photo_page` which page of them is shown, and `photo_revision` as of when.
     """
 
     visitor: Visitor
@@ -132,6 +133,10 @@ class Session:
     merges: dict[str, Merge] = field(default_factory=dict)
     chat_search: str = ""
     all_chats: bool = False
+    photo_search: str = ""
+    photo_filters: dict[str, bool] = field(default_factory=dict)
+    photo_page: int = 0
+    photo_revision: int = -1
 
     @property
     def owner(self) -> str:
