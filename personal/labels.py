@@ -97,6 +97,13 @@ class Classifier:
             word_logits = self.word_weight @ pooled + self.word_bias
         return Labels(self._classes(probabilities), self._words(word_logits))
 
+    def named(self, word: str) -> frozenset[str]:
+        """Return the classes and groups that a word is the name of, or the last word of: "bear" of "teddy bear"."""
+        word = word.lower()
+        numbers = [n for n, name in enumerate(self.names) if name.lower() == word or name.lower().endswith(f" {word}")]
+        numbers += [number for number, group in self.groups.items() if group == word]
+        return frozenset({*(self.names[n] for n in numbers), *(self.groups.get(n, self.names[n]) for n in numbers)})
+
     def _classes(self, probabilities: Array) -> tuple[Label, ...]:
         members: dict[str, list[int]] = {}
         for number in np.flatnonzero(probabilities > MIN_PROBABILITY / 50).tolist():

@@ -6,18 +6,19 @@ import shutil
 
 import pytest
 
-from tests.test_browser import SAMPLES, chromium, create, guests, samples, served, tab, visit  # noqa: F401
+from tests.test_browser import SAMPLES, card, chromium, guests, served, tab, visit  # noqa: F401
 
 pytestmark = pytest.mark.browser
 
 
 def test_a_folder_is_added_searched_by_name_and_a_photo_opens_in_the_chat(tmp_path, chromium):  # noqa: F811
-    concept, *_ = samples()["concepts"]
     folder = tmp_path / "photos"
     shutil.copytree(SAMPLES, folder, ignore=shutil.ignore_patterns("*.json"))
     with served(tmp_path / "data") as address:
         page = visit(chromium.new_context(viewport={"width": 1440, "height": 1000}), address)
-        create(page, "butin", *(SAMPLES / file for file in concept["views"]))
+        tab(page, "Concepts")
+        page.get_by_role("button", name="Try it with samples").locator("visible=true").click()
+        card(page, "bo").wait_for()
         tab(page, "Library")
         page.locator("#photos .empty", has_text="Add a folder").wait_for()
         page.locator("#folder-path :is(input, textarea)").fill(str(folder))
@@ -29,15 +30,15 @@ def test_a_folder_is_added_searched_by_name_and_a_photo_opens_in_the_chat(tmp_pa
         assert every == len(list(folder.glob("**/*.*")))
 
         search = page.locator("#find-photos :is(input, textarea)")
-        search.fill("<butin>")
+        search.fill("<bo>")
         search.press("Enter")
         page.locator("#photos .sum", has_text=f"of {every} photos").wait_for()
         found = page.locator("#photos .photos li")
         assert 0 < found.count() < every
-        assert found.locator(".who", has_text="butin").count() == found.count()
+        assert found.locator(".who", has_text="bo").count() == found.count()
         found.first.locator("button").click()
         page.locator("#panel .stage img[src]").wait_for()
-        page.locator("#panel", has_text="butin").wait_for()
+        page.locator("#panel", has_text="bo").wait_for()
 
         narrow = visit(chromium.new_context(viewport={"width": 390, "height": 800}), address)
         tab(narrow, "Library")

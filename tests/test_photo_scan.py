@@ -81,7 +81,9 @@ def test_with_the_real_encoder_names_labels_and_words_find_the_samples(tmp_path)
         assert {row.path.name for row in library.search(ME, "without bo").photos} == {
             path.name for path in folder.iterdir()
         } - found
-        assert any(row.labels for row in library.all(ME))
+        assert any("cup" in row.labels for row in library.all(ME))
+        assert library.search(ME, "a submarine").photos == ()  # no photo has that label
+        assert library.search(ME, "a submarine").nearest
 
         towers = OpenClipTowers(knobs)  # what search is measured with
         vector, pooled = assistant.retriever.describe(views[0])

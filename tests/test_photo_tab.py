@@ -141,9 +141,9 @@ def test_what_is_new_is_found_when_the_tab_is_opened_again(browser, folder):
 def test_dates_are_switched_on_and_a_folder_is_removed(browser, folder):
     scanned(browser, folder)
     (kept,) = browser.context.photos.store(ME).folders()
-    assert "Dates and places are not read" in everything(browser)[browser.tab.folders]
+    assert "Dates and places: not read" in everything(browser)[browser.tab.folders]
     shown = browser.tab.on_folders(event(act="exif", folder=kept.id), browser.request)
-    assert "Dates and places are read" in shown[browser.tab.folders]
+    assert "Dates and places: read" in shown[browser.tab.folders]
     waited(browser)
     browser.tab.on_folders(event(act="remove", folder="7"), browser.request)
     assert len(browser.context.photos.all(ME)) == 3

@@ -6,6 +6,7 @@ of each in memory, for quick searches.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,13 +23,15 @@ from personal.errors import PersonalError
 from personal.labels import Classifier
 from personal.labels import read as read_classifier
 from personal.photo_library.files import check_folder
-from personal.photo_library.query import Query, people_among, read_query
+from personal.photo_library.query import Query, people_among, read_query, singular
 from personal.photo_library.scan import Scan, Stop, gallery_of, original
 from personal.photo_library.store import Counts, Folder, PhotoStore, Row
 from personal.settings import TINY, Settings
 
 NEAREST = 12
 """Photos that are offered where nothing fits."""
+NO_CLASSES = {"can", "orange"}
+"""Words that mostly mean something else than the class of that name."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ class PhotoLibrary:
         people = people_among(concepts)
         through = np.array([query.lets_through(row, people) for row in snapshot.rows], bool)
         scores = self._scores(query.text, snapshot)
-        fitting = through & self._fitting(query, scores) if query.text else through
+        fitting = through & self._fitting(query, snapshot, scores) if query.text else through
         found = self._best(snapshot, query, np.flatnonzero(fitting), scores)
         if found or query.empty:
             return Found(query, found)
@@ -152,12 +155,24 @@ class PhotoLibrary:
             note = "No photo has a date: they are read only from folders for which that is switched on."
         return Found(query, (), self._best(snapshot, query, near, scores)[:NEAREST], note)
 
-    def _fitting(self, query: Query, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def _fitting(self, query: Query, snapshot: _Snapshot, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return which photos may be what the text says; none where nothing else is asked for, and none is near it."""
         may_be, found = self._with_models.retriever.text_thresholds
-        least = may_be if query.shown or scores.max(initial=-1.0) >= found else np.inf
-        fitting: NDArray[np.bool_] = scores >= least
+        least = may_be if query.shown else found
+        if scores.max(initial=-1.0) < least or (not query.shown and self._has_none(query.text, snapshot)):
+            may_be = np.inf
+        fitting: NDArray[np.bool_] = scores >= may_be
         return fitting
+
+    def _has_none(self, text: str, snapshot: _Snapshot) -> bool:
+        """Return whether a text names one of the classifier's classes, and no photo is labelled so."""
+        classifier = self._labels()
+        if classifier is None:
+            return False
+        there = frozenset().union(*(row.labels for row in snapshot.rows))
+        words = [word for word in re.findall(r"\w+", text.lower()) if word not in NO_CLASSES]
+        classes = [classifier.named(word) or classifier.named(singular(word)) for word in words]
+        return any(names and names.isdisjoint(there) for names in classes)
 
     def _scores(self, text: str, snapshot: _Snapshot) -> NDArray[np.float32]:
         if not text or not snapshot.rows:

@@ -116,10 +116,10 @@ def _shows(word: str, row: Row, people: frozenset[str]) -> bool:
     """Return whether a photo's labels, or the people recognised in it, are what a word says."""
     if word in {"people", "person", "persons", "human", "humans"}:
         return bool(people or row.labels & PEOPLE)
-    return not row.labels.isdisjoint({word, _singular(word), f"{word}s"})
+    return not row.labels.isdisjoint({word, singular(word), f"{word}s"})
 
 
-def _singular(word: str) -> str:
+def singular(word: str) -> str:
     """Return a plural's singular, roughly: labels are tried as they are, too."""
     irregular = {"people": "person", "men": "man", "women": "woman", "children": "child"}
     if word in irregular:

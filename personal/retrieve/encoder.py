@@ -44,7 +44,7 @@ THRESHOLDS = {"tf_efficientnet_lite2": 0.77}
 """Similarity from which a concept is claimed, per trunk: fitted on data, see docs/experiments.md."""
 CALIBRATIONS = {"tf_efficientnet_lite2": Calibration(19.19, 17.73, -0.71, -17.97)}
 """From a match to its probability ("Open-set recognition"); other models learn it from the library."""
-TEXT_THRESHOLDS = {"tf_efficientnet_lite2": (0.3, 0.5)}
+TEXT_THRESHOLDS = {"tf_efficientnet_lite2": (0.3, 0.48)}
 """Cosine from which a photo may be what a text says, and that one photo at least must reach for anything to be found by
 text alone, per trunk: fitted on data, see docs/experiments.md ("Searching photos in words")."""
 UNFITTED_TEXT_THRESHOLDS = (-1.0, -1.0)

@@ -49,7 +49,9 @@ class Library:
                         placeholder="/home/you/Pictures", label="Folder of photos", show_label=False, container=False,
                         scale=3, max_length=4096, elem_id="folder-path",
                     )  # fmt: skip
-                    self.add = gr.Button("Add folder", size="sm", scale=0, min_width=110, elem_id="add-folder")
+                    self.add = gr.Button(
+                        "Add folder", variant="primary", size="sm", scale=0, min_width=110, elem_id="add-folder"
+                    )
             self.timer = gr.Timer(FOLLOW_S, active=False)
         self.drawn = [
             self.bar, self.again, self.notice, self.progress, self.filters, self.grid, self.place, self.folders,

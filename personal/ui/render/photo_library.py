@@ -47,7 +47,7 @@ def folders(every: Sequence[Folder], errors: Sequence[tuple[str, str]]) -> str:
 
 def _folder(folder: Folder) -> str:
     there = "" if folder.path.is_dir() else " <small>not there now</small>"
-    turn, said = ("off", "Dates and places are read") if folder.exif else ("on", "Dates and places are not read")
+    turn, said = ("off", "Dates and places: read") if folder.exif else ("on", "Dates and places: not read")
     return (
         f'<li><span class="path" dir="auto">{escape(str(folder.path))}</span>{there}<small>{said}</small>'
         f"<button {act('exif', folder=folder.id)}>Turn {turn}</button>"
