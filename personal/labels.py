@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,14 @@ class Classifier:
         if word_logits is None and self.word_weight is not None and self.word_bias is not None:
             word_logits = self.word_weight @ pooled + self.word_bias
         return Labels(self._classes(probabilities), self._words(word_logits))
+
+    def any_of(self, pooled: Array, words: Set[str]) -> float:
+        """Return the probability that one at least of some words is true of a photo, as if they were independent."""
+        if self.word_weight is None or self.word_bias is None:
+            return 0.0
+        numbers = [number for number, word in enumerate(self.words) if word in words]
+        logits = self.word_weight[numbers] @ pooled + self.word_bias[numbers]
+        return float(1 - np.prod(1 / (1 + np.exp(logits))))
 
     def named(self, word: str) -> frozenset[str]:
         """Return the classes and groups that a word is the name of, or the last word of: "bear" of "teddy bear"."""

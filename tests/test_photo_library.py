@@ -9,12 +9,14 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
 from personal import settings
 from personal.concepts import ConceptEdit
 from personal.errors import PersonalError
+from personal.labels import Classifier
 from personal.photo_library.library import PhotoLibrary
 from tests.conftest import BLUE, GREEN, GREY, RED, picture
 
@@ -225,6 +227,14 @@ def test_one_owner_sees_nothing_of_another(library, tmp_path):
     assert library.search("user-other", "red").photos == ()
     with pytest.raises(PersonalError):
         library.photo("user-other", library.all(ME)[0].sha256)
+
+
+def test_people_are_likely_where_several_words_for_them_are_half_likely():
+    odds = np.array([0.3 / 0.7, 0.3 / 0.7, 0.9 / 0.1], np.float32)
+    nothing = np.zeros((3, 2), np.float32)
+    classifier = Classifier(("cat",), {}, nothing[:1], nothing[:1, 0], ("man", "boy", "grass"), nothing, np.log(odds))
+    assert classifier.any_of(nothing[0], {"man", "boy", "queen"}) == pytest.approx(0.51, abs=1e-3)
+    assert classifier.any_of(nothing[0], {"queen"}) == 0
 
 
 # -- searching ---------------------------------------------------------------------------------------------------------

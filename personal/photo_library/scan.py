@@ -25,12 +25,15 @@ from personal.errors import ImageError, PersonalError
 from personal.images import read_photo
 from personal.labels import Classifier
 from personal.photo_library.files import photos_in, read_exif
+from personal.photo_library.query import PEOPLE
 from personal.photo_library.store import Exif, FileState, Finding, Folder, IndexedPhoto, PhotoStore, finding_of
 from personal.settings import Settings
 from personal.threads import SIDE_BY_SIDE, in_background
 
 THUMBNAIL = 320
 """Longest side of a thumbnail, pixels."""
+PEOPLE_PROBABILITY = 0.4
+"""From which people are in a photo, over all words for them ("Searching photos in words")."""
 MOST_CONCEPTS = 20
 """Concepts that are kept of a photo at most."""
 
@@ -112,6 +115,8 @@ class Scan:
         labels = self.classifier.labels(pooled) if self.classifier and pooled is not None else None
         names = [label.name for label in (*labels.classes, *labels.words)] if labels else []
         groups = [label.group for label in labels.classes] if labels else []
+        if self.classifier and pooled is not None and self.classifier.any_of(pooled, PEOPLE) >= PEOPLE_PROBABILITY:
+            groups.append("people")
         return IndexedPhoto(
             photo.sha256,
             photo.width,

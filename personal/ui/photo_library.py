@@ -34,7 +34,7 @@ class Library:
         with gr.Column(elem_classes="photo-library"):
             with gr.Row(elem_classes="bar") as self.bar:
                 self.search = gr.Textbox(
-                    placeholder="Search your photos: bo on the beach", label="Search your photos", show_label=False,
+                    placeholder="Search: bo on the beach", label="Search your photos", show_label=False,
                     container=False, scale=3, max_length=MAX_WORDS, elem_id="find-photos",
                 )  # fmt: skip
                 self.again = gr.Button("Scan", size="sm", scale=0, min_width=90, elem_id="scan")
