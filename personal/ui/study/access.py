@@ -37,12 +37,13 @@ class Access:
 
     def sign_in(self, password: str, address: str) -> str | None:
         """Return a token for the cookie; None for a wrong password. Raises TooManyAttempts."""
-        self._by_address.check(address)
         self._by_all.check("")
+        self._by_address.begin(address)
+        self._by_all.begin("")
         if not hmac.compare_digest(_digest(password), self._password) or not self.possible:
-            self._by_address.add(address)
-            self._by_all.add("")
             return None
+        self._by_address.right(address)
+        self._by_all.right("")
         now = time.monotonic()
         with self._lock:
             token = secrets.token_urlsafe(32)
