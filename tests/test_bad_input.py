@@ -246,6 +246,7 @@ class Ready:
 
     error = None
     progress = Progress("Ready")
+    queue = None
 
     def __init__(self, assistant, knobs):
         self.assistant = assistant

@@ -25,7 +25,7 @@ def violations(page):
 def test_axe_finds_nothing_on_any_screen(app, chromium, width, scheme):  # noqa: F811
     page = visit(chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme), app)
     found = {"empty chat": violations(page)}
-    for name in ("Concepts", "Evaluate", "Settings"):
+    for name in ("Concepts", "Library", "Evaluate", "Settings"):
         tab(page, name)
         page.wait_for_timeout(500)
         found[f"empty {name}"] = violations(page)

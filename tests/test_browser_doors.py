@@ -81,7 +81,7 @@ def test_its_own_page_breaks_none_of_its_rules_and_a_script_slipped_in_does_not_
         " window.broken.push(event.violatedDirective + ' ' + event.blockedURI));"
     )
     page = visit(context, app)
-    for name in ("Concepts", "Evaluate", "Settings", "Chat"):
+    for name in ("Concepts", "Library", "Evaluate", "Settings", "Chat"):
         page.get_by_role("tab", name=name).click()
         page.wait_for_timeout(200)
     assert page.evaluate("() => window.broken") == []
