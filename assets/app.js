@@ -198,13 +198,17 @@
   };
 
   /* Gradio's script opens a stream for a page's events and the server ends it with the last of them. An event that is sent
-     before the script knows of that end would be waited for in vain; so its receipt waits for the end to be known. */
-  let streamed = Promise.resolve();
+     before the script knows of that end would be waited for in vain; so its receipt, which tells the last stream that is
+     over, waits for that end to be known. */
+  let streams = 0, streamed = Promise.resolve();
   const stream = async (...asked) => {
+    const request = new Request(...asked);
     let end;
+    streams += 1;
+    request.headers.set("X-Personal-Stream", streams);
     streamed = new Promise((known) => { end = () => setTimeout(known); });
     const failed = (error) => { end(); throw error; };
-    const response = await ask(...asked).catch(failed), reader = response.body.getReader();
+    const response = await ask(request).catch(failed), reader = response.body.getReader();
     const pull = async (controller) => {
       const { done, value } = await reader.read().catch(failed);
       if (!done) return controller.enqueue(value);
@@ -215,8 +219,8 @@
     return new Response(new ReadableStream({ pull, cancel }), response);
   };
   const receipt = async (...asked) => {
-    const known = streamed, response = await ask(...asked);
-    if (response.headers.get("X-Personal-Stream")) await Promise.race([known, new Promise((late) => { setTimeout(late, 5000); })]);
+    const response = await ask(...asked), over = response.headers.get("X-Personal-Stream");
+    if (over && Number(over) === streams) await Promise.race([streamed, new Promise((late) => { setTimeout(late, 5000); })]);
     return response;
   };
 

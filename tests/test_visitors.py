@@ -161,7 +161,7 @@ def test_what_tells_nothing_of_anybody_is_for_everybody(sessions, path):
     assert serve(sessions, path)[0] == 200
 
 
-def test_an_event_is_told_whether_a_stream_of_its_page_is_open(sessions):
+def test_an_event_is_told_which_stream_of_its_page_is_over(sessions):
     answers = []
 
     async def app(scope, receive, send):
@@ -176,9 +176,10 @@ def test_an_event_is_told_whether_a_stream_of_its_page_is_open(sessions):
 
     served, headers = Visitors(app, sessions, UPLOADS), by_cookie(sessions.new())
 
-    async def request(path, method, query="", body=b"", sent=None):
+    async def request(path, method, query="", body=b"", sent=None, number=b""):
         scope = {"type": "http", "path": path, "method": method, "scheme": "http", "query_string": query.encode()}
         scope["headers"] = [(key.encode(), value.encode()) for key, value in headers.items()]
+        scope["headers"] += [(b"x-personal-stream", number)] if number else []
 
         async def receive():
             return {"type": "http.request", "body": body, "more_body": False}
@@ -193,8 +194,9 @@ def test_an_event_is_told_whether_a_stream_of_its_page_is_open(sessions):
         await request(JOIN, "POST", body=json.dumps({"session_hash": page, "data": []}).encode(), sent=answers)
 
     asyncio.run(join("one"))
-    asyncio.run(request(DATA, "GET", "session_hash=one"))
-    assert answers == [b"over", None, b"over", b"over", b"over"]
+    asyncio.run(request(DATA, "GET", "session_hash=one", number=b"7"))
+    asyncio.run(request(DATA, "GET", "session_hash=one", number=b"nonsense"))
+    assert answers == [b"0", None, b"0", b"7", b"0", None, b"0", b"7", b"0"]
 
 
 # -- what is whose -----------------------------------------------------------------------------------------------------

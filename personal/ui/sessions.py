@@ -109,12 +109,15 @@ class Session:
     pairs of a photo and a concept that it does not ask about now. `merges` are those of the page, by the token that
     brings the merged concept back. `returned`: the page says that an earlier visit has
     ended. `photo_search` and `photo_filters` tell which photos of the library are listed, by concepts that must (True)
-    or must not be there, `photo_page` which page of them is shown, and `photo_revision` as of when.
+    or must not be there, `photo_page` which page of them is shown, and `photo_revision` as of when. `streams` are the
+    numbers of the open streams of the page's events, `last_stream` is that of the last which ended.
     """
 
     visitor: Visitor
     current: str = ""
     returned: bool = False
+    streams: set[int] = field(default_factory=set)
+    last_stream: int = 0
     side: Literal["", "new", "import", "review"] = ""
     open_concept: str | None = None
     drawn: Concept | None = None

@@ -22,7 +22,7 @@ from personal.ui.accounts import Accounts, Who
 from personal.ui.doors import Receive, Refused, Scope, Send, replay, respond
 from personal.ui.gradio_internals import has_events
 from personal.ui.routes import SIGN_IN, UPLOAD
-from personal.ui.sessions import COOKIE, Sessions, Visitor, ended
+from personal.ui.sessions import COOKIE, Session, Sessions, Visitor, ended
 
 KEY = "x-personal"
 """The header with a page's key."""
@@ -32,7 +32,7 @@ API = "/gradio_api/"
 UPLOAD_PROGRESS, FILE, HEARTBEAT = (API + part for part in ("upload_progress", "file=", "heartbeat/"))
 EVENTS, JOIN = API + "queue/data", API + "queue/join"
 STREAM, STREAM_END = b"x-personal-stream", b'data: {"msg":"close_stream"'
-"""The header that tells a page with an event's receipt that no stream of its is open; how Gradio ends one."""
+"""A stream's number, from its page, and with an event's receipt the last stream's if none is open; how one ends."""
 ALIAS = "/uploads/"
 """What pages are told in place of the folder that uploads are in: paths of this machine are nobody's business."""
 PAGE = re.compile(r"[\w-]{1,64}", re.ASCII)
@@ -62,7 +62,6 @@ class Visitors:
         self._accounts = accounts
         self._most = most
         self._uploads = uploads
-        self._streams: set[tuple[str, object]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -89,7 +88,7 @@ class Visitors:
                 if path == UPLOAD:
                     send = self._with_aliases(send)
                 elif path == JOIN:
-                    send = self._with_stream(send, scope["page"])
+                    send = _with_stream(send, scope["tab"])
                 await (self._stream if path == EVENTS else self._app)(scope, receive, send)
         except Refused as refusal:
             if path == "/":
@@ -150,8 +149,7 @@ class Visitors:
             self._check_page(visitor, path.removeprefix(HEARTBEAT))
         else:
             pages = parse_qs(query.decode("latin-1")).get("session_hash", [""])
-            self._check_page(visitor, *pages)
-            scope["page"] = pages[0]
+            scope["tab"] = self._check_page(visitor, *pages)
             if path == EVENTS and "app" in scope:
                 blocks = scope["app"].get_blocks()
                 if not all(has_events(blocks, page) for page in pages):
@@ -164,8 +162,7 @@ class Visitors:
             event = json.loads(body)
         except (ValueError, RecursionError) as error:
             raise Refused(400, "This cannot be read.") from error
-        self._check_page(visitor, event.get("session_hash") if isinstance(event, dict) else None)
-        scope["page"] = event["session_hash"]
+        scope["tab"] = self._check_page(visitor, event.get("session_hash") if isinstance(event, dict) else None)
         files = list(_files(event))
         for file in files:
             if not self._owns(visitor, self._place(file["path"])):
@@ -177,40 +174,36 @@ class Visitors:
             scope["headers"] = [*kept, (b"content-length", str(len(body)).encode())]
         return replay(body, receive)
 
-    def _check_page(self, visitor: Visitor, *pages: Any) -> None:
-        for page in pages or ("",):
-            named = isinstance(page, str) and PAGE.fullmatch(page)
-            if not named or self._sessions.claim(visitor, page) is None:
-                raise Refused(403, FOREIGN)
+    def _check_page(self, visitor: Visitor, *pages: Any) -> Session:
+        """Return what is held of the first of a visitor's pages; raises Refused where one is another's."""
+        held = [self._sessions.claim(visitor, page) if _names_page(page) else None for page in pages or ("",)]
+        if held[0] is None or None in held:
+            raise Refused(403, FOREIGN)
+        return held[0]
 
     def _place(self, path: str) -> str:
         """Return where an upload really is, of which the page knows an alias."""
         return f"{self._uploads}/{path.removeprefix(ALIAS)}" if path.startswith(ALIAS) else path
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send a page its events; the stream counts as open until its end is on its way."""
-        stream = (scope["page"], object())
-        self._streams.add(stream)
+        """Send a page its events; the stream, which the page numbers, counts as open until its end is on its way."""
+        tab, number = scope["tab"], dict(scope["headers"]).get(STREAM, b"")
+        number = int(number) if len(number) < 10 and number.isdigit() else 0
+        tab.streams.add(number)
+
+        def end() -> None:
+            tab.streams.discard(number)
+            tab.last_stream = max(tab.last_stream, number)
 
         async def sending(message: Any) -> None:
             if message.get("body", b"").startswith(STREAM_END):
-                self._streams.discard(stream)
+                end()
             await send(message)
 
         try:
             await self._app(scope, receive, sending)
         finally:
-            self._streams.discard(stream)
-
-    def _with_stream(self, send: Send, page: str) -> Send:
-        """Tell a page with an event's receipt if its stream is over: Gradio's script may not know that yet."""
-
-        async def sending(message: Any) -> None:
-            if message["type"] == "http.response.start" and all(page != other for other, _ in self._streams):
-                message["headers"] = [*message.get("headers", []), (STREAM, b"over")]
-            await send(message)
-
-        return sending
+            end()
 
     def _with_aliases(self, send: Send) -> Send:
         """Tell a page aliases of the places of its uploads."""
@@ -274,6 +267,21 @@ def _is(visitor: Visitor, who: Who) -> bool:
     """Tell whether a visitor is whom a request comes from: guests come in as long as any do."""
     signed_in = visitor.owner if visitor.owner.startswith(USER) else ""
     return who.admitted and signed_in == who.owner
+
+
+def _names_page(page: Any) -> bool:
+    return isinstance(page, str) and bool(PAGE.fullmatch(page))
+
+
+def _with_stream(send: Send, tab: Session) -> Send:
+    """Tell a page with an event's receipt which stream was its last, if none is open: its script may know of no end."""
+
+    async def sending(message: Any) -> None:
+        if message["type"] == "http.response.start" and not tab.streams:
+            message["headers"] = [*message.get("headers", []), (STREAM, str(tab.last_stream).encode())]
+        await send(message)
+
+    return sending
 
 
 def _with_key_for_cookie(headers: list[tuple[bytes, bytes]], visitor: Visitor) -> list[tuple[bytes, bytes]]:
