@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Collection, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
@@ -333,7 +333,7 @@ class Sessions:
         """
         with self._lock:
             latest = time.monotonic() - self._grace_s
-            gone = {v for v in self._table.values() if not v.connections and v.seen_at < latest}
+            gone = dict.fromkeys(v for v in self._table.values() if not v.connections and v.seen_at < latest)
             kept = list(self._kept.items())
         self.end(gone)
         for owner, conversations in kept:
@@ -347,7 +347,7 @@ class Sessions:
         for conversations in kept:
             conversations.forget()
 
-    def end(self, gone: Set[Visitor]) -> None:
+    def end(self, gone: Collection[Visitor]) -> None:
         """Let go of visitors, and erase what was theirs if they were guests. Raises PersonalError as `sweep` does."""
         with self._lock:
             self._table = {token: v for token, v in self._table.items() if v not in gone}
